@@ -1,0 +1,56 @@
+"""Money as integers: millionths of the currency's main unit, and the one function that rounds.
+
+Amounts are `_micros` everywhere; text forms exist only at the edges (files, terminals, invoices).
+"""
+
+from __future__ import annotations
+
+import re
+from enum import Enum
+
+from mubss.core.errors import InputError
+
+MICROS_PER_UNIT = 1_000_000
+_AMOUNT = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d{1,6}))?")
+
+
+class Rounding(Enum):
+    """Which way a quotient that isn't whole goes."""
+
+    DOWN = "down"  # towards minus infinity
+    UP = "up"  # towards plus infinity
+    HALF_UP = "half_up"  # nearest, a half away from zero
+    HALF_EVEN = "half_even"  # nearest, a half to the even neighbour
+
+
+def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
+    """The quotient as an integer; the only place in the system where an amount is rounded."""
+    if denominator <= 0:
+        raise InputError(f"denominator: {denominator}; expected a positive integer")
+    if rounding is Rounding.DOWN:
+        return numerator // denominator
+    if rounding is Rounding.UP:
+        return -(-numerator // denominator)
+    quotient, remainder = divmod(abs(numerator), denominator)
+    twice = 2 * remainder
+    if twice > denominator or (twice == denominator and (rounding is Rounding.HALF_UP or quotient & 1)):
+        quotient += 1
+    return quotient if numerator >= 0 else -quotient
+
+
+def parse_amount(text: str, field: str = "amount") -> int:
+    """'10', '-0.5' or '10.000001' as micros; at most 12 digits before the point and 6 behind it."""
+    match = _AMOUNT.fullmatch(text.strip())
+    if match is None:
+        raise InputError(f"{field}: {text[:40]!r}; expected an amount like 10 or 10.50, at most 6 decimals")
+    sign, units, fraction = match.groups()
+    micros = int(units) * MICROS_PER_UNIT + int((fraction or "").ljust(6, "0"))
+    return -micros if sign == "-" else micros
+
+
+def format_amount(micros: int, decimals: int = 2) -> str:
+    """'10.00' from 10_000_000: at least `decimals` places, more where the amount has them; exact."""
+    units, fraction = divmod(abs(micros), MICROS_PER_UNIT)
+    digits = f"{fraction:06d}".rstrip("0").ljust(decimals, "0")
+    sign = "-" if micros < 0 else ""
+    return f"{sign}{units}.{digits}" if digits else f"{sign}{units}"

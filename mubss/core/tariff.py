@@ -1,0 +1,210 @@
+"""Reference data as immutable tables: what the rater and the ledger price with.
+
+Built by mubss.refdata from the `ref_*` collections; never changed afterwards, only replaced whole.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+from typing import NamedTuple
+
+from mubss.core.calendar import LocalQuarter, OperatorCalendar
+from mubss.core.errors import InputError
+
+ANY = "any"  # the zone and the band that stand for all others
+
+
+class Unit(StrEnum):
+    """What a service is counted in."""
+
+    OCTETS = "octets"
+    SECONDS = "seconds"
+    EVENTS = "events"
+
+
+class Rate(NamedTuple):
+    """What the units of one service cost in one zone and band; `key` is the rate itself as text.
+
+    The key goes into open sessions and usage records, so a session outlives the tables it began with.
+    """
+
+    service: str
+    zone: str
+    band: str
+    price_micros: int  # per started block
+    block_units: int
+    setup_micros: int  # once per session and service, with its first charged unit
+    minimum_micros: int  # a session's least charge for the service, once a unit is charged
+
+    @property
+    def key(self) -> str:
+        """`VOICE/any/peak/90000/60/0/0`."""
+        return "/".join(map(str, self))
+
+
+@lru_cache(maxsize=10_000)
+def parse_rate(key: str) -> Rate:
+    """The rate that a key stands for."""
+    parts = key.split("/")
+    if len(parts) != len(Rate._fields):
+        raise InputError(f"rate: {key[:80]!r}; expected service/zone/band/price/block/setup/minimum")
+    service, zone, band, *numbers = parts
+    return Rate(service, zone, band, *map(int, numbers))
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """A chargeable service and its quota policy."""
+
+    code: str
+    unit: Unit
+    name: str
+    quota_units: int  # granted where the client asks for none, or absurdly much
+    quota_limit_units: int  # the most a request can get
+    validity_s: int  # Validity-Time of a grant, and half the supervision time of its session
+
+
+@dataclass(frozen=True, slots=True)
+class PlanService:
+    """How a plan prices one service: its rates by (zone, band), and the units free each month."""
+
+    service: Service
+    rates: Mapping[tuple[str, str], Rate]
+    rate_keys: Mapping[tuple[str, str], str]
+    free_units: int
+
+    def rate_key(self, zone: str, band: str) -> str | None:
+        """The key of the rate for a zone and band, the more specific zone first; None: this service isn't sold there."""
+        keys = self.rate_keys
+        return keys.get((zone, band)) or keys.get((zone, ANY)) or keys.get((ANY, band)) or keys.get((ANY, ANY))
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A price plan."""
+
+    code: str
+    name: str
+    type: str  # prepaid | postpaid
+    currency: str  # ISO 4217 letters
+    services: Mapping[str, PlanService]
+    monthly_fee_micros: int = 0
+    credit_limit_micros: int = 0  # for accounts opened with it
+    tax: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Currency:
+    """ISO 4217: letters, number, and the decimals that invoices round to."""
+
+    code: str
+    numeric: int
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class BillCycle:
+    """A bill cycle, named by its closing day (1 to 28): cycle 3 closes at the end of the 3rd."""
+
+    number: int
+    closing_day: int
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tax:
+    """A tax as parts per million of the net amount."""
+
+    code: str
+    name: str
+    rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """A time band: weekdays (Monday 0) and quarters of the day [from_quarter, until_quarter)."""
+
+    code: str
+    weekdays: frozenset[int]
+    from_quarter: int
+    until_quarter: int
+
+    def holds(self, at: LocalQuarter) -> bool:
+        """Whether a local quarter of an hour lies in the band."""
+        return at.weekday in self.weekdays and self.from_quarter <= at.quarter < self.until_quarter
+
+
+class ServiceRule(NamedTuple):
+    """One row of `ref_service_map`: which requests are which service.
+
+    A request matches if its Service-Context-Id ends with `context` (before the @), and its Rating-Group and
+    Service-Identifier lie in the ranges, None meaning "any, or none at all".
+    """
+
+    context: str  # "32251"
+    rating_groups: tuple[int, int] | None
+    service_identifiers: tuple[int, int] | None
+    absent_rating_group: bool  # also matches a request without a Rating-Group
+    service: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """One version of all reference data."""
+
+    version: int
+    calendar: OperatorCalendar
+    services: Mapping[str, Service]
+    plans: Mapping[str, Plan]
+    bands: tuple[Band, ...] = ()
+    prefixes: Mapping[str, str] = field(default_factory=dict)  # E.164 prefix → zone
+    longest_prefix: int = 0
+    service_rules: tuple[ServiceRule, ...] = ()
+    currencies: Mapping[str, Currency] = field(default_factory=dict)
+    bill_cycles: Mapping[int, BillCycle] = field(default_factory=dict)
+    taxes: Mapping[str, Tax] = field(default_factory=dict)
+    _services_seen: dict[tuple[str, int | None, int | None], str | None] = field(default_factory=dict, compare=False)
+
+    def zone(self, number: str) -> str:
+        """The zone of an E.164 number (digits only) by its longest known prefix; ANY where none fits."""
+        prefixes = self.prefixes
+        for length in range(min(len(number), self.longest_prefix), 0, -1):
+            zone = prefixes.get(number[:length])
+            if zone is not None:
+                return zone
+        return ANY
+
+    def band(self, at: LocalQuarter) -> str:
+        """The first band that holds a local quarter of an hour; ANY where none does."""
+        for band in self.bands:
+            if band.holds(at):
+                return band.code
+        return ANY
+
+    def service_of(self, context: str, rating_group: int | None, service_identifier: int | None) -> str | None:
+        """The service code of a request by its context (without what follows the @); None: nobody sells that."""
+        wanted = (context, rating_group, service_identifier)
+        seen = self._services_seen
+        if wanted in seen:
+            return seen[wanted]
+        found = next((rule.service for rule in self.service_rules if _matches(rule, *wanted)), None)
+        if len(seen) < 10_000:  # what a peer sends must not grow it for ever
+            seen[wanted] = found
+        return found
+
+
+def _matches(rule: ServiceRule, context: str, rating_group: int | None, service_identifier: int | None) -> bool:
+    if context != rule.context and not context.endswith("." + rule.context):
+        return False
+    if rating_group is None:
+        if not rule.absent_rating_group:
+            return False
+    elif rule.rating_groups is not None and not rule.rating_groups[0] <= rating_group <= rule.rating_groups[1]:
+        return False
+    if rule.service_identifiers is None:
+        return True
+    low, high = rule.service_identifiers
+    return service_identifier is not None and low <= service_identifier <= high

@@ -1,0 +1,50 @@
+"""The door to the store: opens it, and knows every collection and index there is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mubss.xdev.api import Session, Store, call_directly
+from mubss.xdev.store import open_store
+
+REFDATA = (
+    "ref_currencies",
+    "ref_services",
+    "ref_price_plans",
+    "ref_destinations",
+    "ref_bill_cycles",
+    "ref_taxes",
+    "ref_service_map",
+    "ref_bands",
+)
+
+# Collection → {index: paths}. `accounts` has none: every index costs each charge of an account.
+COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
+    "accounts": {},  # what prices a request: plan, state, balance, counters, open sessions
+    "identities": {},  # _id "e164:…", "imsi:…" → account
+    "subscribers": {"plan": ("$.plan",), "state": ("$.state",), "bill_cycle": ("$.bill_cycle",)},
+    "gy_sessions": {"due": ("$.due_s",)},  # _id: hash of the Session-Id; due: look for abandonment, or purge
+    "postings": {},  # _id: account + sequence, so an account's are one range
+    "usage": {},  # _id: account + sequence
+    "suspense": {"at": ("$.at_s",)},  # reported units that no account could be charged for
+    "meta": {},  # versions: the schema's, the reference data's
+    **dict.fromkeys(REFDATA, {}),
+}
+
+
+def open_database(url: str, *, offload: Callable[[Callable[[], Any]], Any] = call_directly) -> Store:
+    """A store by its URL; `offload` runs blocking work where the process has an event loop."""
+    return open_store(url, offload=offload)
+
+
+def create_collections(store: Store) -> None:
+    """Makes every collection and index that isn't there yet; safe to run again."""
+
+    def work(session: Session) -> None:
+        for name, indexes in COLLECTIONS.items():
+            collection = session.create_collection(name)
+            for index, paths in indexes.items():
+                collection.create_index(index, paths)
+
+    store.run(work)
