@@ -26,7 +26,7 @@ class LocalQuarter(NamedTuple):
 class OperatorCalendar:
     """Maps UTC seconds to the operator's calendar; the memo is its only state."""
 
-    __slots__ = ("zone", "_memo")
+    __slots__ = ("_memo", "zone")
 
     def __init__(self, zone: tzinfo) -> None:
         self.zone = zone

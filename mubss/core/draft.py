@@ -1,0 +1,103 @@
+"""A working copy of one account under one command: copies what it touches, collects what must be written."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mubss.core.identity import sequence_id
+from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, UsagePart
+from mubss.core.tariff import PlanService, Tables
+
+KEPT_MONTHS = 3  # of free-unit counters: this one and those that late usage may still fall into
+
+
+class Draft:
+    """One account being changed; `original` stays as it was."""
+
+    __slots__ = ("account", "now_ms", "now_s", "original", "postings", "records", "suspense", "tables", "usage")
+
+    def __init__(self, account: Account, tables: Tables, now_ms: int) -> None:
+        self.original = account
+        self.account: Account = account.copy()
+        self.account["sessions"] = account["sessions"].copy()
+        self.tables = tables
+        self.now_ms = now_ms
+        self.now_s = now_ms // 1000
+        self.postings: list[dict[str, Any]] = []
+        self.usage: list[dict[str, Any]] = []
+        self.suspense: list[dict[str, Any]] = []
+        self.records: list[SessionRecord] = []
+
+    def applied(self) -> Applied:
+        """What came of it, without an outcome."""
+        self.account["version"] += 1
+        return Applied(self.account, None, self.postings, self.usage, self.suspense, self.records)
+
+    @property
+    def available_micros(self) -> int:
+        """What new grants may draw on."""
+        account = self.account
+        return account["balance_micros"] + account["credit_limit_micros"] - account["reserved_micros"]
+
+    def plan_service(self, service: str | None) -> PlanService | None:
+        """How the account's plan prices a service; None where it doesn't."""
+        plan = self.tables.plans.get(self.account["plan"])
+        return None if plan is None or service is None else plan.services.get(service)
+
+    def post(self, amount_micros: int, cause: dict[str, Any], **more: Any) -> None:
+        """Changes the balance, with the posting that says why."""
+        account = self.account
+        sequence = account["sequence"] = account["sequence"] + 1
+        balance = account["balance_micros"] = account["balance_micros"] + amount_micros
+        self.postings.append(
+            {
+                "_id": sequence_id(account["_id"], sequence),
+                "account": account["_id"],
+                "sequence": sequence,
+                "at_ms": self.now_ms,
+                "cause": cause,
+                "bucket": MAIN_BUCKET,
+                "amount_micros": amount_micros,
+                "balance_micros": balance,
+                **more,
+            }
+        )
+
+    def free_used(self, service: str) -> dict[str, int]:
+        """Free units used of a service, by month."""
+        return {month: counters.get(service, 0) for month, counters in self.account["counters"].items()}
+
+    def draw_free(self, service: str, units: int, month: str) -> None:
+        """Counts free units as used (or given back, if negative)."""
+        months = self.account["counters"]
+        counters = months.get(month, {}).copy()
+        counters[service] = counters.get(service, 0) + units
+        months = {**months, month: counters}
+        if len(months) > KEPT_MONTHS:
+            del months[min(months)]
+        self.account["counters"] = months
+
+    def record_usage(
+        self, source: dict[str, Any], service: str, zone: str, rates: Mapping[str, int], part: UsagePart
+    ) -> None:
+        """Writes a usage record; `source` says which session it belongs to, with the facts kept of it."""
+        account = self.account
+        account["usage_sequence"] += 1
+        self.usage.append(
+            {
+                "_id": sequence_id(account["_id"], account["usage_sequence"]),
+                "account": account["_id"],
+                "sequence": account["usage_sequence"],
+                **source,
+                "plan": account["plan"],
+                "service": service,
+                "zone": zone,
+                "from_s": part["since_s"],
+                "until_s": self.now_s,
+                "units": part["units"],
+                "free_units": part["free_units"],
+                "charge_micros": part["charge_micros"],
+                "rates": list(rates),
+            }
+        )

@@ -1,0 +1,201 @@
+"""One-time events: direct debit, refund, balance check and price enquiry (RFC 8506 §6)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mubss.core.draft import Draft
+from mubss.core.history import find_repeat, with_number, with_outcome
+from mubss.core.model import (
+    ACTIVE,
+    Account,
+    Action,
+    Applied,
+    CreditControl,
+    Outcome,
+    Result,
+    Rules,
+    SessionRecord,
+    UnitAnswer,
+    UnitRequest,
+    UsagePart,
+)
+from mubss.core.rater import Usage, rate_usage
+from mubss.core.sessions import MAX_REPORT_UNITS, gy_source, refuse
+from mubss.core.tariff import PlanService
+
+ENOUGH_CREDIT, NO_CREDIT = 0, 1
+
+
+def apply_event(
+    account: Account, command: CreditControl, record: SessionRecord | None, now_ms: int, rules: Rules
+) -> Applied:
+    """Does one CCR of type EVENT."""
+    if record is not None:
+        repeat = find_repeat(command, record["seen"], record["outcomes"])
+        if repeat is not None:
+            return Applied(None, repeat)
+    if account["state"] != ACTIVE:
+        return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
+    draft = Draft(account, command.tables, now_ms)
+    if command.action in (Action.CHECK_BALANCE, Action.PRICE_ENQUIRY):
+        return Applied(None, _enquire(draft, command))
+    answers = [_debit_or_refund(draft, command, request) for request in command.requests]
+    failed = [answer.result for answer in answers if answer.result != Result.SUCCESS]
+    result = failed[0] if len(failed) == len(answers) and failed else Result.SUCCESS
+    outcome = Outcome(command.number, command.end_to_end, result, answers)
+    if not draft.postings and not draft.usage:
+        return Applied(None, outcome)  # nothing moved, so a repeat may try again
+    draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))
+    applied = draft.applied()
+    applied.outcome = outcome
+    return applied
+
+
+def _record(
+    account: Account, command: CreditControl, record: SessionRecord | None, outcome: Outcome, now_s: int, rules: Rules
+) -> SessionRecord:
+    seen = record["seen"] if record else []
+    outcomes = record["outcomes"] if record else []
+    return {
+        "_id": command.session_hash,
+        "account": account["_id"],
+        "open": False,
+        "due_s": now_s + rules.replay_s,
+        "seen": with_number(seen, command.number),
+        "outcomes": with_outcome(outcomes, outcome, rules.outcome_history),
+    }
+
+
+def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) -> Usage:
+    service = plan.service.code
+    zone = draft.tables.zone(command.called)
+    return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.free_used(service))
+
+
+def _units(request: UnitRequest) -> int:
+    return request.used_units or request.requested_units or 1
+
+
+def _enquire(draft: Draft, command: CreditControl) -> Outcome:
+    """The cost of what is asked for, or whether the balance covers it; nothing moves."""
+    cost_micros = 0
+    for request in command.requests:
+        plan = draft.plan_service(request.service)
+        if request.money_micros is not None:
+            cost_micros += request.money_micros
+            continue
+        priced = _price(draft, command, plan, _units(request)) if plan else None
+        if priced is None or priced.unpriced_units:
+            return Outcome(command.number, command.end_to_end, Result.RATING_FAILED, [])
+        cost_micros += priced.charge_micros
+    currency = draft.account["currency"]
+    if command.action == Action.PRICE_ENQUIRY:
+        return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], cost_micros, currency)
+    enough = ENOUGH_CREDIT if cost_micros <= draft.available_micros else NO_CREDIT
+    return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], None, currency, enough)
+
+
+def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest) -> UnitAnswer:
+    plan = draft.plan_service(request.service)
+    if plan is None:
+        return UnitAnswer.to(request, "", Result.RATING_FAILED)
+    unit = plan.service.unit.value
+    if _units(request) > MAX_REPORT_UNITS:
+        return UnitAnswer.to(request, unit, Result.INVALID_AVP_VALUE)
+    if request.money_micros is not None:
+        result = _money(draft, command, request, plan)
+    elif command.action == Action.REFUND_ACCOUNT:
+        result = _refund(draft, command, request, plan)
+    else:
+        result = _debit(draft, command, request, plan)
+    if result != Result.SUCCESS or command.action == Action.REFUND_ACCOUNT or request.money_micros is not None:
+        return UnitAnswer.to(request, unit, result)
+    return UnitAnswer.to(request, unit, result, _units(request))
+
+
+def _cause(command: CreditControl, kind: str) -> dict[str, Any]:
+    return {"kind": kind, "session": command.session_hash, "number": command.number}
+
+
+def _debit(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
+    """Charges the units at once; units that are reported as used are charged whatever the balance."""
+    service, units = plan.service.code, _units(request)
+    priced = _price(draft, command, plan, units)
+    if priced.unpriced_units:
+        return Result.RATING_FAILED
+    beyond_micros = priced.charge_micros - max(0, draft.available_micros)
+    if beyond_micros > 0 and not request.used_units:
+        return Result.CREDIT_LIMIT_REACHED
+    more: dict[str, Any] = {"service": service}
+    if beyond_micros > 0:
+        more["overrun_micros"] = beyond_micros
+    for month, drawn in priced.free_units.items():  # an event lies in one month
+        draft.draw_free(service, drawn, month)
+        more |= {"month": month, "free_units": drawn}
+    if priced.charge_micros or priced.free_units:
+        draft.post(-priced.charge_micros, _cause(command, "event"), **more)
+    free_units = sum(priced.free_units.values())
+    _record_usage(draft, command, service, units, free_units, priced.charge_micros, priced.rates)
+    return Result.SUCCESS
+
+
+def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
+    """Gives units back: as free units while the month has used ones, the rest as money.
+
+    Free units are drawn first, so giving them back first is worth the same to the subscriber, and never turns
+    a free unit into money.
+    """
+    service, units = plan.service.code, _units(request)
+    month = draft.tables.calendar.at(draft.now_s).month
+    returned = min(units, draft.free_used(service).get(month, 0))
+    without_free = {month: plan.free_units}
+    zone = draft.tables.zone(command.called)
+    priced = rate_usage(draft.tables, plan, zone, units - returned, draft.now_s, {}, without_free)
+    if priced.unpriced_units:
+        return Result.RATING_FAILED
+    more: dict[str, Any] = {"service": service}
+    if returned:
+        draft.draw_free(service, -returned, month)
+        more |= {"month": month, "free_units": -returned}
+    if priced.charge_micros or returned:
+        draft.post(priced.charge_micros, _cause(command, "refund"), **more)
+    _record_usage(draft, command, service, -units, -returned, -priced.charge_micros, priced.rates)
+    return Result.SUCCESS
+
+
+def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
+    """A debit or refund of an amount that the client names (CC-Money)."""
+    micros = request.money_micros or 0
+    currency = draft.tables.currencies.get(draft.account["currency"])
+    if request.currency is not None and (currency is None or currency.numeric != request.currency):
+        return Result.INVALID_AVP_VALUE
+    if not 0 < micros <= MAX_REPORT_UNITS:
+        return Result.INVALID_AVP_VALUE
+    refund = command.action == Action.REFUND_ACCOUNT
+    if not refund and micros > draft.available_micros:
+        return Result.CREDIT_LIMIT_REACHED
+    draft.post(
+        micros if refund else -micros, _cause(command, "refund" if refund else "event"), service=plan.service.code
+    )
+    _record_usage(draft, command, plan.service.code, 0, 0, -micros if refund else micros, {})
+    return Result.SUCCESS
+
+
+def _record_usage(
+    draft: Draft,
+    command: CreditControl,
+    service: str,
+    units: int,
+    free_units: int,
+    charge_micros: int,
+    rates: dict[str, int],
+) -> None:
+    source = gy_source(command.session_hash, command.session_id, command.peer, command.facts)
+    part: UsagePart = {
+        "since_s": draft.now_s,
+        "units": units,
+        "free_units": free_units,
+        "charge_micros": charge_micros,
+    }
+    draft.record_usage(source, service, draft.tables.zone(command.called), rates, part)

@@ -1,0 +1,124 @@
+"""The ledger: what one command does to one account. Pure; an account is never changed in place.
+
+    apply(account, command, record, now_ms, rules) → Applied(account, outcome, postings, usage, …)
+
+Invariants (tests/core/test_ledger_properties.py): postings sum to balances; a repeat moves nothing; a grant
+never takes `available` below zero; usage that is reported is charged in full.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mubss.core.draft import Draft
+from mubss.core.errors import LedgerError
+from mubss.core.events import apply_event
+from mubss.core.model import (
+    STATES,
+    TERMINATED,
+    Account,
+    Applied,
+    Command,
+    CreditControl,
+    EndSession,
+    Movement,
+    RequestType,
+    Rules,
+    SessionRecord,
+    SetState,
+)
+from mubss.core.sessions import apply_session, end_session
+from mubss.core.tariff import Tables
+
+MAX_MICROS = 10**15  # a milliard of the main unit: no amount or balance may leave ±this
+
+
+def apply(
+    account: Account,
+    command: Command,
+    record: SessionRecord | None,
+    now_ms: int,
+    rules: Rules,
+    tables: Tables,
+) -> Applied:
+    """Does `command`; raises LedgerError, with nothing moved, if the rules refuse it.
+
+    `record` is the `gy_sessions` document of the command's session, None if there is none. A request brings the
+    tables it was read with; every other command takes `tables`.
+    """
+    if isinstance(command, CreditControl):
+        if command.type is RequestType.EVENT:
+            return apply_event(account, command, record, now_ms, rules)
+        return apply_session(account, command, record, now_ms, rules)
+    draft = Draft(account, tables, now_ms)
+    if isinstance(command, Movement):
+        _move(draft, command)
+    elif isinstance(command, SetState):
+        if not _set_state(draft, command, rules):
+            return Applied(None)
+    elif not _end(draft, command, rules):
+        return Applied(None)
+    return draft.applied()
+
+
+def _move(draft: Draft, movement: Movement) -> None:
+    amount, kind = movement.amount_micros, movement.kind
+    if amount == 0 or abs(amount) > MAX_MICROS:
+        raise LedgerError(f"amount_micros: {amount}; expected 1 to {MAX_MICROS} either way")
+    if kind == "topup" and amount < 0:
+        raise LedgerError(f"amount_micros: {amount}; a top-up is positive")
+    if draft.account["state"] == TERMINATED and amount > 0 and kind == "topup":
+        raise LedgerError("state: terminated; a top-up needs an account that lives")
+    if abs(draft.account["balance_micros"] + amount) > MAX_MICROS:
+        raise LedgerError(f"amount_micros: {amount}; the balance would leave ±{MAX_MICROS}")
+    draft.post(amount, {"kind": kind, "reference": movement.reference})
+
+
+def _set_state(draft: Draft, command: SetState, rules: Rules) -> bool:
+    state = draft.account["state"]
+    if command.state not in STATES:
+        raise LedgerError(f"state: {command.state[:20]!r}; expected one of {', '.join(STATES)}")
+    if state == TERMINATED and command.state != TERMINATED:
+        raise LedgerError("state: terminated; a terminated subscriber doesn't come back")
+    if command.state == state:
+        return False
+    draft.account["state"] = command.state
+    if command.state == TERMINATED:
+        for session_hash in list(draft.account["sessions"]):
+            end_session(draft, session_hash, rules)
+    return True
+
+
+def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:
+    session = draft.account["sessions"].get(command.session_hash)
+    if session is None or (command.only_if_expired and session["expires_s"] > draft.now_s):
+        return False
+    end_session(draft, command.session_hash, rules)
+    return True
+
+
+def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]:
+    """What is wrong between an account and all its postings in order; empty if nothing is."""
+    faults: list[str] = []
+    balance = 0
+    for expected, posting in enumerate(postings, 1):
+        balance += posting["amount_micros"]
+        if posting["sequence"] != expected:
+            faults.append(f"sequence: {posting['sequence']}; expected {expected}")
+        if posting["balance_micros"] != balance:
+            faults.append(f"posting {expected}: balance_micros {posting['balance_micros']}; the sum is {balance}")
+    if account["sequence"] != len(postings):
+        faults.append(f"sequence: {account['sequence']}; there are {len(postings)} postings")
+    if account["balance_micros"] != balance:
+        faults.append(f"balance_micros: {account['balance_micros']}; the postings sum to {balance}")
+    reserved = sum(session["reserved_micros"] for session in account["sessions"].values())
+    if account["reserved_micros"] != reserved:
+        faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
+    for month, counters in account["counters"].items():
+        for service, used in counters.items():
+            drawn = sum(
+                p.get("free_units", 0) for p in postings if (p.get("month"), p.get("service")) == (month, service)
+            )
+            if drawn != used:
+                faults.append(f"counters.{month}.{service}: {used}; the postings drew {drawn}")
+    return faults

@@ -1,0 +1,255 @@
+"""The shapes the domain is made of: documents as typed dicts, commands and outcomes as small classes.
+
+Documents are plain dicts (they come from JSON and go back to it); the ledger never changes one in place.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntEnum
+from typing import Any, NamedTuple, NotRequired, TypedDict
+
+from mubss.core.tariff import Tables
+
+ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
+STATES = (ACTIVE, SUSPENDED, BARRED, TERMINATED)
+PREPAID, POSTPAID = "prepaid", "postpaid"
+MAIN_BUCKET = "main"
+
+
+class RequestType(IntEnum):
+    """CC-Request-Type (RFC 8506 §8.3)."""
+
+    INITIAL = 1
+    UPDATE = 2
+    TERMINATION = 3
+    EVENT = 4
+
+
+class Action(IntEnum):
+    """Requested-Action (RFC 8506 §8.41)."""
+
+    DIRECT_DEBITING = 0
+    REFUND_ACCOUNT = 1
+    CHECK_BALANCE = 2
+    PRICE_ENQUIRY = 3
+
+
+class Result(IntEnum):
+    """The Result-Codes that charging itself decides (RFC 6733 §7.1, RFC 8506 §9)."""
+
+    SUCCESS = 2001
+    TOO_BUSY = 3004
+    END_USER_SERVICE_DENIED = 4010
+    CREDIT_LIMIT_REACHED = 4012
+    UNKNOWN_SESSION_ID = 5002
+    INVALID_AVP_VALUE = 5004
+    UNABLE_TO_COMPLY = 5012
+    USER_UNKNOWN = 5030
+    RATING_FAILED = 5031
+
+
+class UsagePart(TypedDict):
+    """What a session used of a service since its last usage record."""
+
+    since_s: int
+    units: int
+    free_units: int
+    charge_micros: int
+
+
+class Meter(TypedDict):
+    """One service within one session; `rates` are its charged units by rate key, in order of first use."""
+
+    rates: dict[str, int]
+    charged_micros: int
+    cursor_s: int  # seconds services: where the next second of usage falls
+    zone: str
+    part: UsagePart
+
+
+class Grant(TypedDict):
+    """Units granted and not reported yet; `free_units` of them are promised from the month's free units."""
+
+    service: str
+    units: int
+    free_units: int
+    rate: str
+
+
+class Session(TypedDict):
+    """An open credit-control session, inside its account."""
+
+    id: str
+    peer: str
+    opened_s: int
+    expires_s: int
+    reserved_micros: int
+    seen: list[list[int]]  # CC-Request-Numbers taken, as closed ranges
+    outcomes: list[list[Any]]  # the last ones, for replays
+    services: dict[str, Meter]
+    grants: dict[str, Grant]
+    facts: NotRequired[dict[str, Any]]
+
+
+class Account(TypedDict):
+    """Everything that prices a request. available = balance + credit limit − reserved."""
+
+    _id: str
+    version: int
+    type: str
+    state: str
+    plan: str
+    currency: str
+    identities: list[str]
+    balance_micros: int
+    credit_limit_micros: int
+    reserved_micros: int
+    sequence: int  # of its last posting
+    usage_sequence: int  # of its last usage record
+    counters: dict[str, dict[str, int]]  # month → service → free units used
+    sessions: dict[str, Session]  # by hash of the Session-Id
+
+
+class SessionRecord(TypedDict):
+    """What `gy_sessions` keeps of a session: the way to its account, and its last outcomes once it ended."""
+
+    _id: str
+    account: str
+    open: bool
+    due_s: int  # open: when to look whether it was abandoned; ended: when to forget it
+    seen: list[list[int]]
+    outcomes: list[list[Any]]
+
+
+class UnitAnswer(NamedTuple):
+    """The answer to one MSCC, or to the units at command level."""
+
+    command_level: bool
+    rating_group: int | None
+    service_identifiers: list[int]
+    result: int
+    unit: str  # of the service; "" where it is unknown
+    granted_units: int | None
+    validity_s: int | None
+    final: bool  # these are the last units the balance covers
+
+    @staticmethod
+    def to(request: UnitRequest, unit: str, result: int, granted_units: int | None = None) -> UnitAnswer:
+        """An answer that echoes what tells its request apart."""
+        return UnitAnswer(
+            request.command_level,
+            request.rating_group,
+            request.service_identifiers,
+            result,
+            unit,
+            granted_units,
+            None,
+            False,
+        )
+
+
+class Outcome(NamedTuple):
+    """What came of a request: all that its answer is made of, so a repeat gets the same answer."""
+
+    number: int
+    end_to_end: int
+    result: int
+    answers: list[UnitAnswer]
+    cost_micros: int | None = None
+    currency: str = ""
+    check_balance: int | None = None  # Check-Balance-Result: 0 enough, 1 not
+
+    def to_list(self) -> list[Any]:
+        """The stored form."""
+        return [*self[:3], [list(answer) for answer in self.answers], *self[4:]]
+
+    @staticmethod
+    def from_list(stored: list[Any]) -> Outcome:
+        """From the stored form."""
+        number, end_to_end, result, answers, *rest = stored
+        return Outcome(number, end_to_end, result, [UnitAnswer(*answer) for answer in answers], *rest)
+
+
+@dataclass(slots=True)
+class UnitRequest:
+    """One MSCC, or the units at command level. Units are the service's own (octets, seconds, events)."""
+
+    key: str  # tells the MSCCs of a session apart
+    service: str | None  # None: no rule maps it to a service
+    rating_group: int | None = None
+    service_identifiers: list[int] = field(default_factory=list)
+    command_level: bool = False
+    wants_grant: bool = True
+    requested_units: int | None = None
+    used_units: int | None = None
+    money_micros: int | None = None  # CC-Money of an event, in the account's currency
+    currency: int | None = None  # Currency-Code of that money
+
+
+@dataclass(slots=True)
+class CreditControl:
+    """A credit-control request, free of its wire form."""
+
+    type: RequestType
+    session_id: str
+    session_hash: str
+    number: int
+    identities: list[str]  # "e164:…", "imsi:…", the preferred one first
+    tables: Tables  # one version from the request's start to its end
+    requests: list[UnitRequest] = field(default_factory=list)
+    end_to_end: int = 0
+    retransmitted: bool = False
+    peer: str = ""
+    called: str = ""  # E.164 digits of the other party
+    action: int = Action.DIRECT_DEBITING
+    facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
+
+
+@dataclass(slots=True)
+class Movement:
+    """Money that is neither usage nor a reservation: top-up, adjustment, payment, opening balance."""
+
+    kind: str
+    amount_micros: int
+    reference: str = ""
+
+
+@dataclass(slots=True)
+class SetState:
+    """A subscriber's life: terminating ends the open sessions."""
+
+    state: str
+    reason: str = ""
+
+
+@dataclass(slots=True)
+class EndSession:
+    """Ends an open session without its client: supervision time ran out, or its peer rebooted."""
+
+    session_hash: str
+    only_if_expired: bool = True
+
+
+Command = CreditControl | Movement | SetState | EndSession
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What the operator's configuration says about the ledger."""
+
+    outcome_history: int = 6
+    supervision_s: int = 7200  # the least; twice the Validity-Time where that is more
+    replay_s: int = 86_400  # how long an ended session's outcomes stay
+
+
+@dataclass(slots=True)
+class Applied:
+    """What one command does to one account: documents to write, and the outcome to answer with."""
+
+    account: Account | None  # as it is now; None: not changed
+    outcome: Outcome | None = None
+    postings: list[dict[str, Any]] = field(default_factory=list)
+    usage: list[dict[str, Any]] = field(default_factory=list)
+    suspense: list[dict[str, Any]] = field(default_factory=list)
+    records: list[SessionRecord] = field(default_factory=list)  # sessions opened or ended

@@ -1,0 +1,144 @@
+"""The one rater: what usage costs, and how much usage a balance covers. Pure arithmetic on integers.
+
+A session's charge for a service is a function of its cumulative charged units by rate (`rates`: rate key →
+units, in order of first use), so it is the same in whatever steps the units were reported. Free units are
+drawn raw, before anything is rounded up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from mubss.core.calendar import QUARTER_SECONDS
+from mubss.core.tariff import PlanService, Rate, Tables, Unit, parse_rate
+
+UNLIMITED = 1 << 62  # units: more than any request can ask for
+
+
+class Piece(NamedTuple):
+    """Usage that lies in one month and at one rate; rate None: the plan doesn't sell it there."""
+
+    month: str
+    rate: str | None
+    units: int
+
+
+def charge(rates: Mapping[str, int]) -> int:
+    """What these units (each above 0) cost together, in micros: blocks at each rate, setup and minimum of the first."""
+    total = least = 0
+    first = True
+    for key, units in rates.items():
+        rate = parse_rate(key)
+        if first:
+            total, least, first = rate.setup_micros, rate.minimum_micros, False
+        total += -(-units // rate.block_units) * rate.price_micros
+    return max(least, total)
+
+
+def covered_units(rates: Mapping[str, int], key: str, budget_micros: int) -> int:
+    """The most units at rate `key` that, after `rates`, cost no more than `budget_micros` on top of them."""
+    used = rates.get(key, 0)
+    limit_micros = charge(rates) + budget_micros
+    if budget_micros < 0 or charge({**rates, key: used + 1}) > limit_micros:
+        return 0
+    rate = parse_rate(key)
+    if rate.price_micros == 0:
+        return UNLIMITED
+    first = next(iter(rates), key)
+    fixed_micros = parse_rate(first).setup_micros
+    for other, units in rates.items():
+        if other != key:
+            fixed_micros += _blocks_micros(parse_rate(other), units)
+    # What was spent on this rate's blocks may reach up to here; the units left in the last one are paid for.
+    return (limit_micros - fixed_micros) // rate.price_micros * rate.block_units - used
+
+
+def _blocks_micros(rate: Rate, units: int) -> int:
+    return -(-units // rate.block_units) * rate.price_micros
+
+
+def pieces(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterator[Piece]:
+    """Cuts usage that begins at `at_s` where the month or the band turns.
+
+    Only seconds lie in time; octets and events take the band and month they are reported in (`at_s`).
+    """
+    calendar = tables.calendar
+    if plan.service.unit is not Unit.SECONDS:
+        quarter = calendar.at(at_s)
+        yield Piece(quarter.month, plan.rate_key(zone, tables.band(quarter)), units)
+        return
+    start_s = at_s
+    while units > 0:
+        quarter = calendar.at(start_s)
+        rate, month = plan.rate_key(zone, tables.band(quarter)), quarter.month
+        end_s = (start_s // QUARTER_SECONDS + 1) * QUARTER_SECONDS
+        while end_s - start_s < units:
+            following = calendar.at(end_s)
+            if following.month != month or plan.rate_key(zone, tables.band(following)) != rate:
+                break
+            end_s += QUARTER_SECONDS
+        length = min(units, end_s - start_s)
+        yield Piece(month, rate, length)
+        start_s, units = start_s + length, units - length
+
+
+class Usage(NamedTuple):
+    """Usage priced: the meter's rates after it, what it costs on top of them, and where free units went."""
+
+    rates: dict[str, int]
+    charge_micros: int
+    free_units: dict[str, int]  # by month
+    unpriced_units: int
+
+
+def rate_usage(
+    tables: Tables,
+    plan: PlanService,
+    zone: str,
+    units: int,
+    at_s: int,
+    rates: Mapping[str, int],
+    free_used: Mapping[str, int],
+) -> Usage:
+    """Prices `units` more, after the session's `rates`; `free_used` are the free units used by month so far."""
+    after = dict(rates)
+    free: dict[str, int] = {}
+    unpriced = 0
+    for month, rate, length in pieces(tables, plan, zone, units, at_s):
+        if rate is None:
+            unpriced += length
+            continue
+        drawn = min(length, plan.free_units - free_used.get(month, 0) - free.get(month, 0))
+        if drawn > 0:
+            free[month] = free.get(month, 0) + drawn
+            length -= drawn
+        if length:
+            after[rate] = after.get(rate, 0) + length
+    return Usage(after, charge(after) - charge(rates), free, unpriced)
+
+
+class Cover(NamedTuple):
+    """A grant that a balance covers: `free_units` of `units` from the month's free ones."""
+
+    units: int
+    free_units: int
+
+
+def cover(
+    plan: PlanService, rate: str, wanted_units: int, rates: Mapping[str, int], free_left: int, budget_micros: int
+) -> Cover:
+    """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them."""
+    free = max(0, min(wanted_units, free_left))
+    rest = wanted_units - free
+    if rest:
+        rest = min(rest, covered_units(rates, rate, budget_micros))
+    return Cover(free + rest, free)
+
+
+def wanted(plan: PlanService, requested_units: int | None) -> int:
+    """The quota to aim at: what was asked within the service's limit; its default for nothing or nonsense."""
+    service = plan.service
+    if requested_units is None or requested_units <= 0:
+        return service.quota_units
+    return min(requested_units, service.quota_limit_units)
