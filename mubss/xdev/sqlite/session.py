@@ -1,0 +1,117 @@
+"""A session: one unit of work on one connection that the pool lent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from mubss.xdev.api import Doc, How, Read, Write
+from mubss.xdev.errors import StoreError
+from mubss.xdev.sqlite import sets
+from mubss.xdev.sqlite.collection import SqliteCollection
+from mubss.xdev.sqlite.connection import Connection
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
+
+
+def check_name(name: object, what: str = "collection") -> str:
+    """`name` if it can be a collection's (or an index's) in both engines, else StoreError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower().startswith("sqlite_"):
+        raise StoreError(f"{what} name: expected up to 63 letters, digits and '_', not a digit first, got {name!r}")
+    return name
+
+
+class SqliteSession:
+    """See `mubss.xdev.api.Session`."""
+
+    def __init__(self, link: Connection) -> None:
+        self.link = link
+        self._collections: dict[str, SqliteCollection] = {}
+        self._savepoints = 0
+
+    def collection(self, name: str) -> SqliteCollection:
+        found = self._collections.get(name)
+        if found is None:
+            found = self._collections[name] = SqliteCollection(self, check_name(name))
+        return found
+
+    def create_collection(self, name: str) -> SqliteCollection:
+        made = self.collection(name)
+        with self.write():
+            self.link.execute(
+                f'CREATE TABLE IF NOT EXISTS "{made.name}" (_id TEXT PRIMARY KEY NOT NULL, doc TEXT NOT NULL)'
+            )
+        return made
+
+    def drop_collection(self, name: str) -> None:
+        with self.write():
+            self.link.execute(f'DROP TABLE IF EXISTS "{check_name(name)}"')
+
+    def list_collections(self) -> list[str]:
+        rows = self.link.execute(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"
+        )
+        return [name for (name,) in rows.fetchall()]
+
+    @contextmanager
+    def transaction(self) -> Iterator[None]:
+        self.link.begin()
+        try:
+            yield
+        except BaseException:
+            self.link.rollback()
+            raise
+        self.link.commit()
+
+    @contextmanager
+    def savepoint(self) -> Iterator[None]:
+        if not self.link.in_transaction:
+            raise StoreError("savepoint: no transaction is open")
+        self._savepoints += 1
+        name = f"s{self._savepoints}"
+        self.link.execute(f"SAVEPOINT {name}")
+        try:
+            yield
+        except BaseException:
+            self.link.execute(f"ROLLBACK TO {name}")
+            self.link.execute(f"RELEASE {name}")
+            raise
+        self.link.execute(f"RELEASE {name}")
+
+    @contextmanager
+    def write(self) -> Iterator[None]:
+        """Makes one statement a transaction of its own where none is open."""
+        if self.link.in_transaction:
+            yield
+            return
+        with self.transaction():
+            yield
+
+    def begin(self, reads: Iterable[Read]) -> list[list[Doc]]:
+        self.link.begin()
+        try:
+            return [sets.find_by_id(self.link, self.collection(read.collection).name, read.ids) for read in reads]
+        except BaseException:
+            self.link.rollback()
+            raise
+
+    def finish(self, writes: Iterable[Write]) -> None:
+        if not self.link.in_transaction:
+            raise StoreError("finish: no transaction is open; begin one first")
+        try:
+            for write in writes:
+                table = self.collection(write.collection).name
+                if write.how is How.PUT:
+                    sets.put(self.link, table, write.docs)
+                elif write.how is How.ADD:
+                    sets.add(self.link, table, write.docs)
+                else:
+                    sets.remove(self.link, table, write.docs)
+        except BaseException:
+            self.link.rollback()
+            raise
+        self.link.commit()
+
+    def rollback(self) -> None:
+        self.link.rollback()

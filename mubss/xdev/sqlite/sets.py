@@ -1,0 +1,117 @@
+"""Whole sets of documents in as few steps as can be.
+
+Every sqlite3_step gives the GIL up and takes it back, and from a busy event loop that can cost the switch interval
+(5 ms) each time: beside a busy thread 64 rows fetched one by one took 160 ms and 144 rows by executemany 230 ms, against
+8 ms and 17 ms for one step a set. Alone the multi-row INSERT takes 3 µs a document, the read 7 µs with page faults.
+Sizes are powers of two, so that the connection's statement cache finds them again.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from mubss.xdev.api import Doc
+from mubss.xdev.documents import check_ids, encode_docs
+from mubss.xdev.errors import DuplicateId
+from mubss.xdev.sqlite.connection import Connection
+
+CHUNK = 256
+
+
+def find_by_id(link: Connection, table: str, ids: Sequence[str]) -> list[Doc]:
+    """The documents of `ids` that are there, in no order."""
+    wanted = check_ids(ids)
+    found: list[Doc] = []
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk.extend(chunk[-1:] * (size - len(chunk)))  # an id twice in IN is read once
+        row = link.execute(_find_sql(table, size), chunk).fetchone()
+        if row[0] is not None:
+            found += orjson.loads(f"[{row[0]}]")
+    return found
+
+
+def put(link: Connection, table: str, docs: Sequence[Doc]) -> int:
+    """Adds or replaces the documents; of two with one `_id` the later stays. Returns how many were given."""
+    flat = encode_docs(docs)
+    for values in _chunks(flat):
+        link.execute(_put_sql(table, len(values) // 2), values)
+    return len(flat) // 2
+
+
+def add(link: Connection, table: str, docs: Sequence[Doc]) -> int:
+    """Adds the documents; DuplicateId names the first that is there already."""
+    flat = encode_docs(docs)
+    for values in _chunks(flat):
+        try:
+            link.execute(_add_sql(table, len(values) // 2), values)
+        except Exception as error:
+            if _is_duplicate(error):
+                raise DuplicateId(table, _first_duplicate(link, table, values[::2])) from None
+            raise
+    return len(flat) // 2
+
+
+def remove(link: Connection, table: str, ids: Sequence[str]) -> int:
+    """Removes the documents of `ids`; returns how many were there."""
+    wanted = check_ids(ids)
+    removed = 0
+    for start in range(0, len(wanted), CHUNK):
+        chunk = wanted[start : start + CHUNK]
+        size = 1 << (len(chunk) - 1).bit_length()
+        chunk.extend(chunk[-1:] * (size - len(chunk)))
+        removed += link.execute(_remove_sql(table, size), chunk).rowcount
+    return removed
+
+
+def _chunks(flat: list[str]) -> Iterator[list[str]]:
+    """`flat` (two values a document) in the largest powers of two that fit."""
+    start, left = 0, len(flat) // 2
+    while left:
+        size = min(CHUNK, 1 << (left.bit_length() - 1))
+        yield flat[start : start + 2 * size]
+        start += 2 * size
+        left -= size
+
+
+def _is_duplicate(error: Exception) -> bool:
+    cause = error.__cause__
+    return isinstance(cause, sqlite3.IntegrityError) and cause.sqlite_errorname in (
+        "SQLITE_CONSTRAINT_PRIMARYKEY",
+        "SQLITE_CONSTRAINT_UNIQUE",
+    )
+
+
+def _first_duplicate(link: Connection, table: str, ids: Sequence[Any]) -> str:
+    seen = {doc["_id"] for doc in find_by_id(link, table, ids)}
+    for document_id in ids:
+        if document_id in seen:
+            return str(document_id)
+        seen.add(document_id)
+    return ""
+
+
+@lru_cache(maxsize=4096)
+def _find_sql(table: str, size: int) -> str:
+    return f'SELECT group_concat(doc) FROM "{table}" WHERE _id IN ({",".join("?" * size)})'
+
+
+@lru_cache(maxsize=4096)
+def _remove_sql(table: str, size: int) -> str:
+    return f'DELETE FROM "{table}" WHERE _id IN ({",".join("?" * size)})'
+
+
+@lru_cache(maxsize=4096)
+def _add_sql(table: str, size: int) -> str:
+    return f'INSERT INTO "{table}" (_id, doc) VALUES {",".join(["(?,?)"] * size)}'
+
+
+@lru_cache(maxsize=4096)
+def _put_sql(table: str, size: int) -> str:
+    return _add_sql(table, size) + " ON CONFLICT (_id) DO UPDATE SET doc = excluded.doc"
