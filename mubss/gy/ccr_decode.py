@@ -1,0 +1,261 @@
+"""A Credit-Control-Request from bytes, in one pass: the hot path of the server.
+
+No tree is built: an AVP's code leads to the number of the slot that its value goes to, and groups that charging doesn't
+need are stepped over.
+"""
+
+from __future__ import annotations
+
+from struct import Struct
+
+from mubss.gy.avp import DiameterError, invalid_length, raw_avp, split_avp, time_from_ntp
+from mubss.gy.ccr import EVENT, Ccr, Units, UsedUnits
+from mubss.gy.ccr_service import decode_service_information
+from mubss.gy.ccr_units import (
+    MAX_LISTED,
+    SIZE,
+    V,
+    check_end,
+    decode_mscc,
+    decode_subscription_id,
+    decode_units,
+    decode_user_equipment,
+    not_utf8,
+    skip,
+    three,
+    too_many,
+    unsigned32_3gpp,
+)
+from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP
+
+MAX_MSCCS = 256
+"""Multiple-Services-Credit-Controls of one request, since each costs one of the answer."""
+
+_header = Struct(">IIIII").unpack_from
+_u64 = Struct(">Q").unpack_from
+
+# Slots below _TEXT are of numbers of 4 bytes, from there on of text.
+_TEXT = 10
+_SLOTS = {
+    258: 0,  # Auth-Application-Id
+    416: 1,  # CC-Request-Type
+    415: 2,  # CC-Request-Number
+    436: 3,  # Requested-Action
+    55: 4,  # Event-Timestamp
+    278: 5,  # Origin-State-Id
+    295: 6,  # Termination-Cause
+    455: 7,  # Multiple-Services-Indicator
+    439: 8,  # Service-Identifier
+    432: 9,  # Rating-Group
+    461: _TEXT,  # Service-Context-Id
+    1: _TEXT + 1,  # User-Name
+    293: _TEXT + 2,  # Destination-Host
+    283: _TEXT + 3,  # Destination-Realm
+    264: _TEXT + 4,  # Origin-Host
+    296: _TEXT + 5,  # Origin-Realm
+}
+_MAY_DIFFER = _TEXT + 4
+"""From this slot on a second one is tolerated whatever it says: Kamailio sends Origin-Host and -Realm twice."""
+_NO_NUMBERS: list[int | None] = [None] * 10
+_NO_TEXTS: list[str | None] = [None] * 6
+
+
+class CcrError(DiameterError):
+    """A request that can't be taken; `ccr` holds what an answer needs, as far as it was found."""
+
+    def __init__(self, error: DiameterError, ccr: Ccr) -> None:
+        super().__init__(error.result_code, error.text, error.failed_avp)
+        self.ccr = ccr
+
+
+def decode_ccr(frame: bytes) -> Ccr:
+    """The request in `frame`, a whole message from `Framer`; what isn't sent is None. CcrError for what can't be read.
+
+    Tolerated: any order, missing M flags, Origin-Host and -Realm twice, unknown AVPs (those with the M flag are kept
+    in `unknown_mandatory`). Never tolerated: lengths (5014), values (5004), two different values where one belongs
+    (5009), the E flag on a request (3008).
+    """
+    ccr = Ccr()
+    try:
+        _decode(ccr, frame)
+    except DiameterError as error:
+        _salvage(ccr, frame)
+        raise CcrError(error, ccr) from None
+    return ccr
+
+
+def _decode(ccr: Ccr, frame: bytes) -> None:
+    end = len(frame)
+    if end < 20:
+        raise DiameterError(5015, f"{end} bytes where a header has 20")
+    first, second, ccr.application_id, ccr.hop_by_hop, ccr.end_to_end = _header(frame)
+    ccr.flags = second >> 24
+    if first != 0x01000000 | end or end & 3:
+        raise DiameterError(5015, f"version and length are {first:#010x} in a message of {end} bytes")
+    if ccr.flags & 0x20:
+        raise DiameterError(3008, f"command flags {ccr.flags:#04x}: E in a request")
+    buf = frame + b"\0\0\0\0\0\0\0\0"
+    numbers = _NO_NUMBERS.copy()
+    texts = _NO_TEXTS.copy()
+    pos = 20
+    while pos < end:
+        code, word, value = three(buf, pos)
+        size = word & SIZE
+        stop = pos + size
+        if stop > end or size < 8:
+            pos = _of_vendor(ccr, buf, pos, end)
+            continue
+        slot = _SLOTS.get(code)
+        if slot is None:
+            pos = _other(ccr, buf, pos, stop, end)
+        elif slot < _TEXT:
+            if size != 12:
+                raise invalid_length(buf, pos, end)
+            if numbers[slot] is None:
+                numbers[slot] = value
+            elif numbers[slot] != value:
+                raise too_many(buf, pos, end)
+            pos = stop
+        else:
+            try:
+                text = buf[pos + 8 : stop].decode()
+            except UnicodeDecodeError:
+                raise not_utf8(buf, pos, end) from None
+            if texts[slot - _TEXT] is None:
+                texts[slot - _TEXT] = text
+            elif slot < _MAY_DIFFER and texts[slot - _TEXT] != text:
+                raise too_many(buf, pos, end)
+            pos = stop + 3 & -4
+    _fill(ccr, numbers, texts)
+
+
+def _fill(ccr: Ccr, numbers: list[int | None], texts: list[str | None]) -> None:
+    if numbers[0] is not None:
+        ccr.auth_application_id = numbers[0]
+    (_, kind, ccr.cc_request_number, action, timestamp, ccr.origin_state_id, ccr.termination_cause,
+     ccr.multiple_services_indicator, ccr.service_identifier, ccr.rating_group) = numbers  # fmt: skip
+    (ccr.service_context_id, ccr.user_name, ccr.destination_host, ccr.destination_realm, ccr.origin_host,
+     ccr.origin_realm) = texts  # fmt: skip
+    ccr.cc_request_type = kind
+    ccr.requested_action = action
+    if not ccr.subscription_ids:
+        ccr.subscription_ids = ccr.service_subscription_ids
+    if timestamp is not None:
+        ccr.event_timestamp_s = time_from_ntp(timestamp)
+    if kind is not None and not 1 <= kind <= 4:
+        avp = raw_avp(416, FLAG_M, kind.to_bytes(4, "big"))
+        raise DiameterError(5004, f"CC-Request-Type {kind}: 1 to 4 are defined", avp)
+    if kind == EVENT and action is not None and action > 3:
+        avp = raw_avp(436, FLAG_M, action.to_bytes(4, "big"))
+        raise DiameterError(5004, f"Requested-Action {action}: 0 to 3 are defined", avp)
+
+
+def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
+    """An AVP without vendor that has no slot; returns where the next begins."""
+    code = int.from_bytes(buf[pos : pos + 4], "big")
+    if code == 456:
+        if len(ccr.msccs) == MAX_MSCCS:
+            raise too_many(buf, pos, end)
+        ccr.msccs.append(decode_mscc(ccr, buf, pos + 8, stop))
+    elif code == 443:
+        if len(ccr.subscription_ids) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        subscription_id = decode_subscription_id(ccr, buf, pos + 8, stop)
+        if subscription_id is not None:
+            ccr.subscription_ids.append(subscription_id)
+    elif code == 263:
+        _session_id(ccr, buf, pos, stop, end)
+    elif code == 446:
+        if len(ccr.used) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        used = UsedUnits()
+        decode_units(ccr, used, buf, pos + 8, stop)
+        ccr.used.append(used)
+    elif code == 437:
+        if ccr.requested is not None:
+            raise too_many(buf, pos, end)
+        ccr.requested = Units()
+        decode_units(ccr, ccr.requested, buf, pos + 8, stop)
+    elif code in (284, 282):
+        kept = ccr.proxy_infos if code == 284 else ccr.route_records
+        if len(kept) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        kept.append(buf[pos : stop + 3 & -4])
+    elif code == 458:
+        ccr.user_equipment = decode_user_equipment(ccr, buf, pos + 8, stop)
+    elif code == 411:
+        ccr.cc_correlation_id = buf[pos + 8 : stop]
+    elif code == 419:
+        if stop != pos + 16:
+            raise invalid_length(buf, pos, end)
+        ccr.cc_sub_session_id = int.from_bytes(buf[pos + 8 : stop], "big")
+    elif code == 260:
+        _vendor_specific_application_id(ccr, buf, pos + 8, stop)
+    else:
+        return skip(ccr, buf, pos, end)
+    return stop + 3 & -4
+
+
+def _of_vendor(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
+    """An AVP of a vendor, or one whose length lies; returns where the next begins."""
+    code, word, vendor_id = three(buf, pos)
+    after = skip(ccr, buf, pos, end)
+    if vendor_id == VENDOR_3GPP and word & V:
+        if code == 873:
+            decode_service_information(ccr, buf, pos + 12, pos + (word & 0xFFFFFF))
+        elif code == 2055:
+            ccr.aoc_request_type = unsigned32_3gpp(buf, pos, end)
+    return after
+
+
+def _session_id(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> None:
+    # The answer begins with these bytes; the M flag that xk6 and Kamailio leave out is set in it (RFC 6733 §4.5).
+    avp = buf[pos : stop + 3 & -4]
+    if avp[4] != FLAG_M:
+        avp = avp[:4] + bytes((FLAG_M,)) + avp[5:]
+    if ccr.session_id is not None and avp != ccr.session_id_avp:
+        raise too_many(buf, pos, end)
+    ccr.session_id_avp = avp
+    try:
+        ccr.session_id = buf[pos + 8 : stop].decode()
+    except UnicodeDecodeError:
+        raise not_utf8(buf, pos, end) from None
+
+
+def _vendor_specific_application_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+    while pos < end:
+        code, word, value = three(buf, pos)
+        pos = skip(ccr, buf, pos, end)
+        if code == 258 and not word & V:
+            ccr.auth_application_id = value
+    check_end(pos, end)
+
+
+def _salvage(ccr: Ccr, frame: bytes) -> None:
+    """What an answer repeats of the request, from as much of a broken one as has right lengths."""
+    if len(frame) >= 20:
+        second, ccr.application_id, ccr.hop_by_hop, ccr.end_to_end = _header(frame)[1:]
+        ccr.flags = second >> 24
+    pos, end = 20, len(frame) & -4
+    proxy_infos: list[bytes] = []
+    while pos < end:
+        try:
+            code, vendor_id, _, begin, stop = split_avp(frame, pos, end)
+        except DiameterError:
+            break
+        avp = frame[pos : stop + 3 & -4]
+        pos = stop + 3 & -4
+        if vendor_id:
+            continue
+        if code == 263 and ccr.session_id is None:
+            ccr.session_id_avp = avp[:4] + bytes((FLAG_M,)) + avp[5:]
+            ccr.session_id = frame[begin:stop].decode("utf-8", "surrogateescape")
+        elif code == 264 and ccr.origin_host is None:
+            ccr.origin_host = frame[begin:stop].decode("utf-8", "surrogateescape")
+        elif code == 415 and ccr.cc_request_number is None and stop == begin + 4:
+            ccr.cc_request_number = int.from_bytes(frame[begin:stop], "big")
+        elif code == 416 and ccr.cc_request_type is None and stop == begin + 4:
+            ccr.cc_request_type = int.from_bytes(frame[begin:stop], "big")
+        elif code == 284 and len(proxy_infos) < MAX_LISTED:
+            proxy_infos.append(avp)
+    ccr.proxy_infos = proxy_infos

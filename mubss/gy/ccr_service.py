@@ -1,0 +1,126 @@
+"""Service-Information of a Credit-Control-Request (TS 32.299 §7.2.192): the facts that price or find a service.
+
+The loops are those of `ccr_units`; groups that hold none of these facts are stepped over.
+"""
+
+from __future__ import annotations
+
+from mubss.gy.avp import invalid_length
+from mubss.gy.ccr import Ccr
+from mubss.gy.ccr_units import (
+    MAX_LISTED,
+    V,
+    check_end,
+    decode_subscription_id,
+    decode_user_equipment,
+    enter,
+    not_utf8,
+    skip,
+    three,
+    too_many,
+    unsigned32_3gpp,
+)
+from mubss.gy.dictionary import VENDOR_3GPP
+
+
+def decode_service_information(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+    """Fills `ccr` from the content of a Service-Information."""
+    while pos < end:
+        code, word, vendor_id = three(buf, pos)
+        after = skip(ccr, buf, pos, end)
+        stop = pos + (word & 0xFFFFFF)
+        if word & V and vendor_id == VENDOR_3GPP:
+            if code == 874:
+                _packet_data(ccr, buf, pos + 12, stop)
+            elif code == 876:
+                _ims(ccr, buf, pos + 12, stop)
+            elif code in (2000, 877):
+                _recipients(ccr, buf, pos + 12, stop)
+        elif code == 443 and not word & V:
+            if len(ccr.service_subscription_ids) == MAX_LISTED:
+                raise too_many(buf, pos, end)
+            if found := decode_subscription_id(ccr, buf, pos + 8, stop):
+                ccr.service_subscription_ids.append(found)
+        pos = after
+    check_end(pos, end)
+
+
+def _packet_data(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+    """PS-Information: where and through which network the data went (TS 32.299 §7.2.158)."""
+    while pos < end:
+        code, word, vendor_id = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        stop = begin + (word & 0xFFFFFF)
+        try:
+            if not word & V:
+                if code == 30:
+                    ccr.called_station_id = buf[begin + 8 : stop].decode()
+                elif code == 458 and ccr.user_equipment is None:
+                    ccr.user_equipment = decode_user_equipment(ccr, buf, begin + 8, stop)
+            elif vendor_id == VENDOR_3GPP:
+                if code == 2:
+                    if stop - begin != 16:
+                        raise invalid_length(buf, begin, end)
+                    ccr.charging_id = int.from_bytes(buf[begin + 12 : stop], "big")
+                elif code == 18:
+                    ccr.sgsn_mcc_mnc = buf[begin + 12 : stop].decode()
+                elif code == 21:
+                    if stop - begin != 13:
+                        raise invalid_length(buf, begin, end)
+                    ccr.rat_type = buf[begin + 12]
+                elif code == 22:
+                    ccr.location = buf[begin + 12 : stop]
+                elif code == 13:
+                    ccr.charging_characteristics = buf[begin + 12 : stop].decode()
+        except UnicodeDecodeError:
+            raise not_utf8(buf, begin, end) from None
+    check_end(pos, end)
+
+
+def _ims(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+    """IMS-Information: who calls whom (TS 32.299 §7.2.77); of several addresses the first counts."""
+    while pos < end:
+        code, word, vendor_id = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        if not word & V or vendor_id != VENDOR_3GPP:
+            continue
+        try:
+            if code == 832 and ccr.called_party_address is None:
+                ccr.called_party_address = buf[begin + 12 : begin + (word & 0xFFFFFF)].decode()
+            elif code == 831 and ccr.calling_party_address is None:
+                ccr.calling_party_address = buf[begin + 12 : begin + (word & 0xFFFFFF)].decode()
+            elif code == 829:
+                ccr.role_of_node = unsigned32_3gpp(buf, begin, end)
+        except UnicodeDecodeError:
+            raise not_utf8(buf, begin, end) from None
+    check_end(pos, end)
+
+
+def _recipients(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+    """SMS- or MMS-Information: Address-Data of each Recipient-Address, within Recipient-Info for short messages."""
+    while pos < end:
+        code, word, vendor_id = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        if not word & V or vendor_id != VENDOR_3GPP:
+            continue
+        if code == 2026:
+            _recipients(ccr, buf, *enter(buf, begin, end))
+        elif code == 1201:
+            if len(ccr.recipient_addresses) == MAX_LISTED:
+                raise too_many(buf, begin, end)
+            ccr.recipient_addresses += _address_data(ccr, buf, *enter(buf, begin, end))
+    check_end(pos, end)
+
+
+def _address_data(ccr: Ccr, buf: bytes, pos: int, end: int) -> list[str]:
+    found: list[str] = []
+    while pos < end:
+        code, word, vendor_id = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        if code == 897 and word & V and vendor_id == VENDOR_3GPP:
+            try:
+                found = [buf[begin + 12 : begin + (word & 0xFFFFFF)].decode()]
+            except UnicodeDecodeError:
+                raise not_utf8(buf, begin, end) from None
+    check_end(pos, end)
+    return found

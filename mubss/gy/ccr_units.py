@@ -1,0 +1,275 @@
+"""The groups of a Credit-Control-Request that count: service units, MSCC, Subscription-Id, from bytes.
+
+Each loop reads code, flags and length, and the 4 bytes behind them with one unpack, so `buf` must go on for 8 bytes
+after the message. `size` keeps the V flag above the length: an AVP of a vendor seems too large for any group, so one
+comparison finds it and a length that lies; a turn of the loop is about 0.2 µs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from struct import Struct
+
+from mubss.gy.avp import DiameterError, invalid_length, missing_avp, whole_avp
+from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
+from mubss.gy.dictionary import BY_CODE, VENDOR_3GPP, data_length
+
+MAX_LISTED = 64
+"""Of each AVP that may come several times in one group; one more is 5009."""
+MAX_UNKNOWN = 16
+"""Unknown AVPs with the M flag that are kept."""
+
+V = 0x80000000
+"""The V flag within the word of flags and length."""
+SIZE = 0x80FFFFFF
+"""The V flag and the length within that word."""
+
+three: Callable[[bytes, int], tuple[int, int, int]] = Struct(">III").unpack_from
+_u64: Callable[[bytes, int], tuple[int]] = Struct(">Q").unpack_from
+_i64: Callable[[bytes, int], tuple[int]] = Struct(">q").unpack_from
+_i32: Callable[[bytes, int], tuple[int]] = Struct(">i").unpack_from
+
+
+def skip(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
+    """Steps over an AVP that charging doesn't need and returns where the next begins.
+
+    Its length is checked as far as the dictionary knows the type; one that it lacks is noted if it has the M flag.
+    """
+    code, word, vendor_id = three(buf, pos)
+    size = word & 0xFFFFFF
+    head = 12 if word & V else 8
+    if size < head or pos + size > end:
+        raise invalid_length(buf, pos, end)
+    definition = BY_CODE.get((vendor_id if word & V else 0, code))
+    if definition is None:
+        if word & 0x40000000 and len(ccr.unknown_mandatory) < MAX_UNKNOWN:
+            ccr.unknown_mandatory.append(whole_avp(buf, pos, end))
+    else:
+        wanted = data_length(definition.type)
+        if wanted is not None and size != head + wanted:
+            raise invalid_length(buf, pos, end)
+    return pos + size + 3 & -4
+
+
+def check_end(pos: int, end: int) -> None:
+    """5014 unless the last AVP of a group ended, with its padding, where the group does."""
+    if pos != end:
+        raise DiameterError(5014, f"a group ends at byte {end}, its last AVP with padding at byte {pos}")
+
+
+def too_many(buf: bytes, pos: int, end: int) -> DiameterError:
+    """DIAMETER_AVP_OCCURS_TOO_MANY_TIMES with the one too many (RFC 6733 §7.1.5)."""
+    avp = whole_avp(buf, pos, end)
+    return DiameterError(5009, f"AVP {int.from_bytes(avp[:4], 'big')} at byte {pos} is one too many", avp)
+
+
+def not_utf8(buf: bytes, pos: int, end: int) -> DiameterError:
+    """DIAMETER_INVALID_AVP_VALUE for text that isn't UTF-8."""
+    avp = whole_avp(buf, pos, end)
+    return DiameterError(5004, f"AVP {int.from_bytes(avp[:4], 'big')} at byte {pos} isn't UTF-8", avp)
+
+
+def unsigned32_3gpp(buf: bytes, pos: int, end: int) -> int:
+    """The value of a 3GPP AVP of 4 bytes at `pos`."""
+    if three(buf, pos)[1] & 0xFFFFFF != 16 or pos + 16 > end:
+        raise invalid_length(buf, pos, end)
+    return int.from_bytes(buf[pos + 12 : pos + 16], "big")
+
+
+def decode_units(ccr: Ccr, units: Units, buf: bytes, pos: int, end: int) -> None:
+    """Fills `units` with the content of a Requested- or Used-Service-Unit (RFC 8506 §8.17 to §8.19)."""
+    while pos < end:
+        code, word, value = three(buf, pos)
+        size = word & SIZE
+        stop = pos + size
+        if stop > end or size < 8 or code not in _UNIT_SIZES:
+            pos = _other_unit(ccr, units, buf, pos, end)
+            continue
+        if size != _UNIT_SIZES[code]:
+            raise invalid_length(buf, pos, end)
+        if code == 421:
+            units.total_octets = _u64(buf, pos + 8)[0]
+        elif code == 412:
+            units.input_octets = _u64(buf, pos + 8)[0]
+        elif code == 414:
+            units.output_octets = _u64(buf, pos + 8)[0]
+        elif code == 420:
+            units.time_s = value
+        else:
+            units.service_specific_units = _u64(buf, pos + 8)[0]
+        pos = stop
+    check_end(pos, end)
+
+
+_UNIT_SIZES = {421: 16, 412: 16, 414: 16, 420: 12, 417: 16}
+
+
+def _other_unit(ccr: Ccr, units: Units, buf: bytes, pos: int, end: int) -> int:
+    """The rarer AVPs of a service unit; returns where the next begins."""
+    code, word, value = three(buf, pos)
+    if code == 413 and not word & V:
+        units.money = decode_money(ccr, buf, pos, end)
+    elif code == 452 and not word & V and isinstance(units, UsedUnits):
+        units.tariff_change_usage = value
+    elif code == 872 and word & V and value == VENDOR_3GPP and isinstance(units, UsedUnits):
+        if len(units.reporting_reasons) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        units.reporting_reasons.append(unsigned32_3gpp(buf, pos, end))
+    return skip(ccr, buf, pos, end)
+
+
+def decode_money(ccr: Ccr, buf: bytes, at: int, limit: int) -> Money:
+    """CC-Money or Cost-Information at `at`: Unit-Value and Currency-Code (RFC 8506 §8.7, §8.22)."""
+    pos, end = enter(buf, at, limit)
+    digits: int | None = None
+    exponent = 0
+    currency: int | None = None
+    while pos < end:
+        code, word, value = three(buf, pos)
+        if code == 445 and not word & V:
+            digits, exponent = _unit_value(ccr, buf, pos, end)
+        elif code == 425 and not word & V:
+            currency = value
+        pos = skip(ccr, buf, pos, end)
+    check_end(pos, end)
+    if digits is None:
+        raise DiameterError(5005, "CC-Money without Unit-Value", missing_avp("Unit-Value"))
+    return digits, exponent, currency
+
+
+def _unit_value(ccr: Ccr, buf: bytes, at: int, limit: int) -> tuple[int, int]:
+    pos, end = enter(buf, at, limit)
+    digits: int | None = None
+    exponent = 0
+    while pos < end:
+        code, word, _ = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        if code == 447 and not word & V:
+            digits = _i64(buf, begin + 8)[0]
+        elif code == 429 and not word & V:
+            exponent = _i32(buf, begin + 8)[0]
+    check_end(pos, end)
+    if digits is None:
+        raise DiameterError(5005, "Unit-Value without Value-Digits", missing_avp("Value-Digits"))
+    return digits, exponent
+
+
+def enter(buf: bytes, pos: int, end: int) -> tuple[int, int]:
+    """Where the content of the group at `pos` begins and ends."""
+    _, word, _ = three(buf, pos)
+    begin = pos + (12 if word & V else 8)
+    stop = pos + (word & 0xFFFFFF)
+    if stop < begin or stop > end:
+        raise invalid_length(buf, pos, end)
+    return begin, stop
+
+
+def decode_subscription_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[int, str] | None:
+    """The content of a Subscription-Id as (type, data); None if either is missing."""
+    kind: int | None = None
+    data: str | None = None
+    while pos < end:
+        code, word, value = three(buf, pos)
+        size = word & SIZE
+        stop = pos + size
+        if stop > end or size < 8:
+            pos = skip(ccr, buf, pos, end)
+            continue
+        if code == 444:
+            try:
+                data = buf[pos + 8 : stop].decode()
+            except UnicodeDecodeError:
+                raise not_utf8(buf, pos, end) from None
+            pos = stop + 3 & -4
+        elif code == 450 and size == 12:
+            kind = value
+            pos = stop
+        else:
+            pos = skip(ccr, buf, pos, end)
+    check_end(pos, end)
+    return None if kind is None or data is None else (kind, data)
+
+
+def decode_mscc(ccr: Ccr, buf: bytes, pos: int, end: int) -> Mscc:
+    """The content of a Multiple-Services-Credit-Control of a request."""
+    mscc = Mscc()
+    while pos < end:
+        code, word, value = three(buf, pos)
+        size = word & SIZE
+        stop = pos + size
+        if stop > end or size < 8:
+            pos = _other_of_mscc(ccr, mscc, buf, pos, end)
+            continue
+        if code == 446:
+            if len(mscc.used) == MAX_LISTED:
+                raise too_many(buf, pos, end)
+            used = UsedUnits()
+            decode_units(ccr, used, buf, pos + 8, stop)
+            mscc.used.append(used)
+            pos = stop
+        elif code == 437:
+            if mscc.requested is not None:
+                raise too_many(buf, pos, end)
+            mscc.requested = Units()
+            decode_units(ccr, mscc.requested, buf, pos + 8, stop)
+            pos = stop
+        elif code == 432:
+            if size != 12:
+                raise invalid_length(buf, pos, end)
+            if mscc.rating_group is not None and mscc.rating_group != value:
+                raise too_many(buf, pos, end)
+            mscc.rating_group = value
+            pos = stop
+        else:
+            pos = _other_of_mscc(ccr, mscc, buf, pos, end)
+    check_end(pos, end)
+    return mscc
+
+
+def _other_of_mscc(ccr: Ccr, mscc: Mscc, buf: bytes, pos: int, end: int) -> int:
+    """The rarer AVPs of an MSCC; returns where the next begins."""
+    code, word, value = three(buf, pos)
+    after = skip(ccr, buf, pos, end)
+    if word & V:
+        if code == 872 and value == VENDOR_3GPP:
+            if len(mscc.reporting_reasons) == MAX_LISTED:
+                raise too_many(buf, pos, end)
+            mscc.reporting_reasons.append(unsigned32_3gpp(buf, pos, end))
+    elif code == 439:
+        if len(mscc.service_identifiers) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        mscc.service_identifiers.append(value)
+    elif code == 452:
+        mscc.tariff_change_usage = value
+    elif code == 457:
+        if len(mscc.pool_identifiers) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        mscc.pool_identifiers += _pool_identifier(ccr, buf, pos, end)
+    return after
+
+
+def _pool_identifier(ccr: Ccr, buf: bytes, at: int, limit: int) -> list[int]:
+    pos, end = enter(buf, at, limit)
+    found: list[int] = []
+    while pos < end:
+        code, word, value = three(buf, pos)
+        pos = skip(ccr, buf, pos, end)
+        if code == 453 and not word & V:
+            found = [value]
+    check_end(pos, end)
+    return found
+
+
+def decode_user_equipment(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[int, bytes] | None:
+    """The content of a User-Equipment-Info as (type, value); None if either is missing."""
+    kind: int | None = None
+    found: bytes | None = None
+    while pos < end:
+        code, word, value = three(buf, pos)
+        begin, pos = pos, skip(ccr, buf, pos, end)
+        if code == 459 and not word & V:
+            kind = value
+        elif code == 460 and not word & V:
+            found = buf[begin + 8 : begin + (word & 0xFFFFFF)]
+    check_end(pos, end)
+    return None if kind is None or found is None else (kind, found)
