@@ -50,19 +50,7 @@ class Draft:
         account = self.account
         sequence = account["sequence"] = account["sequence"] + 1
         balance = account["balance_micros"] = account["balance_micros"] + amount_micros
-        self.postings.append(
-            {
-                "_id": sequence_id(account["_id"], sequence),
-                "account": account["_id"],
-                "sequence": sequence,
-                "at_ms": self.now_ms,
-                "cause": cause,
-                "bucket": MAIN_BUCKET,
-                "amount_micros": amount_micros,
-                "balance_micros": balance,
-                **more,
-            }
-        )
+        self.postings.append(_posting(account["_id"], sequence, self.now_ms, cause, amount_micros, balance) | more)
 
     def free_used(self, service: str) -> dict[str, int]:
         """Free units used of a service, by month."""
@@ -101,3 +89,23 @@ class Draft:
                 "rates": list(rates),
             }
         )
+
+
+def opening_posting(account_id: str, balance_micros: int, now_ms: int) -> dict[str, Any]:
+    """The first posting of an account that opens with a balance."""
+    return _posting(account_id, 1, now_ms, {"kind": "opening"}, balance_micros, balance_micros)
+
+
+def _posting(
+    account_id: str, sequence: int, at_ms: int, cause: dict[str, Any], amount_micros: int, balance_micros: int
+) -> dict[str, Any]:
+    return {
+        "_id": sequence_id(account_id, sequence),
+        "account": account_id,
+        "sequence": sequence,
+        "at_ms": at_ms,
+        "cause": cause,
+        "bucket": MAIN_BUCKET,
+        "amount_micros": amount_micros,
+        "balance_micros": balance_micros,
+    }

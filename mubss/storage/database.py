@@ -1,12 +1,31 @@
-"""The door to the store: opens it, and knows every collection and index there is."""
+"""The door to the store: opens it, knows every collection and index there is, and lends out the store's types.
+
+Higher layers take the store's words from here, so that mubss.xdev is imported by storage alone.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
 
-from mubss.xdev.api import Session, Store, call_directly
+from mubss.xdev.api import Doc, How, Session, Store, Write, call_directly
+from mubss.xdev.errors import DuplicateId, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
+
+__all__ = [
+    "Doc",
+    "DuplicateId",
+    "How",
+    "Session",
+    "Store",
+    "StoreConflict",
+    "StoreError",
+    "StoreUnavailable",
+    "UnknownCommit",
+    "Write",
+    "create_collections",
+    "open_database",
+]
 
 REFDATA = (
     "ref_currencies",

@@ -1,0 +1,166 @@
+"""One transaction for many commands: lock and read, apply, write and commit, and only then answer.
+
+begin: accounts (locked), session records, guarded documents     one round trip
+apply: ledger.apply for each command, in order                    pure
+finish: accounts, postings, usage, records, guards, COMMIT        one round trip
+"""
+
+from __future__ import annotations
+
+from mubss.charging.locator import Locator
+from mubss.charging.order import Guard, GuardConflict, Order
+from mubss.core import ledger
+from mubss.core.errors import UnknownAccount
+from mubss.core.model import Account, Applied, CreditControl, RequestType, Result, Rules, SessionRecord
+from mubss.core.sessions import refuse
+from mubss.core.tariff import Tables
+from mubss.storage import accounts as storage
+from mubss.storage.database import Doc, How, Session, Write
+
+MAX_REDIRECTS = 3
+
+
+class Batch:
+    """The orders of one transaction, and what they add up to."""
+
+    def __init__(self, orders: list[Order], locator: Locator, rules: Rules, tables: Tables, now_ms: int) -> None:
+        self._orders = orders
+        self._locator = locator
+        self._rules = rules
+        self._tables = tables
+        self._now_ms = now_ms
+        self._accounts: dict[str, Account] = {}
+        self._records: dict[str, SessionRecord] = {}
+        self._guarded: dict[tuple[str, str], Doc] = {}
+        self._changed_accounts: dict[str, Account] = {}
+        self._changed_records: dict[str, SessionRecord] = {}
+        self._new_records: set[str] = set()
+        self._applied: list[Applied] = []
+        self._guards: list[Guard] = []
+        self.again: list[Order] = []  # their session turned out to belong to another account
+
+    def run(self, session: Session) -> None:
+        """Does all orders; a StoreError leaves nothing done. An order that fails for itself holds its error."""
+        self._locator.resolve(session, self._orders)
+        account_ids = {order.account for order in self._orders if order.account}
+        guards: dict[str, list[str]] = {}
+        for order in self._orders:
+            for guard in order.guards:
+                guards.setdefault(guard.collection, []).append(guard.doc["_id"])
+        if not account_ids and not guards:
+            for order in self._orders:
+                self._unknown(order)
+            if not any(applied.suspense for applied in self._applied):
+                return
+        try:
+            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, self._hashes(), guards)
+            self._read_ended_sessions(session)
+            if account_ids or guards:
+                for order in self._orders:
+                    self._apply(order)
+            session.finish(self._writes())
+        except BaseException:
+            session.rollback()
+            raise
+
+    def _hashes(self) -> list[str]:
+        """Sessions that may begin here: whether they were seen before must be known."""
+        wanted: dict[str, None] = {}
+        for order in self._orders:
+            credit = order.credit
+            if credit is not None and credit.type in (RequestType.INITIAL, RequestType.EVENT):
+                wanted[credit.session_hash] = None
+        return list(wanted)
+
+    def _read_ended_sessions(self, session: Session) -> None:
+        """Sessions that should be open in their account and aren't: they ended, or are another account's."""
+        wanted: dict[str, None] = {}
+        for order in self._orders:
+            credit = order.credit
+            account = self._accounts.get(order.account)
+            if credit is None or account is None or credit.session_hash in self._records:
+                continue
+            if credit.session_hash not in account["sessions"]:
+                wanted[credit.session_hash] = None
+        if wanted:
+            self._records.update(storage.find_records(session, list(wanted)))
+
+    def _apply(self, order: Order) -> None:
+        account = self._accounts.get(order.account)
+        if account is None:
+            self._unknown(order)
+            return
+        record = None
+        credit = order.credit
+        if credit is not None:
+            record = self._records.get(credit.session_hash)
+            elsewhere = record is not None and record["open"] and record["account"] != account["_id"]
+            known_here = credit.session_hash in account["sessions"]
+            if elsewhere or not (known_here or self._locator.confirm(order, account)):
+                self._redirect(order, record["account"] if elsewhere and record else "")
+                return
+        try:
+            self._check_guards(order)
+            applied = ledger.apply(account, order.command, record, self._now_ms, self._rules, self._tables)
+        except Exception as error:  # this one alone; whatever it was, the others go on
+            order.fail(error)
+            return
+        self._take(order, applied)
+
+    def _take(self, order: Order, applied: Applied) -> None:
+        order.outcome, order.error = applied.outcome, None
+        after = applied.account
+        if after is not None:
+            self._accounts[after["_id"]] = self._changed_accounts[after["_id"]] = after
+        order.account_after = after or self._accounts[order.account]
+        for record in applied.records:
+            if record["_id"] not in self._records:
+                self._new_records.add(record["_id"])
+            self._records[record["_id"]] = self._changed_records[record["_id"]] = record
+        self._applied.append(applied)
+        for guard in order.guards:
+            self._guards.append(guard)
+            self._guarded[guard.collection, guard.doc["_id"]] = guard.doc
+
+    def _check_guards(self, order: Order) -> None:
+        for guard in order.guards:
+            stored = self._guarded.get((guard.collection, guard.doc["_id"]))
+            if guard.version is None:
+                if stored is not None:
+                    raise GuardConflict(guard, stored)
+            elif stored is None or stored.get("version") != guard.version:
+                raise GuardConflict(guard, stored)
+
+    def _unknown(self, order: Order) -> None:
+        """No account: a request is answered, what it reports is kept; any other command is an error."""
+        command = order.command
+        if not isinstance(command, CreditControl):
+            named = order.account or ", ".join(order.identities) or "nobody"
+            order.fail(UnknownAccount(f"account: {named[:80]}; expected an account that exists"))
+            return
+        applied = refuse(command, Result.USER_UNKNOWN, self._now_ms)
+        order.outcome, order.error = applied.outcome, None
+        self._applied.append(applied)
+
+    def _redirect(self, order: Order, account_id: str) -> None:
+        if order.redirects >= MAX_REDIRECTS:
+            self._unknown(order)
+            return
+        order.redirects += 1
+        order.account = account_id
+        self.again.append(order)
+
+    def _writes(self) -> list[Write]:
+        new = [self._changed_records[key] for key in self._changed_records if key in self._new_records]
+        old = [self._changed_records[key] for key in self._changed_records if key not in self._new_records]
+        writes = storage.writes(
+            list(self._changed_accounts.values()),
+            new,
+            old,
+            [posting for applied in self._applied for posting in applied.postings],
+            [record for applied in self._applied for record in applied.usage],
+            list({doc["_id"]: doc for applied in self._applied for doc in applied.suspense}.values()),
+        )
+        for guard in self._guards:
+            writes.append(Write(guard.collection, [guard.doc], How.ADD if guard.version is None else How.PUT))
+        return writes

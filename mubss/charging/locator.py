@@ -1,0 +1,66 @@
+"""Finds the account of an order: by its identities, else by its session. Remembers what can be checked again.
+
+An identity's account is remembered without end, since the batch checks it again under the account's lock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mubss.charging.order import Order
+from mubss.core.model import Account
+from mubss.storage import accounts as storage
+from mubss.storage.database import Session
+
+MEMO_LIMIT = 150_000  # identities: some 30 MB
+
+
+class Locator:
+    """Identity → account id; one per engine, shared by its lanes (dict operations are atomic)."""
+
+    def __init__(self) -> None:
+        self._accounts: dict[str, str] = {}
+
+    def resolve(self, session: Session, orders: Iterable[Order]) -> None:
+        """Fills in `order.account` where it can be found; reads the store only for what isn't remembered."""
+        memo = self._accounts
+        strangers: list[Order] = []
+        for order in orders:
+            if order.account:
+                continue
+            for identity in order.identities:
+                found = memo.get(identity)
+                if found is not None:
+                    order.account = found
+                    break
+            else:
+                strangers.append(order)
+        if strangers:
+            self._look_up(session, strangers)
+
+    def _look_up(self, session: Session, orders: list[Order]) -> None:
+        wanted = list({identity: None for order in orders for identity in order.identities})
+        found = storage.find_accounts(session, wanted) if wanted else {}
+        if len(self._accounts) + len(found) > MEMO_LIMIT:
+            self._accounts.clear()
+        self._accounts.update(found)
+        lost: list[Order] = []
+        for order in orders:
+            order.account = next((found[identity] for identity in order.identities if identity in found), "")
+            if not order.account and order.credit is not None:
+                lost.append(order)
+        if lost:  # a request may name nobody, or somebody renamed, in a session that is known
+            records = storage.find_records(session, list({o.credit.session_hash: None for o in lost if o.credit}))
+            for order in lost:
+                record = records.get(order.credit.session_hash) if order.credit else None
+                order.account = record["account"] if record else ""
+
+    def confirm(self, order: Order, account: Account) -> bool:
+        """Whether the account, now locked, still has an identity of the order; forgets what was wrong."""
+        if not order.identities:
+            return True
+        held = account["identities"]
+        stale = [i for i in order.identities if self._accounts.get(i) == account["_id"] and i not in held]
+        for identity in stale:
+            del self._accounts[identity]
+        return not stale

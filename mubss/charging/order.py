@@ -1,0 +1,59 @@
+"""What is handed to the charging engine: a command, the account it is for, and what must commit with it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from mubss.core.errors import LedgerError
+from mubss.core.model import Account, Command, CreditControl, Outcome
+
+
+class Guard(NamedTuple):
+    """A document that commits with a movement of money, or the movement doesn't happen.
+
+    `version` None: it must be new. Else the stored document must have that `version`; `doc` brings the next.
+    """
+
+    collection: str
+    doc: dict[str, Any]
+    version: int | None = None
+
+
+class GuardConflict(LedgerError):
+    """A guarded document is there already, or isn't as it was read; `stored` is what is there, None if nothing."""
+
+    def __init__(self, guard: Guard, stored: dict[str, Any] | None) -> None:
+        wanted = "none" if guard.version is None else f"version {guard.version}"
+        super().__init__(f"{guard.collection}/{guard.doc['_id']}: expected {wanted}; another came first")
+        self.stored = stored
+
+
+@dataclass(slots=True, eq=False)
+class Order:
+    """One command on its way through the engine. `account` is its id, or "" where identities lead to it.
+
+    When it is done, `outcome` (of a credit-control request) or `account_after` holds what came of it, or
+    `error` says why nothing did.
+    """
+
+    command: Command
+    account: str = ""
+    identities: list[str] = field(default_factory=list)
+    guards: list[Guard] = field(default_factory=list)
+    done: Callable[[Order], None] | None = None
+    queued_ms: int = 0
+    redirects: int = 0
+    outcome: Outcome | None = None
+    account_after: Account | None = None
+    error: Exception | None = None
+
+    @property
+    def credit(self) -> CreditControl | None:
+        """The command, if it is a credit-control request."""
+        return self.command if isinstance(self.command, CreditControl) else None
+
+    def fail(self, error: Exception) -> None:
+        """Nothing of it happened."""
+        self.outcome, self.account_after, self.error = None, None, error

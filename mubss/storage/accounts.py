@@ -1,0 +1,72 @@
+"""How accounts, and the documents that lead to them, lie in the store. Only mubss.charging imports this."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, cast
+
+from mubss.core.model import Account, SessionRecord
+from mubss.xdev.api import Doc, How, Lock, Read, Session, Write
+
+ACCOUNTS, IDENTITIES, SESSIONS, POSTINGS, USAGE, SUSPENSE, SUBSCRIBERS = (
+    "accounts",
+    "identities",
+    "gy_sessions",
+    "postings",
+    "usage",
+    "suspense",
+    "subscribers",
+)
+
+
+def find_accounts(session: Session, identities: Sequence[str]) -> dict[str, str]:
+    """identity → account id, for the identities that exist."""
+    found = session.collection(IDENTITIES).get_many(identities)
+    return {doc["_id"]: doc["account"] for doc in found if doc is not None}
+
+
+def find_records(session: Session, hashes: Sequence[str]) -> dict[str, SessionRecord]:
+    """Session hash → what is known of that session, outside an account."""
+    found = session.collection(SESSIONS).get_many(hashes)
+    return {doc["_id"]: cast(SessionRecord, doc) for doc in found if doc is not None}
+
+
+def begin(
+    session: Session, account_ids: Iterable[str], hashes: Sequence[str], guards: dict[str, list[str]]
+) -> tuple[dict[str, Account], dict[str, SessionRecord], dict[tuple[str, str], Doc]]:
+    """Opens the batch's transaction: the accounts, locked, the session records, and the guarded documents.
+
+    Ids are sorted, so that two batches never lock the same accounts the other way round.
+    """
+    reads = [Read(ACCOUNTS, sorted(account_ids), Lock.UPDATE)]
+    if hashes:
+        reads.append(Read(SESSIONS, hashes))
+    reads += [Read(name, sorted(ids), Lock.UPDATE) for name, ids in guards.items()]
+    accounts, *others = session.begin(reads)
+    records = others.pop(0) if hashes else []
+    guarded = {(name, doc["_id"]): doc for name, docs in zip(guards, others, strict=True) for doc in docs}
+    return (
+        {doc["_id"]: cast(Account, doc) for doc in accounts},
+        {doc["_id"]: cast(SessionRecord, doc) for doc in records},
+        guarded,
+    )
+
+
+def writes(
+    accounts: list[Account],
+    new_records: list[SessionRecord],
+    records: list[SessionRecord],
+    postings: list[dict[str, Any]],
+    usage: list[dict[str, Any]],
+    suspense: list[dict[str, Any]],
+) -> list[Write]:
+    """The batch as sets of documents; a posting, a usage record or a new session that is there already fails it."""
+    sets = [
+        Write(ACCOUNTS, accounts, How.PUT),
+        Write(SESSIONS, new_records, How.ADD),
+        Write(SESSIONS, records, How.PUT),
+        Write(POSTINGS, postings, How.ADD),
+        Write(USAGE, usage, How.ADD),
+        Write(SUSPENSE, suspense, How.PUT),
+    ]
+    return [write for write in sets if write.docs]

@@ -1,0 +1,43 @@
+"""`gy_sessions`: the way from a Session-Id to its account, and when to look at it again."""
+
+from __future__ import annotations
+
+from mubss.xdev.api import Doc, Session, Store
+
+COLLECTION = "gy_sessions"
+
+
+def due(store: Store, now_s: int, limit: int) -> list[Doc]:
+    """Records whose time has come, the earliest first."""
+    return store.run(
+        lambda session: (
+            session.collection(COLLECTION).find("due_s <= :now").sort("due_s").limit(limit).bind("now", now_s).execute()
+        )
+    )
+
+
+def forget(store: Store, ids: list[str], now_s: int) -> None:
+    """Removes ended sessions' records, unless one has come back to life meanwhile."""
+
+    def work(session: Session) -> None:
+        with session.transaction():
+            collection = session.collection(COLLECTION)
+            docs = collection.get_many(ids, for_update=True)
+            gone = [doc["_id"] for doc in docs if doc is not None and not doc["open"] and doc["due_s"] <= now_s]
+            collection.remove_many(gone)
+
+    store.run(work)
+
+
+def postpone(store: Store, due_s: dict[str, int]) -> None:
+    """Sets when to look at open sessions again."""
+
+    def work(session: Session) -> None:
+        with session.transaction():
+            collection = session.collection(COLLECTION)
+            docs = collection.get_many(list(due_s), for_update=True)
+            collection.put_many(
+                [{**doc, "due_s": due_s[doc["_id"]]} for doc in docs if doc is not None and doc["open"]]
+            )
+
+    store.run(work)

@@ -1,0 +1,73 @@
+"""Subscribers: the person and contract beside an account. What a clerk lists and searches by; never money."""
+
+from __future__ import annotations
+
+from mubss.xdev.api import Doc, Session, Store
+
+SUBSCRIBERS, IDENTITIES, ACCOUNTS, POSTINGS, USAGE = "subscribers", "identities", "accounts", "postings", "usage"
+
+
+def account_of(store: Store, identity: str) -> str | None:
+    """The account id that an identity ("e164:…", "imsi:…") leads to."""
+    doc = store.run(lambda session: session.collection(IDENTITIES).get_one(identity))
+    return None if doc is None else str(doc["account"])
+
+
+def get(store: Store, subscriber_id: str) -> Doc | None:
+    """One subscriber by id (the account's)."""
+    return store.run(lambda session: session.collection(SUBSCRIBERS).get_one(subscriber_id))
+
+
+def get_account(store: Store, account_id: str) -> Doc | None:
+    """An account as it stands, to look at; only mubss.charging changes one."""
+    return store.run(lambda session: session.collection(ACCOUNTS).get_one(account_id))
+
+
+def find(store: Store, filters: dict[str, str | int], *, after: str = "", limit: int = 100) -> list[Doc]:
+    """Subscribers by state, plan, type or bill_cycle, in order of their id; `after` is the last one's of a page."""
+    conditions = [f"{name} = :{name}" for name in filters]
+    values: dict[str, str | int] = dict(filters)
+    if after:
+        conditions.append("_id > :after")
+        values["after"] = after
+    return store.run(
+        lambda session: (
+            session.collection(SUBSCRIBERS)
+            .find(" AND ".join(conditions))
+            .sort("_id")
+            .limit(limit)
+            .bind(values)
+            .execute()
+        )
+    )
+
+
+def postings(store: Store, account_id: str) -> list[Doc]:
+    """Every posting of an account, in order."""
+    return _history(store, POSTINGS, account_id, account_id)
+
+
+def postings_between(store: Store, first: str, last: str) -> list[Doc]:
+    """Every posting of the accounts from `first` to `last`, in order of account and sequence."""
+    return _history(store, POSTINGS, first, last)
+
+
+def usage(store: Store, account_id: str) -> list[Doc]:
+    """Every usage record of an account, in order."""
+    return _history(store, USAGE, account_id, account_id)
+
+
+def _history(store: Store, collection: str, first: str, last: str) -> list[Doc]:
+    """Documents of `<account id><sequence>`: one range of ids, a thousand at a time."""
+    found: list[Doc] = []
+    after, until = first, last + "~"
+
+    def read(session: Session) -> list[Doc]:
+        return session.collection(collection).scan(after=after, until=until, limit=1000)
+
+    while True:
+        page = store.run(read)
+        found += page
+        if len(page) < 1000:
+            return found
+        after = page[-1]["_id"]
