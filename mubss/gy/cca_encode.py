@@ -98,12 +98,19 @@ def _mscc(mscc: MsccAnswer) -> bytes:
 def _granted(units: Units, tariff_time_change_s: int | None) -> bytes:
     """Granted-Service-Unit in the order of RFC 8506 §8.17."""
     change = b"" if tariff_time_change_s is None else encode_avp("Tariff-Time-Change", tariff_time_change_s)
-    return encode_units(431, units, change)
+    body = change + units_body(units)
+    return _group(431, _M | len(body) + 8) + body
 
 
-def encode_units(code: int, units: Units, first: bytes = b"") -> bytes:
-    """A service unit group; `first` stands before the units."""
-    parts = [first]
+def encode_units(code: int, units: Units) -> bytes:
+    """A service unit as a group of that code."""
+    body = units_body(units)
+    return _group(code, _M | len(body) + 8) + body
+
+
+def units_body(units: Units) -> bytes:
+    """The content of a service unit, in the order of RFC 8506 §8.17."""
+    parts = []
     if units.time_s is not None:
         parts.append(_u32(420, _M | 12, units.time_s))
     if units.money is not None:
@@ -116,8 +123,7 @@ def encode_units(code: int, units: Units, first: bytes = b"") -> bytes:
         parts.append(_u64(414, _M | 16, units.output_octets))
     if units.service_specific_units is not None:
         parts.append(_u64(417, _M | 16, units.service_specific_units))
-    body = b"".join(parts)
-    return _group(code, _M | len(body) + 8) + body
+    return b"".join(parts)
 
 
 def _money(code: int, money: Money) -> bytes:

@@ -156,11 +156,11 @@ def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
     if code == 456:
         if len(ccr.msccs) == MAX_MSCCS:
             raise too_many(buf, pos, end)
-        ccr.msccs.append(decode_mscc(ccr, buf, pos + 8, stop))
+        ccr.msccs.append(decode_mscc(ccr.unknown_mandatory, buf, pos + 8, stop))
     elif code == 443:
         if len(ccr.subscription_ids) == MAX_LISTED:
             raise too_many(buf, pos, end)
-        subscription_id = decode_subscription_id(ccr, buf, pos + 8, stop)
+        subscription_id = decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop)
         if subscription_id is not None:
             ccr.subscription_ids.append(subscription_id)
     elif code == 263:
@@ -169,20 +169,20 @@ def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
         if len(ccr.used) == MAX_LISTED:
             raise too_many(buf, pos, end)
         used = UsedUnits()
-        decode_units(ccr, used, buf, pos + 8, stop)
+        decode_units(ccr.unknown_mandatory, used, buf, pos + 8, stop)
         ccr.used.append(used)
     elif code == 437:
         if ccr.requested is not None:
             raise too_many(buf, pos, end)
         ccr.requested = Units()
-        decode_units(ccr, ccr.requested, buf, pos + 8, stop)
+        decode_units(ccr.unknown_mandatory, ccr.requested, buf, pos + 8, stop)
     elif code in (284, 282):
         kept = ccr.proxy_infos if code == 284 else ccr.route_records
         if len(kept) == MAX_LISTED:
             raise too_many(buf, pos, end)
         kept.append(buf[pos : stop + 3 & -4])
     elif code == 458:
-        ccr.user_equipment = decode_user_equipment(ccr, buf, pos + 8, stop)
+        ccr.user_equipment = decode_user_equipment(ccr.unknown_mandatory, buf, pos + 8, stop)
     elif code == 411:
         ccr.cc_correlation_id = buf[pos + 8 : stop]
     elif code == 419:
@@ -192,14 +192,14 @@ def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
     elif code == 260:
         _vendor_specific_application_id(ccr, buf, pos + 8, stop)
     else:
-        return skip(ccr, buf, pos, end)
+        return skip(ccr.unknown_mandatory, buf, pos, end)
     return stop + 3 & -4
 
 
 def _of_vendor(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
     """An AVP of a vendor, or one whose length lies; returns where the next begins."""
     code, word, vendor_id = three(buf, pos)
-    after = skip(ccr, buf, pos, end)
+    after = skip(ccr.unknown_mandatory, buf, pos, end)
     if vendor_id == VENDOR_3GPP and word & V:
         if code == 873:
             decode_service_information(ccr, buf, pos + 12, pos + (word & 0xFFFFFF))
@@ -225,7 +225,7 @@ def _session_id(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> None:
 def _vendor_specific_application_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
     while pos < end:
         code, word, value = three(buf, pos)
-        pos = skip(ccr, buf, pos, end)
+        pos = skip(ccr.unknown_mandatory, buf, pos, end)
         if code == 258 and not word & V:
             ccr.auth_application_id = value
     check_end(pos, end)

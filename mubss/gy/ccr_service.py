@@ -27,7 +27,7 @@ def decode_service_information(ccr: Ccr, buf: bytes, pos: int, end: int) -> None
     """Fills `ccr` from the content of a Service-Information."""
     while pos < end:
         code, word, vendor_id = three(buf, pos)
-        after = skip(ccr, buf, pos, end)
+        after = skip(ccr.unknown_mandatory, buf, pos, end)
         stop = pos + (word & 0xFFFFFF)
         if word & V and vendor_id == VENDOR_3GPP:
             if code == 874:
@@ -39,7 +39,7 @@ def decode_service_information(ccr: Ccr, buf: bytes, pos: int, end: int) -> None
         elif code == 443 and not word & V:
             if len(ccr.service_subscription_ids) == MAX_LISTED:
                 raise too_many(buf, pos, end)
-            if found := decode_subscription_id(ccr, buf, pos + 8, stop):
+            if found := decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop):
                 ccr.service_subscription_ids.append(found)
         pos = after
     check_end(pos, end)
@@ -49,14 +49,14 @@ def _packet_data(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
     """PS-Information: where and through which network the data went (TS 32.299 §7.2.158)."""
     while pos < end:
         code, word, vendor_id = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(ccr.unknown_mandatory, buf, pos, end)
         stop = begin + (word & 0xFFFFFF)
         try:
             if not word & V:
                 if code == 30:
                     ccr.called_station_id = buf[begin + 8 : stop].decode()
                 elif code == 458 and ccr.user_equipment is None:
-                    ccr.user_equipment = decode_user_equipment(ccr, buf, begin + 8, stop)
+                    ccr.user_equipment = decode_user_equipment(ccr.unknown_mandatory, buf, begin + 8, stop)
             elif vendor_id == VENDOR_3GPP:
                 if code == 2:
                     if stop - begin != 16:
@@ -81,7 +81,7 @@ def _ims(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
     """IMS-Information: who calls whom (TS 32.299 §7.2.77); of several addresses the first counts."""
     while pos < end:
         code, word, vendor_id = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(ccr.unknown_mandatory, buf, pos, end)
         if not word & V or vendor_id != VENDOR_3GPP:
             continue
         try:
@@ -100,7 +100,7 @@ def _recipients(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
     """SMS- or MMS-Information: Address-Data of each Recipient-Address, within Recipient-Info for short messages."""
     while pos < end:
         code, word, vendor_id = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(ccr.unknown_mandatory, buf, pos, end)
         if not word & V or vendor_id != VENDOR_3GPP:
             continue
         if code == 2026:
@@ -116,7 +116,7 @@ def _address_data(ccr: Ccr, buf: bytes, pos: int, end: int) -> list[str]:
     found: list[str] = []
     while pos < end:
         code, word, vendor_id = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(ccr.unknown_mandatory, buf, pos, end)
         if code == 897 and word & V and vendor_id == VENDOR_3GPP:
             try:
                 found = [buf[begin + 12 : begin + (word & 0xFFFFFF)].decode()]

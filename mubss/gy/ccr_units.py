@@ -11,8 +11,8 @@ from collections.abc import Callable
 from struct import Struct
 
 from mubss.gy.avp import DiameterError, invalid_length, missing_avp, whole_avp
-from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
-from mubss.gy.dictionary import BY_CODE, VENDOR_3GPP, data_length
+from mubss.gy.ccr import Money, Mscc, Units, UsedUnits
+from mubss.gy.dictionary import DATA_LENGTHS, VENDOR_3GPP
 
 MAX_LISTED = 64
 """Of each AVP that may come several times in one group; one more is 5009."""
@@ -30,7 +30,7 @@ _i64: Callable[[bytes, int], tuple[int]] = Struct(">q").unpack_from
 _i32: Callable[[bytes, int], tuple[int]] = Struct(">i").unpack_from
 
 
-def skip(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
+def skip(unknown: list[bytes], buf: bytes, pos: int, end: int) -> int:
     """Steps over an AVP that charging doesn't need and returns where the next begins.
 
     Its length is checked as far as the dictionary knows the type; one that it lacks is noted if it has the M flag.
@@ -40,14 +40,12 @@ def skip(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
     head = 12 if word & V else 8
     if size < head or pos + size > end:
         raise invalid_length(buf, pos, end)
-    definition = BY_CODE.get((vendor_id if word & V else 0, code))
-    if definition is None:
-        if word & 0x40000000 and len(ccr.unknown_mandatory) < MAX_UNKNOWN:
-            ccr.unknown_mandatory.append(whole_avp(buf, pos, end))
-    else:
-        wanted = data_length(definition.type)
-        if wanted is not None and size != head + wanted:
-            raise invalid_length(buf, pos, end)
+    wanted = DATA_LENGTHS.get((vendor_id if word & V else 0, code))
+    if wanted is None:
+        if word & 0x40000000 and len(unknown) < MAX_UNKNOWN:
+            unknown.append(whole_avp(buf, pos, end))
+    elif wanted >= 0 and size != head + wanted:
+        raise invalid_length(buf, pos, end)
     return pos + size + 3 & -4
 
 
@@ -76,14 +74,14 @@ def unsigned32_3gpp(buf: bytes, pos: int, end: int) -> int:
     return int.from_bytes(buf[pos + 12 : pos + 16], "big")
 
 
-def decode_units(ccr: Ccr, units: Units, buf: bytes, pos: int, end: int) -> None:
+def decode_units(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int) -> None:
     """Fills `units` with the content of a Requested- or Used-Service-Unit (RFC 8506 §8.17 to §8.19)."""
     while pos < end:
         code, word, value = three(buf, pos)
         size = word & SIZE
         stop = pos + size
         if stop > end or size < 8 or code not in _UNIT_SIZES:
-            pos = _other_unit(ccr, units, buf, pos, end)
+            pos = _other_unit(unknown, units, buf, pos, end)
             continue
         if size != _UNIT_SIZES[code]:
             raise invalid_length(buf, pos, end)
@@ -104,21 +102,21 @@ def decode_units(ccr: Ccr, units: Units, buf: bytes, pos: int, end: int) -> None
 _UNIT_SIZES = {421: 16, 412: 16, 414: 16, 420: 12, 417: 16}
 
 
-def _other_unit(ccr: Ccr, units: Units, buf: bytes, pos: int, end: int) -> int:
+def _other_unit(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int) -> int:
     """The rarer AVPs of a service unit; returns where the next begins."""
     code, word, value = three(buf, pos)
     if code == 413 and not word & V:
-        units.money = decode_money(ccr, buf, pos, end)
+        units.money = decode_money(unknown, buf, pos, end)
     elif code == 452 and not word & V and isinstance(units, UsedUnits):
         units.tariff_change_usage = value
     elif code == 872 and word & V and value == VENDOR_3GPP and isinstance(units, UsedUnits):
         if len(units.reporting_reasons) == MAX_LISTED:
             raise too_many(buf, pos, end)
         units.reporting_reasons.append(unsigned32_3gpp(buf, pos, end))
-    return skip(ccr, buf, pos, end)
+    return skip(unknown, buf, pos, end)
 
 
-def decode_money(ccr: Ccr, buf: bytes, at: int, limit: int) -> Money:
+def decode_money(unknown: list[bytes], buf: bytes, at: int, limit: int) -> Money:
     """CC-Money or Cost-Information at `at`: Unit-Value and Currency-Code (RFC 8506 §8.7, §8.22)."""
     pos, end = enter(buf, at, limit)
     digits: int | None = None
@@ -127,23 +125,23 @@ def decode_money(ccr: Ccr, buf: bytes, at: int, limit: int) -> Money:
     while pos < end:
         code, word, value = three(buf, pos)
         if code == 445 and not word & V:
-            digits, exponent = _unit_value(ccr, buf, pos, end)
+            digits, exponent = _unit_value(unknown, buf, pos, end)
         elif code == 425 and not word & V:
             currency = value
-        pos = skip(ccr, buf, pos, end)
+        pos = skip(unknown, buf, pos, end)
     check_end(pos, end)
     if digits is None:
         raise DiameterError(5005, "CC-Money without Unit-Value", missing_avp("Unit-Value"))
     return digits, exponent, currency
 
 
-def _unit_value(ccr: Ccr, buf: bytes, at: int, limit: int) -> tuple[int, int]:
+def _unit_value(unknown: list[bytes], buf: bytes, at: int, limit: int) -> tuple[int, int]:
     pos, end = enter(buf, at, limit)
     digits: int | None = None
     exponent = 0
     while pos < end:
         code, word, _ = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(unknown, buf, pos, end)
         if code == 447 and not word & V:
             digits = _i64(buf, begin + 8)[0]
         elif code == 429 and not word & V:
@@ -164,7 +162,7 @@ def enter(buf: bytes, pos: int, end: int) -> tuple[int, int]:
     return begin, stop
 
 
-def decode_subscription_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[int, str] | None:
+def decode_subscription_id(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, str] | None:
     """The content of a Subscription-Id as (type, data); None if either is missing."""
     kind: int | None = None
     data: str | None = None
@@ -173,7 +171,7 @@ def decode_subscription_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[in
         size = word & SIZE
         stop = pos + size
         if stop > end or size < 8:
-            pos = skip(ccr, buf, pos, end)
+            pos = skip(unknown, buf, pos, end)
             continue
         if code == 444:
             try:
@@ -185,12 +183,12 @@ def decode_subscription_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[in
             kind = value
             pos = stop
         else:
-            pos = skip(ccr, buf, pos, end)
+            pos = skip(unknown, buf, pos, end)
     check_end(pos, end)
     return None if kind is None or data is None else (kind, data)
 
 
-def decode_mscc(ccr: Ccr, buf: bytes, pos: int, end: int) -> Mscc:
+def decode_mscc(unknown: list[bytes], buf: bytes, pos: int, end: int) -> Mscc:
     """The content of a Multiple-Services-Credit-Control of a request."""
     mscc = Mscc()
     while pos < end:
@@ -198,20 +196,20 @@ def decode_mscc(ccr: Ccr, buf: bytes, pos: int, end: int) -> Mscc:
         size = word & SIZE
         stop = pos + size
         if stop > end or size < 8:
-            pos = _other_of_mscc(ccr, mscc, buf, pos, end)
+            pos = _other_of_mscc(unknown, mscc, buf, pos, end)
             continue
         if code == 446:
             if len(mscc.used) == MAX_LISTED:
                 raise too_many(buf, pos, end)
             used = UsedUnits()
-            decode_units(ccr, used, buf, pos + 8, stop)
+            decode_units(unknown, used, buf, pos + 8, stop)
             mscc.used.append(used)
             pos = stop
         elif code == 437:
             if mscc.requested is not None:
                 raise too_many(buf, pos, end)
             mscc.requested = Units()
-            decode_units(ccr, mscc.requested, buf, pos + 8, stop)
+            decode_units(unknown, mscc.requested, buf, pos + 8, stop)
             pos = stop
         elif code == 432:
             if size != 12:
@@ -221,15 +219,15 @@ def decode_mscc(ccr: Ccr, buf: bytes, pos: int, end: int) -> Mscc:
             mscc.rating_group = value
             pos = stop
         else:
-            pos = _other_of_mscc(ccr, mscc, buf, pos, end)
+            pos = _other_of_mscc(unknown, mscc, buf, pos, end)
     check_end(pos, end)
     return mscc
 
 
-def _other_of_mscc(ccr: Ccr, mscc: Mscc, buf: bytes, pos: int, end: int) -> int:
+def _other_of_mscc(unknown: list[bytes], mscc: Mscc, buf: bytes, pos: int, end: int) -> int:
     """The rarer AVPs of an MSCC; returns where the next begins."""
     code, word, value = three(buf, pos)
-    after = skip(ccr, buf, pos, end)
+    after = skip(unknown, buf, pos, end)
     if word & V:
         if code == 872 and value == VENDOR_3GPP:
             if len(mscc.reporting_reasons) == MAX_LISTED:
@@ -244,29 +242,29 @@ def _other_of_mscc(ccr: Ccr, mscc: Mscc, buf: bytes, pos: int, end: int) -> int:
     elif code == 457:
         if len(mscc.pool_identifiers) == MAX_LISTED:
             raise too_many(buf, pos, end)
-        mscc.pool_identifiers += _pool_identifier(ccr, buf, pos, end)
+        mscc.pool_identifiers += _pool_identifier(unknown, buf, pos, end)
     return after
 
 
-def _pool_identifier(ccr: Ccr, buf: bytes, at: int, limit: int) -> list[int]:
+def _pool_identifier(unknown: list[bytes], buf: bytes, at: int, limit: int) -> list[int]:
     pos, end = enter(buf, at, limit)
     found: list[int] = []
     while pos < end:
         code, word, value = three(buf, pos)
-        pos = skip(ccr, buf, pos, end)
+        pos = skip(unknown, buf, pos, end)
         if code == 453 and not word & V:
             found = [value]
     check_end(pos, end)
     return found
 
 
-def decode_user_equipment(ccr: Ccr, buf: bytes, pos: int, end: int) -> tuple[int, bytes] | None:
+def decode_user_equipment(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, bytes] | None:
     """The content of a User-Equipment-Info as (type, value); None if either is missing."""
     kind: int | None = None
     found: bytes | None = None
     while pos < end:
         code, word, value = three(buf, pos)
-        begin, pos = pos, skip(ccr, buf, pos, end)
+        begin, pos = pos, skip(unknown, buf, pos, end)
         if code == 459 and not word & V:
             kind = value
         elif code == 460 and not word & V:

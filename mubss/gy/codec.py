@@ -6,9 +6,11 @@ client:  encode_ccr(Ccr(…))         cca = decode_cca(frame)
 
 from mubss.gy.avp import DiameterError, missing_avp
 from mubss.gy.cca import Cca, CcaAnswer, FinalUnit, MsccAnswer
+from mubss.gy.cca_decode import decode_cca
 from mubss.gy.cca_encode import encode_cca
 from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
 from mubss.gy.ccr_decode import CcrError, decode_ccr
+from mubss.gy.ccr_encode import encode_ccr
 from mubss.gy.message import Identity
 
 __all__ = [
@@ -24,8 +26,10 @@ __all__ = [
     "MsccAnswer",
     "Units",
     "UsedUnits",
+    "decode_cca",
     "decode_ccr",
     "encode_cca",
+    "encode_ccr",
     "missing_avp",
     "require",
 ]

@@ -98,6 +98,10 @@ BY_CODE, BY_NAME = _load(
 )
 """Definitions by (Vendor-Id or 0, code), and by name."""
 
+ANY_LENGTH = -1
+DATA_LENGTHS = {key: _LENGTHS.get(definition.type, ANY_LENGTH) for key, definition in BY_CODE.items()}
+"""Octets of data by (Vendor-Id or 0, code): `data_length` for the hot path, where hashing a Type is too slow."""
+
 
 class Command(NamedTuple):
     """One command: requests are `short` + "R", answers `short` + "A"; `proxiable` ones are sent with the P flag."""
