@@ -1,0 +1,294 @@
+"""The configuration: every option there is, and `load`, which reads a file and the environment over the defaults.
+
+conf/mubss.toml shows all of this at its defaults; `mubss config defaults` prints it, and a test holds the two together.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, unquote
+from zoneinfo import ZoneInfo
+
+from mubss.core.errors import ConfigError
+from mubss.options import Reader, find_lines, option, render, required, tables
+
+FILE_NAME = "mubss.toml"
+MAX_FILE_OCTETS = 1_048_576
+_HOST_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
+_HEAD = """\
+# The configuration of mubss: every option at its default, made by `mubss config defaults`.
+# `--config FILE` names a file; without it mubss.toml in the data folder is read, if there is one.
+# MUBSS_<SECTION>__<KEY> in the environment overrides an option (lists: items with commas between).
+# `mubss config show` prints what is in force and where each value came from.
+
+"""
+
+
+def _is_host(text: str) -> str:
+    return "" if _is_address(text) == "" or _HOST_NAME.fullmatch(text) else "an IP address or a host name"
+
+
+def _is_address(text: str) -> str:
+    try:
+        ip_address(text)
+    except ValueError:
+        return "an IP address"
+    return ""
+
+
+def _is_identity(text: str) -> str:
+    return "" if _HOST_NAME.fullmatch(text) else "a DiameterIdentity: a full host name in ASCII"
+
+
+def _is_context(text: str) -> str:
+    return "" if text.isascii() and text else 'a Service-Context-Id like "32251@3gpp.org"'
+
+
+def _is_zone(text: str) -> str:
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return 'an IANA time zone like "Europe/Berlin"'
+    return ""
+
+
+def _is_url(text: str) -> str:
+    return "" if re.fullmatch(r"[a-z]+://.+", text) else "a URL like sqlite:///var/mubss.db"
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralOptions:
+    """What every process needs."""
+
+    data_dir: str = option(
+        ".", "Folder that relative paths (the store, licences, invoices) are under; the current one by default."
+    )
+    operator_name: str = option("Example Operator", "The operator's name, as reports and invoices print it.")
+    timezone: str = option(
+        "UTC", "The operator's time zone: tariff bands, months and bill periods follow it.", check=_is_zone
+    )
+    log_level: str = option("info", "Least level that is logged.", choices=("debug", "info", "warning", "error"))
+    log_format: str = option(
+        "text", "Log lines for people (text) or for a log collector, one JSON object a line.", choices=("text", "json")
+    )
+    mask_msisdn: bool = option(True, "Logs show only the last digits of a subscriber's number.")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreOptions:
+    """The document store that all processes share."""
+
+    url: str = option(
+        "sqlite:///var/mubss.db",
+        "sqlite:///relative/to/data_dir.db or sqlite:////absolute/path.db: the embedded store.",
+        check=_is_url,
+    )
+    busy_timeout_ms: int = option(
+        5000, "How long the embedded store waits for another process's write.", low=1, high=600_000, unit="milliseconds"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class PeerOptions:
+    """One DIAMETER peer that is known by name."""
+
+    origin_host: str = required("The peer's Origin-Host.", check=_is_identity)
+    addresses: tuple[str, ...] = option((), "Addresses it may connect from; none: any.", check=_is_address)
+
+
+@dataclass(frozen=True, slots=True)
+class GyOptions:
+    """The DIAMETER Gy server, mubss-gy."""
+
+    host: str = option(
+        "127.0.0.1",
+        "Address to listen on. The default takes peers of this machine alone; 0.0.0.0 takes any (list them below).",
+        check=_is_host,
+    )
+    port: int = option(3868, "TCP port to listen on; 0 lets the system choose one.", low=0, high=65_535)
+    workers: int = option(1, "Processes that serve peers.", low=1, high=64)
+    origin_host: str = option("ocs.mubss.example", "This server's Origin-Host.", check=_is_identity)
+    origin_realm: str = option("mubss.example", "This server's Origin-Realm.", check=_is_identity)
+    product_name: str = option("mubss", "Product-Name in the capabilities exchange.")
+    vendor_id: int = option(0, "Vendor-Id in the capabilities exchange.", low=0, high=4_294_967_295)
+    accept_unknown_peers: str = option(
+        "loopback",
+        "Peers that are not listed under [[gy.peers]]: let in never, from this machine alone, or always; else 3010.",
+        choices=("never", "loopback", "always"),
+    )
+    max_peers: int = option(1024, "Connections at a time, over all workers.", low=1, high=100_000)
+    cer_timeout_seconds: int = option(
+        10, "A connection that sends no CER within this time is closed.", low=1, high=300, unit="seconds"
+    )
+    watchdog_seconds: int = option(
+        30, "Silence after which a DWR is sent: Tw of RFC 3539.", low=6, high=3600, unit="seconds"
+    )
+    deadline_ms: int = option(
+        3000, "A CCR is answered within this time or not at all.", low=50, high=60_000, unit="milliseconds"
+    )
+    drain_seconds: int = option(
+        10, "At SIGTERM: time for answers under way, and for peers to take the DPR.", low=0, high=300, unit="seconds"
+    )
+    max_message_octets: int = option(
+        65_536, "A longer message closes its peer's connection.", low=1024, high=16_777_215, unit="octets"
+    )
+    max_pending_requests: int = option(
+        8192, "CCRs of one worker under way; past it new sessions get 3004.", low=1, high=1_000_000, unit="requests"
+    )
+    send_buffer_octets: int = option(
+        4_194_304,
+        "Answers that may wait for a peer that doesn't read; past it the peer's connection is closed.",
+        low=65_536,
+        high=1_073_741_824,
+        unit="octets",
+    )
+    subscription_id_order: tuple[str, ...] = option(
+        ("e164", "imsi", "sip", "nai", "private"),
+        "Which Subscription-Id of a CCR names the subscriber: the first of these types that it has.",
+        choices=("e164", "imsi", "sip", "nai", "private"),
+    )
+    default_service_context: str = option(
+        "32251@3gpp.org", "Service-Context-Id of a CCR that has none.", check=_is_context
+    )
+    out_of_credit: str = option(
+        "mscc",
+        "Where 4012 stands when the credit is used up: in the MSCC, with 2001 at command level, or at command level.",
+        choices=("mscc", "command"),
+    )
+    peers: tuple[PeerOptions, ...] = tables(PeerOptions, "Peers that are known by name, one table each.")
+
+
+@dataclass(frozen=True, slots=True)
+class ChargingOptions:
+    """The charging engine."""
+
+    lanes: int = option(0, "Lanes that do batches side by side; 0: one on the embedded store.", low=0, high=64)
+    batch_limit: int = option(256, "Commands in one transaction.", low=1, high=4096, unit="commands")
+    queue_limit: int = option(
+        20_000, "Commands waiting in a process; past it they are refused.", low=1, high=1_000_000, unit="commands"
+    )
+    outcome_history: int = option(
+        8, "Answers kept in a session for requests that come again.", low=1, high=64, unit="answers"
+    )
+    session_supervision_seconds: int = option(
+        7200,
+        "Least time without a request after which a session's reservation is released.",
+        low=60,
+        high=604_800,
+        unit="seconds",
+    )
+    sweep_seconds: int = option(30, "How often such sessions are looked for.", low=1, high=3600, unit="seconds")
+    refdata_poll_seconds: int = option(
+        2, "How often a new version of the reference data is looked for.", low=1, high=60, unit="seconds"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsOptions:
+    """Counters for Prometheus, over HTTP at /metrics."""
+
+    enabled: bool = option(False, "Serve them.")
+    host: str = option("127.0.0.1", "Address to listen on.", check=_is_host)
+    port: int = option(
+        9464, "TCP port of the first worker, each further one takes the next; 0: any free.", low=0, high=65_000
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    """All that is configured; `sources` says where each value came from: "default", "file:line" or a variable."""
+
+    general: GeneralOptions = GeneralOptions()
+    store: StoreOptions = StoreOptions()
+    gy: GyOptions = GyOptions()
+    charging: ChargingOptions = ChargingOptions()
+    metrics: MetricsOptions = MetricsOptions()
+    sources: Mapping[str, str] = field(default_factory=dict, compare=False)
+
+    def resolve(self, path: str | Path) -> Path:
+        """`path` as an absolute one, under the data folder if it is relative."""
+        return (Path(self.general.data_dir) / path).absolute()
+
+    @property
+    def store_url(self) -> str:
+        """`store.url` as `open_database` takes it: an absolute path, and the busy timeout unless the URL names one."""
+        scheme, _, rest = self.store.url.partition(":///")
+        if scheme != "sqlite":
+            return self.store.url
+        path, _, query = rest.partition("?")
+        if path and "busy_timeout_ms=" not in query:
+            query = "&".join(filter(None, [query, f"busy_timeout_ms={self.store.busy_timeout_ms}"]))
+        whole = quote(str(self.resolve(unquote(path)))) if path else ""
+        return f"sqlite:///{whole}?{query}"
+
+
+SECTIONS: dict[str, type] = {
+    "general": GeneralOptions,
+    "store": StoreOptions,
+    "gy": GyOptions,
+    "charging": ChargingOptions,
+    "metrics": MetricsOptions,
+}
+
+
+def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
+    """The configuration in force: defaults, then the file, then the environment.
+
+    Without `path` it is mubss.toml in the data folder, if there is one. ConfigError lists every fault, one a line.
+    """
+    file = Path(path) if path is not None else Path(environ.get("MUBSS_GENERAL__DATA_DIR", "."), FILE_NAME)
+    text = _read(file) if path is not None or file.is_file() else ""
+    reader = Reader(_parse(text, file), environ, str(file), find_lines(text))
+    sections = reader.read(SECTIONS)
+    names = [peer.origin_host.lower() for peer in sections["gy"].peers]
+    for name in sorted({name for name in names if names.count(name) > 1}):
+        reader.faults.append(f"gy.peers: origin_host {name!r} stands twice ({file}); expected each peer once")
+    if reader.faults:
+        raise ConfigError("\n".join(reader.faults))
+    return Config(**sections, sources=reader.sources)
+
+
+def defaults_text() -> str:
+    """conf/mubss.toml: every option at its default, with its comment, unit and what it takes."""
+    return _HEAD + render(SECTIONS)
+
+
+def data_path(name: str) -> Path:
+    """A folder or file that comes with the program ("conf/refdata"), in a checkout and in an installed wheel alike."""
+    package = Path(__file__).parent
+    installed = package / "_data" / name
+    found = installed if installed.exists() else package.parent / name
+    if not found.exists():
+        raise ConfigError(f"{name}: not in this installation; expected it at {installed}")
+    return found
+
+
+def _read(file: Path) -> str:
+    try:
+        with file.open("rb") as stream:
+            octets = stream.read(MAX_FILE_OCTETS + 1)
+        if len(octets) > MAX_FILE_OCTETS:
+            raise ConfigError(f"{file}: expected a file of up to {MAX_FILE_OCTETS} octets")
+        return octets.decode()
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be read: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: expected UTF-8, octet {error.start} is none") from None
+
+
+def _parse(text: str, file: Path) -> dict[str, Any]:
+    if not text:
+        return {}
+    import tomlkit  # 23 ms: a process without a file never loads it
+    from tomlkit.exceptions import TOMLKitError
+
+    try:
+        return tomlkit.parse(text).unwrap()
+    except (TOMLKitError, ValueError, RecursionError) as error:
+        raise ConfigError(f"{file}: not TOML: {error or type(error).__name__}") from None

@@ -1,0 +1,50 @@
+# Sourced by the scripts beside it: makes .venv and installs what the caller needs into it.
+# `make_venv base` or `make_venv dev`; does nothing where an earlier run did the same for the same setup.py.
+
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+cd "$root"
+venv_python="$root/.venv/bin/python"
+
+_is_new_enough() {
+    "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+_find_python() {
+    local candidate
+    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python; do
+        if _is_new_enough "$candidate"; then
+            command -v "$candidate"
+            return
+        fi
+    done
+    echo "mubss needs Python 3.11 or later; found $(python3 --version 2>&1 || echo none)." >&2
+    echo "Install one (Debian, Ubuntu: apt install python3 python3-venv), or name it: PYTHON=/path/to/python3.11 $0" >&2
+    return 1
+}
+
+_create_venv() {
+    local python
+    python="$(_find_python)" || exit 1
+    if ! "$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then
+        echo "$python cannot make virtual environments: install its venv module." >&2
+        echo "Debian, Ubuntu: apt install python3-venv" >&2
+        exit 1
+    fi
+    echo "making .venv with $("$python" --version)" >&2
+    "$python" -m venv --clear .venv
+}
+
+make_venv() {
+    local kind="$1" extras="" stamp
+    stamp="$root $(cat setup.py pyproject.toml | cksum)"
+    if _is_new_enough "$venv_python"; then
+        if [ "$(cat .venv/.installed-dev 2>/dev/null)" = "$stamp" ]; then return; fi
+        if [ "$(cat ".venv/.installed-$kind" 2>/dev/null)" = "$stamp" ]; then return; fi
+    else
+        _create_venv
+    fi
+    if [ "$kind" = dev ]; then extras="[dev]"; fi
+    echo "installing mubss$extras into .venv" >&2
+    "$venv_python" -m pip install --quiet --disable-pip-version-check --editable ".$extras" >&2
+    printf '%s\n' "$stamp" >".venv/.installed-$kind"
+}

@@ -1,0 +1,63 @@
+"""Packaging: the code, and the data that lives beside it (conf/, proto/, templates/) inside one wheel."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+VERSION = re.search(r'^__version__ = "([^"]+)"', (ROOT / "mubss/__init__.py").read_text("utf-8"), re.MULTILINE)[1]
+
+# The data folders stand at the top level of a checkout and as packages of `mubss._data` in a wheel;
+# mubss.config.data_path finds them in either place.
+DATA = {
+    f"mubss._data.{folder.relative_to(ROOT).as_posix().replace('/', '.')}": folder.relative_to(ROOT).as_posix()
+    for top in ("conf", "proto", "templates")
+    for folder in (ROOT / top, *sorted((ROOT / top).rglob("*/")))
+    if any(path.is_file() for path in folder.glob("*"))
+}
+
+TEST = ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "hypothesis>=6.150,<7", "setuptools>=70.1"]
+DEV = [*TEST, "ruff>=0.17.6,<0.18", "mypy>=2.4,<3", "import-linter>=2.16,<3", "py-spy>=0.4,<0.5", "build>=1.4,<2"]
+
+setup(
+    name="mubss",
+    version=VERSION,
+    description="A convergent business support and online charging system for telecom operators",
+    long_description=(ROOT / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    python_requires=">=3.11",
+    packages=[*find_packages(include=["mubss", "mubss.*"]), *DATA],
+    package_dir=DATA,
+    package_data={"mubss": ["py.typed"], **{package: ["*"] for package in DATA}},
+    include_package_data=False,
+    zip_safe=False,
+    install_requires=[
+        "gevent>=26.9,<27",
+        "mysqlx-connector-python>=26.10,<27",  # it pins protobuf to one 5.29.x
+        "protobuf>=5.29,<6",
+        "grpcio>=1.71,<2",
+        "tomlkit>=0.15,<0.16",
+        "Jinja2>=3.1.6,<4",
+        "pdfkit>=1.0,<2",
+        "cryptography>=50,<51",
+        "python-jose>=3.5,<4",
+        "msgpack>=1.2,<2",
+        "click>=8.5,<9",
+        "rich>=15,<16",
+        "orjson>=3.13,<4",
+        "prometheus-client>=0.26,<0.27",
+        "tzdata",  # the operator's time zone on a machine without a zone database
+    ],
+    extras_require={"test": TEST, "dev": DEV},
+    entry_points={
+        "console_scripts": [
+            "mubss = mubss.cli.main:main",
+            "mubss-gy = mubss.gy.main:main",
+        ]
+    },
+)
