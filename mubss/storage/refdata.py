@@ -6,7 +6,7 @@ document is one row, whose `_id` is its code. Documents change only with the ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from mubss.xdev.api import Doc, How, Lock, Read, Session, Write
@@ -24,7 +24,7 @@ TABLES = {
     "bill_cycles": "ref_bill_cycles",
 }
 Documents = dict[str, dict[str, Doc]]  # table → key → document, in the order that counts
-_Stored = dict[str, dict[str, Doc]]  # table → _id → document as it lies in the store
+Stored = dict[str, dict[str, Doc]]  # table → _id → document as it lies in the store
 
 _META, _VERSION_ID, _SUBSCRIBERS = "meta", "refdata", "subscribers"
 _CHUNK_PREFIXES = 1000
@@ -41,11 +41,10 @@ class Version(NamedTuple):
 
 
 class Snapshot(NamedTuple):
-    """All reference data of one version."""
+    """All reference data of one version, as it lies in the store; `join` makes rows of it."""
 
     version: Version
-    documents: Documents
-    stored: _Stored
+    stored: Stored
 
 
 def read_version(session: Session) -> Version:
@@ -63,7 +62,7 @@ def read_all(session: Session) -> Snapshot:
         stored = {table: {doc["_id"]: doc for doc in _scan(session, name)} for table, name in TABLES.items()}
         read, version = version, read_version(session)
         if read == version:
-            return Snapshot(version, _join(stored), stored)
+            return Snapshot(version, stored)
     raise StoreConflict("reference data: changed while it was read, time and again")
 
 
@@ -72,7 +71,7 @@ def write_all(session: Session, base: Snapshot, documents: Documents, loaded_s: 
 
     StoreConflict (or DuplicateId, for two first loads at once) if `base` is no longer in force: read it again.
     """
-    wanted = _split(documents)
+    wanted = split(documents)
     writes = []
     for table, collection in TABLES.items():
         old, new = base.stored[table], wanted[table]
@@ -91,16 +90,21 @@ def write_all(session: Session, base: Snapshot, documents: Documents, loaded_s: 
 
 def is_plan_used(session: Session, plan: str) -> bool:
     """Whether any subscriber, terminated ones too, has the price plan."""
-    return _is_used(session, "plan", plan)
+    return _has_subscriber(session, "plan = :value", plan)
 
 
 def is_bill_cycle_used(session: Session, number: int) -> bool:
     """Whether any subscriber, terminated ones too, is in the bill cycle."""
-    return _is_used(session, "bill_cycle", number)
+    return _has_subscriber(session, "bill_cycle = :value", number)
 
 
-def _is_used(session: Session, field: str, value: str | int) -> bool:
-    return bool(session.collection(_SUBSCRIBERS).find(f"{field} = :value").limit(1).bind("value", value).execute())
+def is_any_subscriber(session: Session) -> bool:
+    """Whether there is any subscriber."""
+    return bool(session.collection(_SUBSCRIBERS).find().limit(1).execute())
+
+
+def _has_subscriber(session: Session, condition: str, value: str | int) -> bool:
+    return bool(session.collection(_SUBSCRIBERS).find(condition).limit(1).bind("value", value).execute())
 
 
 def _version(doc: Doc | None) -> Version:
@@ -115,8 +119,11 @@ def _scan(session: Session, name: str) -> Iterator[Doc]:
         after = page[-1]["_id"]
 
 
-def _join(stored: Mapping[str, Mapping[str, Doc]]) -> Documents:
-    """Stored documents as rows: a zone's chunks as one, bands in their order."""
+def join(stored: Stored) -> Documents:
+    """Stored documents as rows: a zone's chunks as one, bands in their order.
+
+    KeyError, TypeError or AttributeError for documents that this system didn't write.
+    """
     documents = {table: dict(docs) for table, docs in stored.items()}
     zones: dict[str, Doc] = {}
     for doc in stored["destinations"].values():
@@ -128,8 +135,8 @@ def _join(stored: Mapping[str, Mapping[str, Doc]]) -> Documents:
     return documents
 
 
-def _split(documents: Documents) -> _Stored:
-    """Rows as documents to store; `_join` is its inverse."""
+def split(documents: Documents) -> Stored:
+    """Rows as documents to store; `join` undoes it."""
     stored = {table: dict(docs) for table, docs in documents.items()}
     stored["bands"] = {
         key: {**doc, "position": position} for position, (key, doc) in enumerate(documents["bands"].items())

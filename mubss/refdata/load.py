@@ -1,0 +1,138 @@
+"""Loading files into the store: merged with what is there, checked whole, then written all or nothing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from hashlib import blake2b
+from typing import NamedTuple
+
+from mubss.core.calendar import OperatorCalendar
+from mubss.core.errors import RefdataError
+from mubss.core.tariff import Tables
+from mubss.refdata.build import Checker, build_tables
+from mubss.refdata.check import Faults
+from mubss.refdata.form import Source
+from mubss.refdata.rows import read_rows
+from mubss.storage import refdata as storage
+from mubss.storage.database import Doc, DuplicateId, Session, Store, StoreConflict
+from mubss.storage.refdata import TABLES, Documents, Snapshot, Version
+
+_ATTEMPTS = 5  # of loads that others overtake
+
+
+class Changes(NamedTuple):
+    """What a load does to one table, in rows."""
+
+    added: int
+    updated: int
+    removed: int
+
+
+class Loaded(NamedTuple):
+    """The version in force after a load, the same as before if nothing changed, and what it did by table."""
+
+    version: Version
+    changed: bool
+    changes: dict[str, Changes]
+
+
+def load(
+    store: Store,
+    sources: Sequence[Source],
+    calendar: OperatorCalendar,
+    now_s: int,
+    *,
+    replace: bool = False,
+    dry_run: bool = False,
+) -> Loaded:
+    """Makes the store's reference data, merged with (or replaced by) what the files say, a new version.
+
+    RefdataError, with every fault and nothing changed, if the whole isn't right; `dry_run` writes nothing.
+    """
+
+    def work(session: Session) -> Loaded:
+        base = storage.read_all(session)
+        before = _rows(base, replace)
+        documents, _ = validate(sources, calendar, base.version.number + 1, None if replace else before)
+        changes = {table: _compare(before[table], documents[table]) for table in TABLES}
+        if storage.split(documents) == base.stored:
+            return Loaded(base.version, False, changes)
+        _check_use(session, before, documents)
+        if dry_run:
+            return Loaded(base.version, True, changes)
+        return Loaded(storage.write_all(session, base, documents, now_s, digest(documents)), True, changes)
+
+    for _ in range(_ATTEMPTS - 1):
+        try:
+            return store.run(work)
+        except (StoreConflict, DuplicateId):
+            continue
+    return store.run(work)
+
+
+def validate(
+    sources: Sequence[Source], calendar: OperatorCalendar, version: int = 0, stored: Documents | None = None
+) -> tuple[Documents, Tables]:
+    """What files say, on top of `stored`, as documents and tables; RefdataError with every fault."""
+    faults = Faults()
+    named = read_rows(sources, faults)
+    documents = named.documents if stored is None else merge(stored, named.documents)
+    Checker(documents, faults, named.origins, named.broken).check()
+    faults.raise_any()
+    return documents, build_tables(documents, version, calendar)
+
+
+def merge(stored: Documents, named: Documents) -> Documents:
+    """Stored rows replaced by key, new ones behind them; what files name keeps their order among itself."""
+    merged: Documents = {}
+    for table in TABLES:
+        rows = merged[table] = {}
+        places = iter(named[table].items())
+        for key, doc in stored[table].items():
+            key, doc = next(places) if key in named[table] else (key, doc)
+            rows[key] = doc
+        rows.update(places)
+    return merged
+
+
+def digest(documents: Documents) -> str:
+    """128 bits of BLAKE2b over all rows as 32 hex digits: the same data has the same digest in every store."""
+    rows = {**documents, "bands": list(documents["bands"].values())}  # only the order of bands means something
+    return blake2b(json.dumps(rows, sort_keys=True).encode(), digest_size=16).hexdigest()
+
+
+def _rows(base: Snapshot, replace: bool) -> Documents:
+    try:
+        return storage.join(base.stored)
+    except (KeyError, TypeError, AttributeError) as error:
+        if replace:  # the way to mend a damaged store
+            return {table: {} for table in TABLES}
+        raise RefdataError([f"stored: {type(error).__name__} {error}; --replace writes it anew"]) from error
+
+
+def _compare(before: Mapping[str, Doc], after: Mapping[str, Doc]) -> Changes:
+    updated = sum(before[key] != after[key] for key in before.keys() & after.keys())
+    return Changes(len(after.keys() - before.keys()), updated, len(before.keys() - after.keys()))
+
+
+def _check_use(session: Session, before: Documents, after: Documents) -> None:
+    """Refuses changes that accounts, whose money and usage are counted by what was, can't take."""
+    faults = Faults()
+    plans = after["price_plans"]
+    for code, old in before["price_plans"].items():
+        kept = code in plans and all(plans[code][key] == old[key] for key in ("type", "currency"))
+        if not kept and storage.is_plan_used(session, code):
+            was = f"was {old['type']} in {old['currency']}"
+            faults.add(f"stored: price_plans[{code}]", f"{was}; subscribers have it, so it must stay that")
+    for number in before["bill_cycles"].keys() - after["bill_cycles"].keys():
+        if storage.is_bill_cycle_used(session, int(number)):
+            faults.add(f"stored: bill_cycles[{number}]", "subscribers are in it, so it must stay")
+    services = after["services"]
+    for code, old in before["services"].items():
+        if code in services and services[code]["unit"] != old["unit"] and storage.is_any_subscriber(session):
+            faults.add(
+                f"stored: services[{code}].unit",
+                f"was {old['unit']} and usage is counted in it; give a service in {services[code]['unit']} a new code",
+            )
+    faults.raise_any()

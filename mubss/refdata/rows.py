@@ -1,0 +1,246 @@
+"""Rows of files as documents, one function per table; each row is checked alone here, and against others in build.
+
+A document is what the store keeps: its code as `_id`, money in micros, times of day in quarters of an hour.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from mubss.core.model import POSTPAID, PREPAID
+from mubss.core.money import MICROS_PER_UNIT
+from mubss.core.tariff import ANY, Unit
+from mubss.refdata.check import Faults, Row, one_of, rows_of, shown
+from mubss.refdata.form import Source
+from mubss.storage.database import Doc
+from mubss.storage.refdata import TABLES, Documents
+
+MAX_ROWS = 5_000  # of a table in one file
+MAX_RATES = 2_000  # of one plan
+MAX_PREFIXES = 300_000  # of all zones
+MAX_RANGES = 100  # of one row of the service map
+MAX_PRICE_MICROS = 10**12  # a million: a price, setup fee, minimum or monthly fee
+MAX_CREDIT_MICROS = 10**14
+MAX_UNITS = 10**15
+MAX_UNSIGNED32 = 2**32 - 1  # CC-Time, Rating-Group, Service-Identifier (RFC 8506 §8.21, §8.29, §8.28)
+MAX_VALIDITY_S = 7 * 86_400
+QUARTERS_A_DAY = 96
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+NONE = "none"  # among rating groups: a request without any
+
+_CURRENCY = re.compile(r"[A-Z]{3}")
+_CURRENCY_FORM = "three capital letters of ISO 4217"
+_TIME = re.compile(r"(?:[01][0-9]|2[0-3]):(?:00|15|30|45)|24:00")
+_PREFIX = re.compile(r"\+?([0-9]{1,15})")
+_RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
+_CONTEXT = re.compile(r"[A-Za-z0-9._-]{1,32}")
+
+
+class Named(NamedTuple):
+    """What files name: documents, where each stands, and the keys of rows too broken to be documents."""
+
+    documents: Documents
+    origins: dict[tuple[str, str], str]  # (table, key) → "tariffs.toml: price_plans[basic]"
+    broken: set[tuple[str, str]]
+
+
+def read_rows(sources: Sequence[Source], faults: Faults) -> Named:
+    """Every row of every file; faults are noted with file, table and key."""
+    named = Named({table: {} for table in TABLES}, {}, set())
+    for source in sources:
+        for table, values in source.tables.items():
+            if len(values) > MAX_ROWS:
+                faults.add(source.name, f"{table}: {len(values)} rows; expected up to {MAX_ROWS} in a file")
+                continue
+            rows = rows_of(faults, f"{source.name}: {table}", values, "#")
+            if table == "service_map":
+                _read_service_map(f"{source.name}: {table}", list(rows), named, faults)
+                continue
+            for row in rows:
+                _read_row(f"{source.name}: {table}", table, row, named, faults)
+    return named
+
+
+def _read_row(where: str, table: str, row: Row, named: Named, faults: Faults) -> None:
+    before = faults.count
+    key_name, read_key, read = _READERS[table]
+    key = read_key(row, key_name)
+    if key:
+        row.where = f"{where}[{key}]"
+    document = {"_id": key, **read(row)}
+    row.done()
+    if key:
+        _keep(named, table, document, row.where, faults, before)
+
+
+def _read_service_map(where: str, rows: Sequence[Row], named: Named, faults: Faults) -> None:
+    """The rows of one context are one document, in their order: the first that fits a request is its service."""
+    before = faults.count
+    rules: dict[str, list[Doc]] = {}
+    for row in rows:
+        context = row.form("context", _CONTEXT, 'the end of a Service-Context-Id like "32251"')
+        known = rules.setdefault(context, [])
+        if context:
+            row.where = f"{where}[{context}][{len(known) + 1}]"
+        known.append(_rule(row))
+        row.done()
+    for context, found in rules.items():
+        _keep(named, "service_map", {"_id": context, "rules": found}, f"{where}[{context}]", faults, before)
+
+
+def _keep(named: Named, table: str, document: Doc, where: str, faults: Faults, before: int) -> None:
+    """Adds a document whose key is new, unless faults were found since there were `before`."""
+    key = document["_id"]
+    first = named.origins.setdefault((table, key), where)
+    if first is not where:
+        faults.add(where, f"given twice; the first is {first}")
+    elif faults.count > before:
+        named.broken.add((table, key))
+    else:
+        named.documents[table][key] = document
+
+
+def _currency_code(row: Row, key: str) -> str:
+    return row.form(key, _CURRENCY, _CURRENCY_FORM)
+
+
+def _code(row: Row, key: str) -> str:
+    code = row.code(key)
+    if code == ANY:
+        row.fault(key, f"{ANY!r} stands for all of them; expected another code")
+    return code
+
+
+def _cycle_number(row: Row, key: str) -> str:
+    number = row.integer(key, 1, 999)
+    return "" if row.faulty else str(number)
+
+
+def _currency(row: Row) -> Doc:
+    return {"name": row.name(), "numeric": row.integer("numeric", 1, 999), "decimals": row.integer("decimals", 0, 4)}
+
+
+def _tax(row: Row) -> Doc:
+    micros = row.amount("rate_percent", 100 * MICROS_PER_UNIT)
+    ppm, rest = divmod(micros, 100)
+    if rest:
+        row.fault("rate_percent", "more than 4 decimals; a rate is kept in parts per million")
+    return {"name": row.name(), "rate_ppm": ppm}
+
+
+def _bill_cycle(row: Row) -> Doc:
+    return {"name": row.name(), "closing_day": row.integer("closing_day", 1, 28)}
+
+
+def _service(row: Row) -> Doc:
+    unit = row.choice("unit", list(Unit))
+    most = MAX_UNSIGNED32 if unit == Unit.SECONDS else MAX_UNITS
+    quota = row.integer("quota_units", 1, most)
+    return {
+        "name": row.name(),
+        "unit": unit,
+        "quota_units": quota,
+        "quota_limit_units": row.integer("quota_limit_units", quota, most),
+        "validity_s": row.integer("validity_seconds", 1, MAX_VALIDITY_S),
+    }
+
+
+def _band(row: Row) -> Doc:
+    days = row.texts("weekdays", len(WEEKDAYS), ", ".join(WEEKDAYS))
+    for number, day in enumerate(days, 1):
+        if day not in WEEKDAYS or day in days[: number - 1]:
+            row.fault(f"weekdays[{number}]", f"{shown(day)}; {one_of(WEEKDAYS)}, each once")
+    start, end = _quarter(row, "from"), _quarter(row, "until")
+    if not row.faulty and start in (end, QUARTERS_A_DAY):
+        row.fault("until", 'no time lies between from and until; a whole day is "00:00" to "24:00"')
+    weekdays = sorted(WEEKDAYS.index(day) for day in days if day in WEEKDAYS)
+    return {"name": row.name(), "weekdays": weekdays, "from_quarter": start, "until_quarter": end}
+
+
+def _quarter(row: Row, key: str) -> int:
+    """A time of day as a quarter of it, 0 to 96."""
+    text = row.form(key, _TIME, 'a quarter of an hour like "08:15", up to "24:00"')
+    return int(text[:2]) * 4 + int(text[3:]) // 15 if text else 0
+
+
+def _destination(row: Row) -> Doc:
+    texts = row.texts("prefixes", MAX_PREFIXES, 'the first 1 to 15 digits of international numbers, like "49170"')
+    matches = [_PREFIX.fullmatch(text) for text in texts]
+    prefixes = {match[1] for match in matches if match}
+    if len(prefixes) < len(texts):
+        seen: set[str] = set()
+        for number, match in enumerate(matches, 1):
+            if match is None:
+                row.refuse(f"prefixes[{number}]", texts[number - 1], '1 to 15 digits, like "49170"')
+            elif match[1] in seen:
+                row.fault(f"prefixes[{number}]", f"{match[1]!r} is there twice")
+            else:
+                seen.add(match[1])
+    return {"name": row.name(), "prefixes": sorted(prefixes)}
+
+
+def _plan(row: Row) -> Doc:
+    return {
+        "name": row.name(),
+        "type": row.choice("type", (PREPAID, POSTPAID)),
+        "currency": row.form("currency", _CURRENCY, _CURRENCY_FORM),
+        "monthly_fee_micros": row.amount("monthly_fee", MAX_PRICE_MICROS, "0"),
+        "credit_limit_micros": row.amount("credit_limit", MAX_CREDIT_MICROS, "0"),
+        "tax": row.code("tax", ""),
+        "free_units": row.counts("free_units", MAX_RATES, MAX_UNITS),
+        "rates": [_rate(rate) for rate in row.rows("rates", MAX_RATES)],
+    }
+
+
+def _rate(row: Row) -> Doc:
+    rate = {
+        "service": row.code("service"),
+        "zone": row.code("zone", ANY),
+        "band": row.code("band", ANY),
+        "price_micros": row.amount("price", MAX_PRICE_MICROS),
+        "block_units": row.integer("per_units", 1, MAX_UNITS, 1),
+        "setup_micros": row.amount("setup_fee", MAX_PRICE_MICROS, "0"),
+        "minimum_micros": row.amount("minimum", MAX_PRICE_MICROS, "0"),
+    }
+    row.done()
+    return rate
+
+
+def _rule(row: Row) -> Doc:
+    """Ranges of numbers, None for any number; `absent`: also a request without a Rating-Group."""
+    form = '"7" or "1-99"'
+    groups = row.texts("rating_groups", MAX_RANGES, f'{form}, "{ANY}" or "{NONE}"', (NONE, ANY))
+    identifiers = row.texts("service_identifiers", MAX_RANGES, f"{form}; leave the key out for any", (ANY,))
+    return {
+        "absent": NONE in groups,
+        "rating_groups": _ranges(row, "rating_groups", [text for text in groups if text != NONE]),
+        "service_identifiers": _ranges(row, "service_identifiers", identifiers),
+        "service": row.code("service"),
+    }
+
+
+def _ranges(row: Row, key: str, texts: Sequence[str]) -> list[list[int]] | None:
+    if ANY in texts:
+        return None
+    ranges = []
+    for text in texts:
+        match = _RANGE.fullmatch(text)
+        low, high = (int(match[1]), int(match[2] or match[1])) if match else (1, 0)
+        if not low <= high <= MAX_UNSIGNED32:
+            row.refuse(key, text, f'a number or range like "1-99", up to {MAX_UNSIGNED32}')
+        ranges.append([low, high])
+    return ranges
+
+
+# Table → the key's name, and the functions that read the key and the rest of a row.
+_READERS: dict[str, tuple[str, Callable[[Row, str], str], Callable[[Row], Doc]]] = {
+    "currencies": ("code", _currency_code, _currency),
+    "taxes": ("code", _code, _tax),
+    "services": ("code", _code, _service),
+    "bands": ("code", _code, _band),
+    "destinations": ("zone", _code, _destination),
+    "price_plans": ("code", _code, _plan),
+    "bill_cycles": ("number", _cycle_number, _bill_cycle),
+}
