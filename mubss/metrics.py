@@ -63,7 +63,7 @@ def serve(host: str, port: int) -> int:
     from prometheus_client import CollectorRegistry, ProcessCollector, start_http_server
 
     registry = CollectorRegistry()
-    registry.register(_Collector())  # type: ignore[arg-type]  # duck-typed: a whole Collector class isn't needed
+    registry.register(_Collector())
     ProcessCollector(registry=registry)
     server, _ = start_http_server(port, host, registry)
     return int(server.server_port)

@@ -1,0 +1,49 @@
+"""`mubss`: the operator's command line."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from mubss import __version__
+from mubss.cli.command import LazyGroup
+from mubss.runtime import ExitCode, run_main
+
+PROGRAM = "mubss"
+
+# Each command's module is loaded only when it is called, so that all of them start fast.
+COMMANDS = {
+    "config": "mubss.cli.config_cmd:config",
+}
+
+
+@click.group(cls=LazyGroup, modules=COMMANDS)
+@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+def cli() -> None:
+    """µBSS: subscribers, balances, tariffs and the DIAMETER charging server."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Runs one command and gives its exit code; every error is one line on stderr."""
+
+    def work() -> int | None:
+        try:
+            result: int | None = cli.main(arguments, prog_name=PROGRAM, standalone_mode=False)
+        except click.Abort:
+            return ExitCode.INTERRUPTED
+        except click.exceptions.NoArgsIsHelpError as error:
+            click.echo(error.format_message(), err=True)
+            return ExitCode.USAGE
+        except click.ClickException as error:
+            context = getattr(error, "ctx", None)
+            path = context.command_path if context is not None else PROGRAM
+            click.echo(f"{path}: {' '.join(error.format_message().split())} Try {path} --help.", err=True)
+            return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILURE
+        return result
+
+    return run_main(PROGRAM, work)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

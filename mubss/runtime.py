@@ -1,0 +1,135 @@
+"""What every main shares: exit codes, errors as one line, logging, signals, masking."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from enum import IntEnum
+from types import FrameType
+
+from mubss.config import GeneralOptions
+from mubss.core.errors import Busy, ConfigError, InputError, MubssError
+from mubss.storage.database import StoreConflict, StoreUnavailable
+
+SHOWN_DIGITS = 3
+
+
+class ExitCode(IntEnum):
+    """What a process tells its caller; from 64 on as sysexits.h names them."""
+
+    OK = 0
+    FAILURE = 1  # something was found wrong, or went wrong
+    USAGE = 2  # the command line
+    INPUT = 65  # EX_DATAERR: a file or a value that can't be taken
+    STORE_UNAVAILABLE = 69  # EX_UNAVAILABLE
+    TRY_AGAIN = 75  # EX_TEMPFAIL
+    CONFIG = 78  # EX_CONFIG
+    INTERRUPTED = 130  # as a shell says it of SIGINT
+
+
+_EXIT_CODES: tuple[tuple[type[MubssError], ExitCode], ...] = (
+    (ConfigError, ExitCode.CONFIG),
+    (StoreUnavailable, ExitCode.STORE_UNAVAILABLE),
+    (StoreConflict, ExitCode.TRY_AGAIN),
+    (Busy, ExitCode.TRY_AGAIN),
+    (InputError, ExitCode.INPUT),
+)
+
+
+def exit_code(error: MubssError) -> ExitCode:
+    """What a process that ends with `error` tells its caller."""
+    return next((code for kind, code in _EXIT_CODES if isinstance(error, kind)), ExitCode.FAILURE)
+
+
+def run_main(program: str, work: Callable[[], int | None]) -> int:
+    """Does `work` and gives the exit code; a MubssError becomes a line on stderr (a line per fault of a file).
+
+    Anything else is a bug and keeps its traceback.
+    """
+    try:
+        return work() or ExitCode.OK
+    except MubssError as error:
+        for line in getattr(error, "faults", None) or str(error).splitlines():
+            sys.stderr.write(f"{program}: {one_line(line)}\n")
+        return exit_code(error)
+    except KeyboardInterrupt:
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:  # the reader of our output went away: nobody is left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return ExitCode.FAILURE
+
+
+def on_drain(drain: Callable[[], None]) -> None:
+    """SIGTERM and SIGINT call `drain` once, in the main thread; a second one ends the process at once.
+
+    Under gevent the handler runs in the hub, so `drain` must not wait: an event's `set` is right.
+    """
+
+    def handle(_number: int, _frame: FrameType | None) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, signal.SIG_DFL)
+        drain()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, handle)
+
+
+def mask_digits(identity: str) -> str:
+    """An MSISDN or IMSI for a log line: all but its last 3 letters as stars."""
+    return "*" * max(0, len(identity) - SHOWN_DIGITS) + identity[-SHOWN_DIGITS:]
+
+
+def masker(general: GeneralOptions) -> Callable[[str], str]:
+    """How this operator's logs show an MSISDN or IMSI."""
+    return mask_digits if general.mask_msisdn else str
+
+
+def one_line(text: str) -> str:
+    """`text` with everything that isn't printable escaped: what a peer sent can't forge a log line."""
+    if text.isprintable():
+        return text
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
+
+
+class TextFormatter(logging.Formatter):
+    """`2026-11-23T05:14:00.123Z warning mubss.gy.server: message`; a bug's traceback follows on its own lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = f"{_utc(record)} {record.levelname.lower()} {record.name}: {one_line(record.getMessage())}"
+        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time, level, logger, pid, message, and a bug's traceback."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        import orjson  # 15 ms: a process that logs text never loads it
+
+        fields = {
+            "time": _utc(record),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "pid": record.process,
+            "message": one_line(record.getMessage()),
+        }
+        if record.exc_info:
+            fields["traceback"] = self.formatException(record.exc_info)
+        return orjson.dumps(fields).decode()
+
+
+def setup_logging(general: GeneralOptions) -> None:
+    """Logs of this process go to stderr, as the configuration says."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(JsonFormatter() if general.log_format == "json" else TextFormatter())
+    logging.raiseExceptions = False  # a stderr that went away must not take the process with it
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(general.log_level.upper())
+
+
+def _utc(record: logging.LogRecord) -> str:
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(record.created))}.{int(record.msecs):03d}Z"
