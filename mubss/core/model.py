@@ -59,9 +59,13 @@ class UsagePart(TypedDict):
 
 
 class Meter(TypedDict):
-    """One service within one session; `rates` are its charged units by rate key, in order of first use."""
+    """One service within one session.
 
-    rates: dict[str, int]
+    `rates` are its charged units as [rate key, units], in order of first use: a list, since MySQL's JSON sorts
+    the keys of an object, and the first rate sets the setup fee and the minimum.
+    """
+
+    rates: list[list[Any]]
     charged_micros: int
     cursor_s: int  # seconds services: where the next second of usage falls
     zone: str
@@ -71,6 +75,7 @@ class Meter(TypedDict):
 class Grant(TypedDict):
     """Units granted and not reported yet; `free_units` of them are promised from the month's free units."""
 
+    key: str  # of the request it answers
     service: str
     units: int
     free_units: int
@@ -88,7 +93,7 @@ class Session(TypedDict):
     seen: list[list[int]]  # CC-Request-Numbers taken, as closed ranges
     outcomes: list[list[Any]]  # the last ones, for replays
     services: dict[str, Meter]
-    grants: dict[str, Grant]
+    grants: list[Grant]  # in the order they were made
     facts: NotRequired[dict[str, Any]]
 
 
@@ -161,8 +166,9 @@ class Outcome(NamedTuple):
     check_balance: int | None = None  # Check-Balance-Result: 0 enough, 1 not
 
     def to_list(self) -> list[Any]:
-        """The stored form."""
-        return [*self[:3], [list(answer) for answer in self.answers], *self[4:]]
+        """The stored form: plain JSON, so results are bare integers (an enum's member takes longer to serialise)."""
+        answers = [[*answer[:3], int(answer.result), *answer[4:]] for answer in self.answers]
+        return [self.number, self.end_to_end, int(self.result), answers, *self[4:]]
 
     @staticmethod
     def from_list(stored: list[Any]) -> Outcome:

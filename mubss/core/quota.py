@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from mubss.core.draft import Draft
 from mubss.core.model import CreditControl, Meter, Result, Session, UnitAnswer, UnitRequest
 from mubss.core.rater import charge, cover, wanted
 from mubss.core.tariff import PlanService, Unit
+
+MAX_GRANTS = 100  # outstanding in a session: its document stays small whatever a peer asks for
+
+
+class Held(NamedTuple):
+    """What grants hold at this moment, by service; grant() adds what it grants."""
+
+    rates: dict[str, dict[str, int]]  # the session's charged units by rate, its grants' with them
+    promised: dict[str, int]  # free units promised to the grants of all sessions
 
 
 def session_meter(draft: Draft, command: CreditControl, session: Session, service: str) -> Meter:
@@ -13,7 +24,7 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
     meter = session["services"].get(service)
     if meter is None:
         meter = {
-            "rates": {},
+            "rates": [],
             "charged_micros": 0,
             "cursor_s": 0,
             "zone": draft.tables.zone(command.called),
@@ -23,42 +34,44 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
     return meter
 
 
-def reserve(draft: Draft, own: Session) -> None:
+def reserve(draft: Draft, own: Session | None = None) -> Held:
     """Reserves again for every grant outstanding: price(used + granted) − price(used), session by session.
 
     Usage beyond its own grant may have drawn free units that were promised to another grant; that one is then
-    priced. So every session is looked at; there is one nearly always. `own` is the one that may change in place.
+    priced. So every session is looked at (in an order that no store changes); there is one nearly always. `own`
+    is the one that may change in place, and whose rates are returned.
     """
     account = draft.account
-    promised: dict[str, int] = {}
+    sessions = account["sessions"]
+    held = Held({}, {})
     total = 0
-    for key, session in account["sessions"].items():
+    for key in sorted(sessions) if len(sessions) > 1 else list(sessions):
+        session = sessions[key]
         micros = 0
         if session["grants"]:
-            micros = _reservation(draft, session, promised)
+            micros = _reservation(draft, session, held if session is own else Held({}, held.promised))
         if micros != session["reserved_micros"]:
             if session is not own:
-                session = account["sessions"][key] = session.copy()
+                session = sessions[key] = session.copy()
             session["reserved_micros"] = micros
         total += micros
     account["reserved_micros"] = total
+    return held
 
 
-def _reservation(draft: Draft, session: Session, promised: dict[str, int]) -> int:
-    rates_with_grants: dict[str, dict[str, int]] = {}
-    for grant in session["grants"].values():
+def _reservation(draft: Draft, session: Session, held: Held) -> int:
+    promised = held.promised
+    for grant in session["grants"]:
         service, free = grant["service"], grant["free_units"]
         if free:
             free = min(free, max(0, _free_left(draft, service) - promised.get(service, 0)))
             promised[service] = promised.get(service, 0) + free
-        rates = rates_with_grants.get(service)
+        rates = held.rates.get(service)
         if rates is None:
-            rates = rates_with_grants[service] = session["services"][service]["rates"].copy()
+            rates = held.rates[service] = dict(session["services"][service]["rates"])
         if grant["units"] > free:
             rates[grant["rate"]] = rates.get(grant["rate"], 0) + grant["units"] - free
-    return sum(
-        charge(rates) - session["services"][service]["charged_micros"] for service, rates in rates_with_grants.items()
-    )
+    return sum(charge(rates) - session["services"][service]["charged_micros"] for service, rates in held.rates.items())
 
 
 def _free_left(draft: Draft, service: str) -> int:
@@ -71,52 +84,45 @@ def _free_left(draft: Draft, service: str) -> int:
 
 
 def grant(
-    draft: Draft,
-    command: CreditControl,
-    session: Session,
-    request: UnitRequest,
-    plan: PlanService,
+    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, plan: PlanService, held: Held
 ) -> UnitAnswer:
     """Grants as much of what is asked as the month's free units and the available balance cover."""
-    unit = plan.service.unit.value
-    service = plan.service.code
+    unit, service = plan.service.unit, plan.service.code
     meter = session_meter(draft, command, session, service)
-    at_s = meter["cursor_s"] or draft.now_s if plan.service.unit is Unit.SECONDS else draft.now_s
+    at_s = meter["cursor_s"] or draft.now_s if unit is Unit.SECONDS else draft.now_s
     rate = plan.rate_key(meter["zone"], draft.tables.band(draft.tables.calendar.at(at_s)))
     if rate is None:
-        return UnitAnswer.to(request, unit, Result.RATING_FAILED)
-    rates, free_left = meter["rates"].copy(), 0
-    if plan.free_units:
-        free_left = _free_left(draft, service) - sum(
-            held["free_units"]
-            for other in draft.account["sessions"].values()
-            for held in other["grants"].values()
-            if held["service"] == service
-        )
-    for held in session["grants"].values():
-        if held["service"] == service and held["units"] > held["free_units"]:
-            rates[held["rate"]] = rates.get(held["rate"], 0) + held["units"] - held["free_units"]
+        return UnitAnswer.to(request, unit.value, Result.RATING_FAILED)
+    if len(session["grants"]) >= MAX_GRANTS:
+        return UnitAnswer.to(request, unit.value, Result.UNABLE_TO_COMPLY)
+    rates = held.rates.get(service)
+    if rates is None:
+        rates = dict(meter["rates"])
+    free_left = _free_left(draft, service) - held.promised.get(service, 0) if plan.free_units else 0
     wanted_units = wanted(plan, request.requested_units)
-    covered = cover(plan, rate, wanted_units, rates, free_left, draft.available_micros)
+    covered = cover(rate, wanted_units, rates, free_left, draft.available_micros)
     if covered.units <= 0:
-        return UnitAnswer.to(request, unit, Result.CREDIT_LIMIT_REACHED)
-    paid = covered.units - covered.free_units
-    if paid:
-        micros = charge({**rates, rate: rates.get(rate, 0) + paid}) - charge(rates)
-        session["reserved_micros"] += micros
-        draft.account["reserved_micros"] += micros
-    session["grants"][request.key] = {
-        "service": service,
-        "units": covered.units,
-        "free_units": covered.free_units,
-        "rate": rate,
-    }
+        return UnitAnswer.to(request, unit.value, Result.CREDIT_LIMIT_REACHED)
+    held.rates[service] = covered.rates
+    if covered.free_units:
+        held.promised[service] = held.promised.get(service, 0) + covered.free_units
+    session["reserved_micros"] += covered.micros
+    draft.account["reserved_micros"] += covered.micros
+    session["grants"].append(
+        {
+            "key": request.key,
+            "service": service,
+            "units": covered.units,
+            "free_units": covered.free_units,
+            "rate": rate,
+        }
+    )
     return UnitAnswer(
         request.command_level,
         request.rating_group,
         request.service_identifiers,
         Result.SUCCESS,
-        unit,
+        unit.value,
         covered.units,
         plan.service.validity_s,
         covered.units < wanted_units,

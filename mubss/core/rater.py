@@ -119,21 +119,30 @@ def rate_usage(
 
 
 class Cover(NamedTuple):
-    """A grant that a balance covers: `free_units` of `units` from the month's free ones."""
+    """A grant that a balance covers: `free_units` of `units` from the month's free ones; the rest costs `micros`."""
 
     units: int
     free_units: int
+    micros: int
+    rates: dict[str, int]  # with the units that cost
 
 
-def cover(
-    plan: PlanService, rate: str, wanted_units: int, rates: Mapping[str, int], free_left: int, budget_micros: int
-) -> Cover:
+def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, budget_micros: int) -> Cover:
     """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them."""
     free = max(0, min(wanted_units, free_left))
-    rest = wanted_units - free
-    if rest:
-        rest = min(rest, covered_units(rates, rate, budget_micros))
-    return Cover(free + rest, free)
+    paid = wanted_units - free
+    if not paid:
+        return Cover(free, free, 0, rates)
+    before_micros = charge(rates)
+    after = {**rates, rate: rates.get(rate, 0) + paid}
+    micros = charge(after) - before_micros
+    if micros > budget_micros:
+        paid = covered_units(rates, rate, budget_micros)
+        if not paid:
+            return Cover(free, free, 0, rates)
+        after[rate] = rates.get(rate, 0) + paid
+        micros = charge(after) - before_micros
+    return Cover(free + paid, free, micros, after)
 
 
 def wanted(plan: PlanService, requested_units: int | None) -> int:

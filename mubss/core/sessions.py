@@ -27,7 +27,7 @@ from mubss.core.model import (
     UnitRequest,
     UsagePart,
 )
-from mubss.core.quota import grant, reserve, session_meter
+from mubss.core.quota import Held, grant, reserve, session_meter
 from mubss.core.rater import rate_usage
 from mubss.core.tariff import Unit
 
@@ -55,9 +55,9 @@ def apply_session(
             return refuse(command, Result.UNABLE_TO_COMPLY, now_ms)
     draft = Draft(account, command.tables, now_ms)
     session = _working_copy(draft, command, stored, record)
-    _charge_reports(draft, command, session)
+    held = _charge_reports(draft, command, session)
     denied = account["state"] != ACTIVE and command.type is not RequestType.TERMINATION
-    answers = [_answer(draft, command, session, request, denied) for request in command.requests]
+    answers = [_answer(draft, command, session, request, held, denied) for request in command.requests]
     result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
     outcome = Outcome(command.number, command.end_to_end, result, answers)
     _remember(session, outcome, rules)
@@ -109,7 +109,7 @@ def _working_copy(
             "seen": record["seen"] if record else [],
             "outcomes": record["outcomes"] if record else [],
             "services": {},
-            "grants": {},
+            "grants": [],
         }
     else:
         session = stored.copy()
@@ -122,18 +122,21 @@ def _working_copy(
     return session
 
 
-def _charge_reports(draft: Draft, command: CreditControl, session: Session) -> None:
-    """Releases what this request reports on, and charges the units it reports."""
+def _charge_reports(draft: Draft, command: CreditControl, session: Session) -> Held:
+    """Releases what this request reports on, and charges the units it reports; what grants hold after that."""
     if command.type is RequestType.TERMINATION:
-        session["grants"] = {}
+        session["grants"] = []
+    elif session["grants"]:
+        answered = {request.key for request in command.requests}
+        session["grants"] = [grant for grant in session["grants"] if grant["key"] not in answered]
     charged: dict[str, tuple[int, dict[str, int]]] = {}
     for request in command.requests:
-        session["grants"].pop(request.key, None)
         if request.used_units:
             _use(draft, command, session, request, request.used_units, charged)
-    reserve(draft, session)
+    held = reserve(draft, session)
     for service, (micros, free_units) in charged.items():
         _post_usage(draft, command, service, micros, free_units)
+    return held
 
 
 def _use(
@@ -155,11 +158,11 @@ def _use(
     if plan.service.unit is Unit.SECONDS:  # usage lies end to end from where the first report's began
         at_s = meter["cursor_s"] or max(session["opened_s"], draft.now_s - units)
         meter["cursor_s"] = at_s + units
-    rated = rate_usage(draft.tables, plan, meter["zone"], units, at_s, meter["rates"], draft.free_used(service))
+    rated = rate_usage(draft.tables, plan, meter["zone"], units, at_s, dict(meter["rates"]), draft.free_used(service))
     if rated.unpriced_units:
         entry = suspended_units(command, request, "no price in this zone and band", draft.now_ms)
         draft.suspense.append({**entry, "units": rated.unpriced_units})
-    meter["rates"] = rated.rates
+    meter["rates"] = [list(item) for item in rated.rates.items()]
     meter["charged_micros"] += rated.charge_micros
     part = meter["part"]
     meter["part"] = {
@@ -191,7 +194,9 @@ def _post_usage(draft: Draft, command: CreditControl, service: str, micros: int,
         draft.post(0, cause, service=service, month=month, free_units=drawn)
 
 
-def _answer(draft: Draft, command: CreditControl, session: Session, request: UnitRequest, denied: bool) -> UnitAnswer:
+def _answer(
+    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, held: Held, denied: bool
+) -> UnitAnswer:
     """The answer to one MSCC: a grant, or why there is none."""
     plan = draft.plan_service(request.service)
     unit = plan.service.unit.value if plan else ""
@@ -203,7 +208,7 @@ def _answer(draft: Draft, command: CreditControl, session: Session, request: Uni
         return UnitAnswer.to(request, unit, Result.INVALID_AVP_VALUE)
     if command.type is RequestType.TERMINATION or not request.wants_grant:
         return UnitAnswer.to(request, unit, Result.SUCCESS)
-    return grant(draft, command, session, request, plan)
+    return grant(draft, command, session, request, plan, held)
 
 
 def _command_result(answers: list[UnitAnswer]) -> int:
@@ -252,7 +257,7 @@ def _record_part(draft: Draft, key: str, session: Session, service: str, meter: 
     part = meter["part"]
     if part["units"]:
         source = gy_source(key, session["id"], session["peer"], session.get("facts", {}))
-        draft.record_usage(source, service, meter["zone"], meter["rates"], part)
+        draft.record_usage(source, service, meter["zone"], dict(meter["rates"]), part)
 
 
 def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any]) -> dict[str, Any]:

@@ -77,7 +77,7 @@ class PlanService:
     free_units: int
 
     def rate_key(self, zone: str, band: str) -> str | None:
-        """The key of the rate for a zone and band, the more specific zone first; None: this service isn't sold there."""
+        """The key of the rate for a zone and band, the more specific zone first; None: not sold there."""
         keys = self.rate_keys
         return keys.get((zone, band)) or keys.get((zone, ANY)) or keys.get((ANY, band)) or keys.get((ANY, ANY))
 

@@ -1,0 +1,188 @@
+"""A store in memory round the ledger: what the charging engine does with each command, checked at every step.
+
+Between any two commands every document goes through JSON and comes back with its keys in MySQL's order (shorter
+ones first), so nothing can hide in an object, and nothing may hang on the order of a document's keys.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import orjson
+
+from core_builders import NOW_S
+from mubss.core import ledger
+from mubss.core.draft import opening_posting
+from mubss.core.model import (
+    Account,
+    Applied,
+    Command,
+    CreditControl,
+    EndSession,
+    Outcome,
+    Rules,
+    Session,
+    SessionRecord,
+)
+from mubss.core.tariff import Tables, parse_rate
+
+RULES = Rules()
+PLAIN = (dict, list, str, int, bool, type(None))
+
+
+def stored(document: Any) -> Any:
+    """A document as it comes back from MySQL."""
+    return _reordered(orjson.loads(orjson.dumps(document)))
+
+
+def _reordered(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _reordered(value[key]) for key in sorted(value, key=lambda key: (len(key), key))}
+    if isinstance(value, list):
+        return [_reordered(item) for item in value]
+    return value
+
+
+def assert_plain(value: Any, where: str = "document") -> None:
+    """Nothing but what JSON has, in the exact types that it comes back as, within 64 bits."""
+    assert type(value) in PLAIN, f"{where}: {type(value)}"
+    if isinstance(value, dict):
+        for key, item in value.items():
+            assert type(key) is str, f"{where}: key {key!r}"
+            assert_plain(item, f"{where}.{key}")
+    elif isinstance(value, list):
+        for number, item in enumerate(value):
+            assert_plain(item, f"{where}[{number}]")
+    elif type(value) is int:
+        assert -(2**63) <= value < 2**63, f"{where}: {value}"
+
+
+class World:
+    """Accounts with all that was written of them; `do` applies one command and keeps what comes of it."""
+
+    def __init__(self, tables: Tables, *accounts: Account, rules: Rules = RULES, through_json: bool = True) -> None:
+        self.tables = tables
+        self.rules = rules
+        self.now_s = NOW_S
+        self.through_json = through_json
+        self.accounts = {account["_id"]: account for account in accounts}
+        self.records: dict[str, SessionRecord] = {}
+        self.postings: dict[str, list[dict[str, Any]]] = {account["_id"]: [] for account in accounts}
+        self.usage: list[dict[str, Any]] = []
+        self.suspense: dict[str, dict[str, Any]] = {}
+        for account in accounts:
+            if account["balance_micros"]:
+                posting = opening_posting(account["_id"], account["balance_micros"], NOW_S * 1000)
+                self.postings[account["_id"]].append(posting)
+
+    @property
+    def account(self) -> Account:
+        """The first account."""
+        return next(iter(self.accounts.values()))
+
+    @property
+    def available_micros(self) -> int:
+        """What is left of the first account's balance and credit."""
+        return available(self.account)
+
+    def session(self, key: str | None = None) -> Session:
+        """A session of the first account; the only one unless told which."""
+        sessions = self.account["sessions"]
+        return sessions[key or next(iter(sessions))]
+
+    def do(self, command: Command, account_id: str = "", now_s: int | None = None) -> Applied:
+        """Applies a command at `now_s`, with every check that holds for all commands."""
+        if now_s is not None:
+            self.now_s = now_s
+        before = self.accounts[account_id or self.account["_id"]]
+        key = command.session_hash if isinstance(command, CreditControl | EndSession) else ""
+        record = self.records.get(key)
+        seen = copy.deepcopy((before, record))
+        applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables)
+        assert (before, record) == seen, "an input document was changed in place"
+        self._keep(before, applied)
+        return applied
+
+    def ask(self, command: CreditControl, account_id: str = "", now_s: int | None = None) -> Outcome:
+        """The outcome of a request."""
+        outcome = self.do(command, account_id, now_s).outcome
+        assert outcome is not None
+        return outcome
+
+    def _keep(self, before: Account, applied: Applied) -> None:
+        written: list[Any] = [*applied.postings, *applied.usage, *applied.suspense, *applied.records]
+        for document in written:
+            assert_plain(document)
+            orjson.dumps(document)
+        after = applied.account
+        if after is None:
+            assert not applied.postings and not applied.usage and not applied.records, "writes without an account"
+        else:
+            assert_plain(after)
+            assert after["version"] == before["version"] + 1
+            self.accounts[after["_id"]] = stored(after) if self.through_json else after
+        self.postings[before["_id"]] += applied.postings
+        self.usage += applied.usage
+        for record in applied.records:
+            self.records[record["_id"]] = stored(record) if self.through_json else record
+        keys = [entry["_id"] for entry in applied.suspense]
+        assert len(set(keys)) == len(keys), "two suspense documents of one _id: one would be lost"
+        self.suspense.update((entry["_id"], entry) for entry in applied.suspense)
+        if applied.outcome is not None:
+            written_form = applied.outcome.to_list()
+            assert_plain(written_form)
+            assert Outcome.from_list(stored(written_form)) == applied.outcome
+        if after is not None:
+            assert ledger.check_account(after, self.postings[after["_id"]]) == []
+            assert_reserved(after, self.tables, self.now_s)
+
+
+def available(account: Account) -> int:
+    """balance + credit limit − reserved, in micros."""
+    return account["balance_micros"] + account["credit_limit_micros"] - account["reserved_micros"]
+
+
+def price(rates: list[list[Any]]) -> int:
+    """What a session's charged units cost, written anew: blocks at each rate, setup and minimum of the first."""
+    if not rates:
+        return 0
+    first = parse_rate(rates[0][0])
+    blocks = 0
+    for key, units in rates:
+        rate = parse_rate(key)
+        full, rest = divmod(units, rate.block_units)
+        blocks += (full + (1 if rest else 0)) * rate.price_micros
+    return max(first.minimum_micros, first.setup_micros + blocks)
+
+
+def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
+    """reserved_micros is the sum of the sessions' and each is price(used + all grants outstanding) − price(used).
+
+    Free units go to grants in the order of sessions and grants, as far as the month still has them.
+    """
+    month = tables.calendar.at(now_s).month
+    plan = tables.plans[account["plan"]]
+    left = {
+        code: max(0, service.free_units - account["counters"].get(month, {}).get(code, 0))
+        for code, service in plan.services.items()
+    }
+    total = 0
+    for key in sorted(account["sessions"]):
+        session = account["sessions"][key]
+        used = {code: meter["rates"] for code, meter in session["services"].items()}
+        with_grants = {code: [list(entry) for entry in rates] for code, rates in used.items()}
+        for grant in session["grants"]:
+            code = grant["service"]
+            free = min(grant["free_units"], left[code])
+            left[code] -= free
+            paid = grant["units"] - free
+            entry = next((entry for entry in with_grants[code] if entry[0] == grant["rate"]), None)
+            if paid and entry is None:
+                with_grants[code].append([grant["rate"], paid])
+            elif entry is not None:
+                entry[1] += paid
+        expected = sum(price(with_grants[code]) - price(used[code]) for code in used)
+        assert session["reserved_micros"] == expected, f"session {key}"
+        total += expected
+    assert account["reserved_micros"] == total
