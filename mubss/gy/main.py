@@ -1,0 +1,171 @@
+"""`mubss-gy`: the DIAMETER Gy server."""
+
+from gevent import monkey
+
+monkey.patch_all()
+
+import gc  # noqa: E402
+import logging  # noqa: E402
+import sys  # noqa: E402
+import time  # noqa: E402
+from collections.abc import Callable  # noqa: E402
+from dataclasses import replace  # noqa: E402
+from itertools import count  # noqa: E402
+
+import click  # noqa: E402
+import gevent  # noqa: E402
+from gevent import socket  # noqa: E402
+from gevent.event import Event  # noqa: E402
+from gevent.server import StreamServer  # noqa: E402
+
+from mubss import metrics  # noqa: E402
+from mubss.config import Config, load  # noqa: E402
+from mubss.core.errors import ConfigError  # noqa: E402
+from mubss.gy.link import Link  # noqa: E402
+from mubss.gy.registry import LocalRegistry  # noqa: E402
+from mubss.gy.server import Server, plain_address  # noqa: E402
+from mubss.gy.workers import Parent, Worker  # noqa: E402
+from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
+
+log = logging.getLogger("mubss.gy")
+
+BACKLOG = 1024
+
+
+@click.command()
+@click.option("--config", "config_file", metavar="FILE", help="Configuration file.")
+@click.option("--host", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65_535), help="TCP port to listen on; 0: any free one.")
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve peers.")
+@click.option("--worker-link", nargs=3, type=int, hidden=True)
+def cli(
+    config_file: str | None,
+    host: str | None,
+    port: int | None,
+    workers: int | None,
+    worker_link: tuple[int, int, int] | None,
+) -> None:
+    """Charges prepaid sessions over DIAMETER Gy (RFC 6733, RFC 8506)."""
+
+    def work() -> int:
+        config = load(config_file)
+        gy = config.gy
+        port_given = gy.port if port is None else port
+        config = replace(config, gy=replace(gy, host=host or gy.host, port=port_given, workers=workers or gy.workers))
+        setup_logging(config.general)
+        if worker_link:
+            return serve_as_worker(config, *worker_link)
+        return serve_alone(config) if config.gy.workers == 1 else serve_with_workers(config, config_file)
+
+    sys.exit(run_main("mubss-gy", work))
+
+
+def serve_alone(config: Config) -> int:
+    """Accepts and serves in this process."""
+    drained = _drained_by_signal()
+    listener = listen(config)
+    server = Server(config, int(time.time()))
+    server.registry = LocalRegistry(server.tell)
+    start(server, config, 0)
+    acceptor = accept(listener, config, lambda: server.connection_count, server.adopt)
+    drained.wait()
+    acceptor.close()
+    server.drain()
+    return 0
+
+
+def serve_with_workers(config: Config, config_file: str | None) -> int:
+    """Accepts in this process, serves in others."""
+    drained = _drained_by_signal()
+    listener = listen(config)
+    state_id = int(time.time())
+    named = ["--config", config_file] if config_file else []
+
+    def command(index: int, descriptor: int) -> list[str]:
+        link = map(str, (index, descriptor, state_id))
+        return [sys.executable, "-m", "mubss.gy.main", *named, "--worker-link", *link]
+
+    parent = Parent(config.gy.workers, command)
+    if not parent.wait_until_ready():
+        parent.drain(config.gy.drain_seconds)
+        raise ConfigError("a worker didn't start; it has said why")
+    acceptor = accept(listener, config, lambda: parent.connection_count, parent.adopt)
+    drained.wait()
+    acceptor.close()
+    parent.drain(config.gy.drain_seconds)
+    return 0
+
+
+def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) -> int:
+    """Serves what the parent hands over."""
+    drained = _drained_by_signal()
+    server = Server(config, state_id)
+    worker = Worker(Link.inherited(descriptor), server)
+    start(server, config, index)
+    worker.run(drained)
+    return 0
+
+
+def start(server: Server, config: Config, index: int) -> None:
+    """Brings a server up in this process."""
+    server.start()
+    if config.metrics.enabled:
+        metrics.serve(config.metrics.host, config.metrics.port + index if config.metrics.port else 0)
+    # What lives for ever needn't be looked at by every collection.
+    gc.collect()
+    gc.freeze()
+
+
+def listen(config: Config) -> socket.socket:
+    """The listening socket; ConfigError where the address can't be had."""
+    host, port = config.gy.host, config.gy.port
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        raise ConfigError(f"gy.host, gy.port: {host} port {port} can't be listened on: {error.strerror}") from error
+    return listener
+
+
+def accept(
+    listener: socket.socket,
+    config: Config,
+    connection_count: Callable[[], int],
+    adopt: Callable[[int, socket.socket, str], object],
+) -> StreamServer:
+    """Accepts connections and hands them to `adopt`, numbered."""
+    numbers = count(1)
+
+    def handle(sock: socket.socket, address: tuple[str, int]) -> None:
+        remote = plain_address(address[0])
+        if connection_count() >= config.gy.max_peers:
+            log.warning("%s is closed: %d peers are connected, gy.max_peers", remote, config.gy.max_peers)
+            sock.close()
+            return
+        adopt(next(numbers), sock, remote)
+
+    acceptor = StreamServer(listener, handle)
+    acceptor.do_close = None  # whoever adopts a socket closes it
+    acceptor.start()
+    host, port = listener.getsockname()[:2]
+    log.info("listening on %s:%d", host, port)
+    return acceptor
+
+
+def _drained_by_signal() -> Event:
+    drained = Event()
+    hub = gevent.get_hub()
+    on_drain(lambda: hub.loop.run_callback_threadsafe(drained.set))
+    return drained
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="mubss-gy")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,288 @@
+"""One peer's connection as a state machine: bytes and time in, actions out (RFC 6733 §5.6, RFC 3539 §3.4). Pure.
+
+The server's side only: peers connect to us. Its states are those of the responder:
+
+    WAIT_CER ──CER──▶ WAIT_CLAIM ──admit──▶ OPEN ──DPR sent──▶ CLOSING ──DPA──▶ CLOSED
+                                               └──DPR received, DPA sent──▶ CLOSED
+
+A CCR of an open peer comes back as `Charge`; everything else is answered here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import NamedTuple
+
+from mubss.gy.avp import DiameterError
+from mubss.gy.message import (
+    ERROR,
+    FrameError,
+    Header,
+    Identity,
+    Message,
+    Part,
+    decode_header,
+    decode_message,
+    encode_answer,
+    encode_request,
+)
+
+CREDIT_CONTROL, RELAY, BASE = 4, 0xFFFFFFFF, 0
+VENDOR_3GPP = 10415
+CER, DWR, DPR, CCR = 257, 280, 282, 272
+SUCCESS, UNSUPPORTED_COMMAND, UNSUPPORTED_APPLICATION, UNKNOWN_PEER = 2001, 3001, 3007, 3010
+ELECTION_LOST, NO_COMMON_APPLICATION, NO_COMMON_SECURITY = 4003, 5010, 5017
+REBOOTING, BUSY, DO_NOT_WANT_TO_TALK = 0, 1, 2  # Disconnect-Cause (RFC 6733 §5.4.3)
+NO_INBAND_SECURITY = 0
+
+
+class State(Enum):
+    """Where the connection stands."""
+
+    WAIT_CER = "wait-cer"
+    WAIT_CLAIM = "wait-claim"
+    OPEN = "open"
+    CLOSING = "closing"
+    CLOSED = "closed"
+
+
+class Send(NamedTuple):
+    """Write these bytes."""
+
+    data: bytes
+
+
+class Charge(NamedTuple):
+    """A Credit-Control-Request to do."""
+
+    frame: bytes
+
+
+class Claim(NamedTuple):
+    """A capabilities exchange is well so far: may this Origin-Host have a connection here? Answer by `admit`."""
+
+    origin_host: str
+    origin_state_id: int
+
+
+class Close(NamedTuple):
+    """Write what is queued, then close; `reason` is for the log."""
+
+    reason: str
+
+
+Action = Send | Charge | Claim | Close
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What all connections of a server share. `peers` maps an Origin-Host (lower case) to its allowed addresses."""
+
+    identity: Identity
+    product_name: str = "mubss"
+    vendor_id: int = 0
+    firmware_revision: int = 1
+    watchdog_s: int = 30
+    cer_timeout_s: int = 10
+    accept_unknown: str = "loopback"  # never | loopback | always
+    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class Peer:
+    """The state of one connection. Times are seconds of a clock that never goes back."""
+
+    def __init__(
+        self, settings: Settings, local_address: str, remote_address: str, is_loopback: bool, now_s: int, jitter_s: int
+    ) -> None:
+        self._settings = settings
+        self._local_address = local_address
+        self._remote_address = remote_address
+        self._is_loopback = is_loopback
+        self.state = State.WAIT_CER
+        self.origin_host = ""
+        self._cer: Message | None = None
+        self._hop_by_hop = 0
+        self._tw_s = max(6, settings.watchdog_s + jitter_s)  # RFC 3539 §3.4.1: never below 6
+        self._timer_from_s = now_s
+        self._watchdog_pending = False
+        self._suspect = False
+
+    @property
+    def is_open(self) -> bool:
+        """Requests may be charged. A connection that is closing still takes what comes before the DPA."""
+        return self.state in (State.OPEN, State.CLOSING)
+
+    # ── what comes in ──────────────────────────────────────────────────────────────────────────────
+
+    def receive(self, frame: bytes, now_s: int) -> list[Action]:
+        """One whole message."""
+        header = decode_header(frame)
+        self.heard(now_s)
+        try:
+            if self.state is State.WAIT_CER:
+                return self._first_message(frame, header)
+            if self.state is State.WAIT_CLAIM:
+                return [self._close("a message before the answer to its CER")]
+            if not header.is_request:
+                return self._answer_received(header)
+            return self._request(frame, header)
+        except DiameterError as error:
+            return [Send(self._error(header, error))] if header.is_request else []
+
+    def heard(self, now_s: int) -> None:
+        """Something came: the watchdog begins anew, and a suspect is one no longer (RFC 3539 §3.4.1)."""
+        self._timer_from_s = now_s
+        self._suspect = False
+
+    def broken(self, error: FrameError) -> list[Action]:
+        """The stream can't be cut into messages any more: answer what can be answered, then close."""
+        actions: list[Action] = []
+        if self.is_open and error.header.is_request:
+            actions.append(Send(self._error(error.header, error)))
+        return [*actions, self._close(str(error))]
+
+    def admit(self, admitted: bool) -> list[Action]:
+        """The answer to a Claim: capabilities, or ELECTION_LOST where another connection of this peer lives."""
+        if self.state is not State.WAIT_CLAIM or self._cer is None:
+            return []
+        cer, self._cer = self._cer, None
+        if not admitted:
+            text = "this Origin-Host has a connection already"
+            return [Send(self._cea(cer, ELECTION_LOST, text)), self._close(text)]
+        self.state = State.OPEN
+        return [Send(self._cea(cer, SUCCESS))]
+
+    # ── time and our own wishes ────────────────────────────────────────────────────────────────────
+
+    def tick(self, now_s: int) -> list[Action]:
+        """The watchdog: after Tw of silence a DWR, after another a suspect, after a third the end."""
+        silence_s = now_s - self._timer_from_s
+        if self.state is State.WAIT_CER and silence_s >= self._settings.cer_timeout_s:
+            return [self._close(f"no CER within {self._settings.cer_timeout_s} s")]
+        if silence_s < self._tw_s:
+            return []
+        self._timer_from_s = now_s
+        if not self.is_open:
+            return []
+        if not self._watchdog_pending:
+            self._watchdog_pending = True
+            return [Send(self._base_request("DWR"))]
+        if not self._suspect:
+            self._suspect = True
+            return []
+        return [self._close(f"the watchdog had no answer for {3 * self._tw_s} s")]
+
+    def probe(self, now_s: int) -> list[Action]:
+        """Asks at once whether the peer lives: somebody else says it is this Origin-Host."""
+        if not self.is_open:
+            return []
+        self._watchdog_pending = True
+        self._timer_from_s = now_s
+        return [Send(self._base_request("DWR"))]
+
+    def disconnect(self, cause: int = REBOOTING) -> list[Action]:
+        """Says goodbye; the peer's DPA closes."""
+        if self.state is not State.OPEN:
+            return [self._close("shutting down")]
+        self.state = State.CLOSING
+        return [Send(self._base_request("DPR", [("Disconnect-Cause", cause)]))]
+
+    # ── the base protocol ──────────────────────────────────────────────────────────────────────────
+
+    def _first_message(self, frame: bytes, header: Header) -> list[Action]:
+        if header.command_code != CER or not header.is_request:
+            return [self._close(f"command {header.command_code} before a CER")]
+        cer = decode_message(frame)
+        host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
+        for name, value in (("Origin-Host", host), ("Origin-Realm", realm)):
+            if not value:
+                from_wire = DiameterError(5005, f"{name} is missing")
+                return [Send(self._error(header, from_wire)), self._close(f"a CER without {name}")]
+        if not self._is_known(host):
+            return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
+        if not _common_application(cer):
+            return self._refuse(cer, NO_COMMON_APPLICATION, f"peer {host} offers no credit control (application 4)")
+        security = cer.find_all("Inband-Security-Id")
+        if security and NO_INBAND_SECURITY not in security:
+            return self._refuse(cer, NO_COMMON_SECURITY, f"peer {host} wants inband security {security}")
+        self.state, self.origin_host, self._cer = State.WAIT_CLAIM, host, cer
+        return [Claim(host.lower(), cer.find("Origin-State-Id") or 0)]
+
+    def _is_known(self, origin_host: str) -> bool:
+        addresses = self._settings.peers.get(origin_host.lower())
+        if addresses is not None:
+            return not addresses or self._remote_address in addresses
+        accept = self._settings.accept_unknown
+        return accept == "always" or (accept == "loopback" and self._is_loopback)
+
+    def _request(self, frame: bytes, header: Header) -> list[Action]:
+        if header.command_code == CCR:
+            if header.application_id != CREDIT_CONTROL:
+                text = f"application {header.application_id}; expected 4, credit control"
+                raise DiameterError(UNSUPPORTED_APPLICATION, text)
+            return [Charge(frame)]
+        if header.command_code == CER:
+            return [Send(self._cea(decode_message(frame), SUCCESS))]
+        if header.command_code == DWR:
+            return [Send(decode_message(frame).answer(SUCCESS, self._settings.identity))]
+        if header.command_code == DPR:
+            answer = decode_message(frame).answer(SUCCESS, self._settings.identity)
+            return [Send(answer), self._close("the peer said goodbye (DPR)")]
+        raise DiameterError(UNSUPPORTED_COMMAND, f"command {header.command_code} isn't served here")
+
+    def _answer_received(self, header: Header) -> list[Action]:
+        if header.command_code == DWR:
+            self._watchdog_pending = False
+        elif header.command_code == DPR and self.state is State.CLOSING:
+            return [self._close("goodbye (DPA)")]
+        return []
+
+    def _refuse(self, cer: Message, result_code: int, reason: str) -> list[Action]:
+        return [Send(self._cea(cer, result_code, reason)), self._close(reason)]
+
+    def _close(self, reason: str) -> Close:
+        self.state = State.CLOSED
+        return Close(reason)
+
+    def _cea(self, cer: Message, result_code: int, error_message: str | None = None) -> bytes:
+        settings = self._settings
+        application: Part = ("Auth-Application-Id", CREDIT_CONTROL)
+        vendor_specific = [("Vendor-Id", VENDOR_3GPP), ("Auth-Application-Id", CREDIT_CONTROL)]
+        capabilities: list[Part] = [
+            ("Host-IP-Address", self._local_address),
+            ("Vendor-Id", settings.vendor_id),
+            ("Product-Name", settings.product_name),
+            ("Supported-Vendor-Id", VENDOR_3GPP),
+            application,
+            ("Inband-Security-Id", NO_INBAND_SECURITY),
+            ("Vendor-Specific-Application-Id", vendor_specific),
+            ("Firmware-Revision", settings.firmware_revision),
+        ]
+        return cer.answer(result_code, settings.identity, capabilities, error_message=error_message)
+
+    def _base_request(self, name: str, avps: list[Part] | None = None) -> bytes:
+        self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
+        identity = self._settings.identity
+        state = [identity.encoded_state] if name == "DWR" else []
+        return encode_request(name, self._hop_by_hop, self._hop_by_hop, [identity.encoded, *(avps or []), *state])
+
+    def _error(self, header: Header, error: DiameterError) -> bytes:
+        """An answer that says what is wrong with a request of which perhaps only the header can be read."""
+        identity = self._settings.identity
+        return encode_answer(
+            header._replace(flags=header.flags & ~ERROR),
+            error.result_code,
+            identity,
+            failed_avp=error.failed_avp,
+            error_message=error.text,
+        )
+
+
+def _common_application(cer: Message) -> bool:
+    """Credit control or relay, plain or vendor-specific (3GPP Gy is advertised either way)."""
+    offered = set(cer.find_all("Auth-Application-Id"))
+    for group in cer.find_all("Vendor-Specific-Application-Id"):
+        offered.update(node.value for node in group if node.name == "Auth-Application-Id")
+    return bool(offered & {CREDIT_CONTROL, RELAY})

@@ -1,0 +1,189 @@
+"""A worker of mubss-gy: its peers' connections, the charging engine behind them, and the timers beside them."""
+
+from __future__ import annotations
+
+import logging
+import random
+import time
+from collections.abc import Callable
+from ipaddress import ip_address
+
+import gevent
+from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
+
+from mubss import metrics
+from mubss.charging.engine import Engine, Limits, wall_clock_ms
+from mubss.config import Config
+from mubss.core.model import Rules
+from mubss.gy.connection import Connection
+from mubss.gy.credit import Profile
+from mubss.gy.message import Identity
+from mubss.gy.peer import REBOOTING, Peer, Settings
+from mubss.gy.registry import Registry, Tell
+from mubss.refdata.live import Refdata
+from mubss.services.sweep import sweep
+from mubss.storage.database import StoreError, open_database
+
+log = logging.getLogger(__name__)
+
+
+def offload(work: Callable[[], object]) -> object:
+    """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile."""
+    return gevent.get_hub().threadpool.apply(work)
+
+
+class Server:
+    """Serves the connections it is given until it is drained."""
+
+    def __init__(self, config: Config, origin_state_id: int) -> None:
+        self.options = config.gy
+        self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
+        self.profile = Profile(
+            subscription_order=config.gy.subscription_id_order,
+            default_context=config.gy.default_service_context,
+            command_level_credit_limit=config.gy.out_of_credit == "command",
+        )
+        self.pending = 0  # requests under way
+        self.answered = 0
+        self.registry: Registry  # set by whoever accepts connections
+        self._connections: dict[int, Connection] = {}
+        self._settings = _peer_settings(config, self.identity)
+        self._store = open_database(config.store_url, offload=offload)
+        self.refdata = Refdata(self._store, config.general.timezone)
+        charging = config.charging
+        self.engine = Engine(
+            self._store,
+            lambda: self.refdata.tables,
+            Rules(charging.outcome_history, charging.session_supervision_seconds),
+            Limits(charging.lanes or 1, charging.batch_limit, charging.queue_limit),
+        )
+        self._timers = [
+            gevent.spawn(_every, 1, self._watch_peers),
+            gevent.spawn(_every, charging.refdata_poll_seconds, self._poll_refdata),
+            gevent.spawn(_every, charging.sweep_seconds, self._sweep),
+        ]
+
+    def start(self) -> None:
+        """Loads the reference data and starts charging; raises what the operator must mend."""
+        self._load_refdata()
+        self.engine.start()
+
+    def _load_refdata(self) -> None:
+        self.refdata.load()
+        self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
+        if not self.refdata.tables.plans:
+            log.warning("there is no price plan: every request will be refused; load some with `mubss ref load`")
+
+    @property
+    def connection_count(self) -> int:
+        """Connections of this process."""
+        return len(self._connections)
+
+    # ── connections ────────────────────────────────────────────────────────────────────────────────
+
+    @property
+    def is_busy(self) -> bool:
+        """New sessions are refused first (3004), so that open ones go on."""
+        return self.pending >= self.options.max_pending_requests
+
+    @property
+    def is_full(self) -> bool:
+        """Nothing more is read from any peer for now."""
+        return self.pending >= 2 * self.options.max_pending_requests
+
+    def adopt(self, number: int, sock: socket, remote: str) -> Connection:
+        """Serves one connection, in a greenlet of its own."""
+        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+        local = plain_address(sock.getsockname()[0])
+        peer = Peer(
+            self._settings,
+            local,
+            remote,
+            ip_address(remote).is_loopback,
+            int(time.monotonic()),
+            random.randint(-2, 2),  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
+        )
+        connection = Connection(self, number, sock, remote, peer)
+        self._connections[number] = connection
+        metrics.GY_PEERS.set(len(self._connections))
+        gevent.spawn(connection.serve)
+        return connection
+
+    def forget(self, connection: Connection) -> None:
+        """A connection ended."""
+        self._connections.pop(connection.number, None)
+        metrics.GY_PEERS.set(len(self._connections))
+        self.registry.release(connection.number)
+
+    def tell(self, number: int, what: Tell) -> None:
+        """The registry asks something of a connection; one that is gone needs no answer but its release."""
+        connection = self._connections.get(number)
+        if connection is None:
+            return
+        if what is Tell.PROBE:
+            connection.probe()
+        else:
+            connection.close("the peer connected anew")
+
+    # ── timers ─────────────────────────────────────────────────────────────────────────────────────
+
+    def _watch_peers(self) -> None:
+        now_s = int(time.monotonic())
+        for connection in list(self._connections.values()):
+            connection.perform(connection.peer.tick(now_s))
+
+    def _poll_refdata(self) -> None:
+        if self.refdata.poll():
+            self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
+
+    def _sweep(self) -> None:
+        ended, _ = sweep(self.engine, self._store, wall_clock_ms() // 1000)
+        if ended:
+            log.info("%d sessions ended: their supervision time ran out", ended)
+
+    # ── the end ────────────────────────────────────────────────────────────────────────────────────
+
+    def drain(self) -> None:
+        """Says goodbye to every peer, answers what is under way, and closes; bounded by `gy.drain_seconds`."""
+        connections = list(self._connections.values())
+        log.info("draining: %d peers, %d requests under way", len(connections), self.pending)
+        gevent.killall(self._timers)
+        for connection in connections:
+            connection.perform(connection.peer.disconnect(REBOOTING))
+        with gevent.Timeout(self.options.drain_seconds, False):
+            for connection in connections:
+                connection.closed.wait()
+            self.engine.stop()
+        self._store.close()
+        log.info("drained")
+
+
+def _peer_settings(config: Config, identity: Identity) -> Settings:
+    options = config.gy
+    return Settings(
+        identity,
+        options.product_name,
+        options.vendor_id,
+        watchdog_s=options.watchdog_seconds,
+        cer_timeout_s=options.cer_timeout_seconds,
+        accept_unknown=options.accept_unknown_peers,
+        peers={peer.origin_host.lower(): peer.addresses for peer in options.peers},
+    )
+
+
+def plain_address(address: str) -> str:
+    """Without an IPv6 zone or the prefix of a mapped IPv4 address."""
+    address = address.partition("%")[0]
+    return address.removeprefix("::ffff:") if address.startswith("::ffff:") and "." in address else address
+
+
+def _every(seconds: int, work: Callable[[], None]) -> None:
+    """Calls `work` again and again; what goes wrong is logged, and tried again next time."""
+    while True:
+        gevent.sleep(seconds)
+        try:
+            work()
+        except StoreError as error:
+            log.warning("the store: %s", error)
+        except Exception:
+            log.exception("a timer's work failed")
