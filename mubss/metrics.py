@@ -32,15 +32,11 @@ class Counter(Metric):
 
 
 class Gauge(Metric):
-    """A count that goes up and down."""
+    """A value that goes up and down."""
 
     def set(self, value: int, *labels: str) -> None:
         """Replaces the value."""
         self.values[labels] = value
-
-    def inc(self, *labels: str, by: int = 1) -> None:
-        """Adds to the value; `by` may be negative."""
-        self.values[labels] = self.values.get(labels, 0) + by
 
 
 class Histogram(Metric):
@@ -100,7 +96,6 @@ BATCH_SIZE = Histogram("mubss_batch_size", "Commands in a charging batch", (1, 2
 BATCH_WAIT_SECONDS = Histogram("mubss_batch_wait_seconds", "Wait of a batch's oldest command before it began", _SECONDS)
 BATCH_SECONDS = Histogram("mubss_batch_seconds", "One batch, from its BEGIN to its COMMIT", _SECONDS)
 STORE_CONFLICTS = Counter("mubss_store_conflicts", "Batches rolled back and tried again")
-CCRS = Counter("mubss_gy_ccr", "CCRs by type and the Result-Code they got", "type", "result")
-PEERS = Gauge("mubss_gy_peers", "DIAMETER connections that are open")
-SESSIONS_OPENED = Counter("mubss_gy_sessions_opened", "Gy sessions opened")
-SESSIONS_ENDED = Counter("mubss_gy_sessions_ended", "Gy sessions ended, by how", "how")
+GY_PEERS = Gauge("mubss_gy_peers", "DIAMETER connections that are open")
+GY_ANSWERS = Counter("mubss_gy_answers", "CCAs sent, by CC-Request-Type and Result-Code", "type", "result")
+GY_LATE_ANSWERS = Counter("mubss_gy_late_answers", "CCAs not sent, because the deadline had passed")
