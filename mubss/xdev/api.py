@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any, NamedTuple, Protocol, TypeVar
 
@@ -60,8 +61,15 @@ class Write(NamedTuple):
     how: How = How.PUT
 
 
+@dataclass(frozen=True, slots=True)
+class Expr:
+    """An expression as the value of `modify(…).set`: `set("count", Expr("$.count + :n"))`; it sees the old document."""
+
+    text: str
+
+
 class Result(NamedTuple):
-    """What a write statement did: documents touched, and the ids that `add` made or took."""
+    """What a write statement did: documents added, removed or really changed, and the ids that `add` made or took."""
 
     affected_items_count: int
     ids: list[str]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import secrets
 import time
 from collections.abc import Iterable, Sequence
@@ -12,11 +13,12 @@ import orjson
 
 from mubss.core.identity import ordered_id
 from mubss.xdev.api import Doc
-from mubss.xdev.errors import InvalidDocument
+from mubss.xdev.errors import InvalidDocument, StoreError
 
 MAX_ID_OCTETS = 32  # MySQL's generated column is VARBINARY(32)
 MAX_DOCUMENT_OCTETS = 16 * 1024 * 1024
 MAX_NESTING = 100  # MySQL refuses JSON nested deeper, SQLite from 1000 on
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
 _INTEGERS = range(-(1 << 63), 1 << 63)
 
 # Without these orjson writes dates and dataclasses as it sees fit: they come back as something else.
@@ -34,6 +36,13 @@ def check_id(document_id: object) -> str:
     if not 0 < octets <= MAX_ID_OCTETS:
         raise InvalidDocument(f"_id: expected text of 1 to {MAX_ID_OCTETS} bytes, got {octets}: {document_id[:40]!r}")
     return document_id
+
+
+def check_name(name: object, what: str = "collection") -> str:
+    """`name` if it can be a collection's (or an index's) in both engines, else StoreError."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower().startswith("sqlite_"):
+        raise StoreError(f"{what} name: expected up to 63 letters, digits and '_', not a digit first, got {name!r}")
+    return name
 
 
 def check_ids(ids: Iterable[object]) -> list[str]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-import orjson
-
 from mubss.xdev.api import Doc, Result
-from mubss.xdev.documents import check_id, with_ids
-from mubss.xdev.errors import StoreError
+from mubss.xdev.documents import check_id, check_name, with_ids
+from mubss.xdev.errors import InvalidExpression, StoreError
+from mubss.xdev.expression_reader import read_path
 from mubss.xdev.sqlite import sets
+from mubss.xdev.sqlite.statements import SqliteFind, SqliteModify, SqliteRemove
+from mubss.xdev.sqlite.translate import sort_key
 
 if TYPE_CHECKING:
     from mubss.xdev.sqlite.session import SqliteSession
@@ -27,6 +28,15 @@ class SqliteCollection:
         whole = with_ids(docs)
         count = self.add_many(whole)
         return Result(count, [doc["_id"] for doc in whole])
+
+    def find(self, condition: str = "") -> SqliteFind:
+        return SqliteFind(self._session, self.name, condition)
+
+    def modify(self, condition: str) -> SqliteModify:
+        return SqliteModify(self._session, self.name, condition)
+
+    def remove(self, condition: str) -> SqliteRemove:
+        return SqliteRemove(self._session, self.name, condition)
 
     def get_one(self, document_id: str) -> Doc | None:
         found = sets.find_by_id(self._session.link, self.name, [document_id])
@@ -61,5 +71,26 @@ class SqliteCollection:
         if until:
             bounds, values = "_id > ? AND _id < ?", [after, check_id(until)]
         rows = f'SELECT doc FROM "{self.name}" WHERE {bounds} ORDER BY _id LIMIT ?'
-        row = self._session.link.execute(f"SELECT group_concat(doc) FROM ({rows})", [*values, limit]).fetchone()
-        return [] if row[0] is None else list(orjson.loads(f"[{row[0]}]"))
+        return sets.documents(self._session.link, f"SELECT group_concat(doc) FROM ({rows})", [*values, limit])
+
+    def create_index(self, index_name: str, fields: Sequence[str]) -> None:
+        if isinstance(fields, str) or not fields:
+            raise InvalidExpression(f"index {index_name}: expected a sequence of document paths, got {fields!r}")
+        paths = [read_path(field) for field in fields]
+        keys = ", ".join("_id" if path.steps == ("_id",) else sort_key(path) for path in paths)
+        made = f'CREATE INDEX {self._index(index_name)} ON "{self.name}" ({keys})'
+        link = self._session.link
+        with self._session.write():
+            row = link.execute("SELECT sql FROM sqlite_master WHERE name = ?", [f"{self.name}.{index_name}"]).fetchone()
+            if row is None:
+                link.execute(made)
+            elif row[0] != made:
+                raise StoreError(f"{self.name}: there is an index {index_name} already, over other fields")
+
+    def drop_index(self, index_name: str) -> None:
+        with self._session.write():
+            self._session.link.execute(f"DROP INDEX IF EXISTS {self._index(index_name)}")
+
+    def _index(self, index_name: str) -> str:
+        """An index's quoted name: SQLite's are unique in a file, ours in a collection."""
+        return f'"{self.name}.{check_name(index_name, "index")}"'

@@ -60,6 +60,9 @@ class Connection:
             if mode != ("wal",):
                 raise StoreUnavailable(f"{self.path}: its file system can't hold a write-ahead log")
         self.execute("PRAGMA synchronous = FULL")
+        self.execute("PRAGMA case_sensitive_like = ON")  # as MySQL compares JSON texts
+        self._link.create_function("xd_upper", 1, _upper, deterministic=True)
+        self._link.create_function("xd_lower", 1, _lower, deterministic=True)
         self.execute(f"PRAGMA cache_size = {-cache_kib}")
 
     @property
@@ -140,3 +143,12 @@ class Connection:
                     meaning = f"there is no folder {folder}"
                 return StoreUnavailable(f"{self.path}: {meaning} ({name}: {text})")
         return StoreError(f"{self.path}: {name or type(error).__name__}: {text}")
+
+
+def _upper(text: str | None) -> str | None:
+    """Upper case letter by letter, as MySQL has it: one that would become two (ß) stays."""
+    return text and "".join([up if len(up := letter.upper()) == 1 else letter for letter in text])
+
+
+def _lower(text: str | None) -> str | None:
+    return text and "".join([low if len(low := letter.lower()) == 1 else letter for letter in text])

@@ -2,24 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from mubss.xdev.api import Doc, How, Read, Write
+from mubss.xdev.documents import check_name
 from mubss.xdev.errors import StoreError
 from mubss.xdev.sqlite import sets
 from mubss.xdev.sqlite.collection import SqliteCollection
 from mubss.xdev.sqlite.connection import Connection
-
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}", re.ASCII)
-
-
-def check_name(name: object, what: str = "collection") -> str:
-    """`name` if it can be a collection's (or an index's) in both engines, else StoreError."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name) or name.lower().startswith("sqlite_"):
-        raise StoreError(f"{what} name: expected up to 63 letters, digits and '_', not a digit first, got {name!r}")
-    return name
 
 
 class SqliteSession:

@@ -1,0 +1,246 @@
+"""From the tree of an expression to SQLite's SQL, with the meanings that `mubss.xdev.expressions` promises.
+
+A document's value becomes its *sort key*: one SQL value whose order under SQLite (numbers < texts < blobs) is MySQL's
+order of JSON types, and whose equality is equality of type and value: numbers and texts stand for themselves,
+null is minus infinity, objects, arrays and booleans are blobs that start with 1, 2, 3 (false) and 4 (true). Every
+comparison and ORDER BY is then a plain one over that expression, and an index over it serves them all.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mubss.xdev.errors import InvalidExpression
+from mubss.xdev.expressions import Kind, Literal, Node, Operation, Path, kind_of, require_condition
+
+_TRUE, _FALSE = "x'34'", "x'33'"
+_ID = Path(("_id",))
+
+_COMPARED = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
+_JOINED = {"and": " AND ", "or": " OR "}
+_TEXT_CALLS = {
+    "upper": "xd_upper({0})",  # SQLite's own know ASCII only; MySQL's know Unicode
+    "lower": "xd_lower({0})",
+    "trim": "trim({0})",
+    "ltrim": "ltrim({0})",
+    "rtrim": "rtrim({0})",
+    "json_unquote": "{0}",
+    "length": "length(CAST({0} AS BLOB))",
+    "char_length": "length({0})",
+    "instr": "instr({0}, {1})",
+    "replace": "replace({0}, {1}, {2})",
+}
+_NUMBER_CALLS = {
+    "negate": "(-{0})",
+    "abs": "abs({0})",
+    "+": "({0} + {1})",
+    "-": "({0} - {1})",
+    "*": "({0} * {1})",
+    "/": "(CAST({0} AS REAL) / {1})",
+    "div": "CAST(CAST({0} AS REAL) / {1} AS INTEGER)",
+    "%": "({0} % {1})",
+}
+_DATE_PARTS = {
+    "year": "%Y",
+    "month": "%m",
+    "day": "%d",
+    "hour": "%H",
+    "minute": "%M",
+    "second": "%S",
+    "dayofyear": "%j",
+}
+_DATE = "[0-9][0-9][0-9][0-9]-[0-9][0-9]-[0-9][0-9]"
+_JSON_TYPES = {
+    "null": "NULL",
+    "true": "BOOLEAN",
+    "false": "BOOLEAN",
+    "integer": "INTEGER",
+    "real": "DOUBLE",
+    "text": "STRING",
+    "array": "ARRAY",
+    "object": "OBJECT",
+}
+
+
+def sort_key(path: Path) -> str:
+    """The sort key of a document's value: what comparisons and indexes are made of. NULL where it is missing."""
+    place = path_text(path)
+    value = f"json_extract(doc, {place})"
+    return (
+        f"CASE json_type(doc, {place}) WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} WHEN 'null' THEN -9e999 "
+        f"WHEN 'object' THEN CAST('1' || {value} AS BLOB) WHEN 'array' THEN CAST('2' || {value} AS BLOB) "
+        f"ELSE {value} END"
+    )
+
+
+def path_text(path: Path) -> str:
+    """A document path as an SQL text."""
+    return quote(_plain_path(path))
+
+
+def _plain_path(path: Path) -> str:
+    """A document path as SQLite's JSON functions read it; no member's name holds a double quote."""
+    return "$" + "".join(f"[{step}]" if isinstance(step, int) else f'."{step}"' for step in path.steps)
+
+
+def quote(text: str) -> str:
+    """An SQL text literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+class Translator:
+    """Translates the parts of one statement; `values` are what its `?1`, `?2`… stand for."""
+
+    def __init__(self) -> None:
+        self.values: list[Any] = []
+
+    def value(self, value: Any) -> str:
+        """A parameter for `value`."""
+        self.values.append(value)
+        return f"?{len(self.values)}"
+
+    def condition(self, node: Node) -> str:
+        """A bound tree as an SQL condition; InvalidExpression if it is none."""
+        require_condition(node)
+        return self._condition(node)
+
+    def order(self, node: Node) -> str:
+        """A tree as an ORDER BY term."""
+        kind_of(node)
+        return "_id" if node == _ID else self._compared(node)
+
+    def json(self, node: Node) -> str:
+        """A tree as JSON text, for a projection or an expression in `modify`; NULL for a missing member."""
+        kind = kind_of(node)
+        if kind is Kind.CONDITION:
+            raise InvalidExpression("expected a value, got a condition")
+        if isinstance(node, Path):
+            return f"(doc -> {path_text(node)})"
+        if kind is Kind.TRUTH:
+            return "'true'" if isinstance(node, Literal) and node.value else "'false'"
+        return f"json_quote({self._compared(node)})"
+
+    def _condition(self, node: Node) -> str:
+        if isinstance(node, Literal):
+            return "NULL" if node.value is None else str(int(bool(node.value)))
+        assert isinstance(node, Operation)  # `require_condition` lets nothing else through
+        name, operands = node.name, node.operands
+        if name in _JOINED:
+            return f"({_JOINED[name].join(self._condition(operand) for operand in operands)})"
+        if name == "xor":
+            return f"({self._condition(operands[0])} <> {self._condition(operands[1])})"
+        if name == "not":
+            return f"(NOT {self._condition(operands[0])})"
+        if name in ("is_null", "is_not_null"):
+            inner = operands[0]
+            tested = self._condition(inner) if kind_of(inner) is Kind.CONDITION else self._compared(inner)
+            return f"({tested} {name.replace('_', ' ').upper()})"
+        if name in ("like", "not_like"):
+            negated = "NOT " if name == "not_like" else ""
+            return f"({self._text(operands[0])} {negated}LIKE {self._text(operands[1])} ESCAPE '\\')"
+        if name in ("contained", "not_contained"):
+            return self._contained(operands[0], operands[1], negated=name == "not_contained")
+        return self._comparison(name, operands)
+
+    def _comparison(self, name: str, operands: tuple[Node, ...]) -> str:
+        # `_id` itself, and so the primary key, where everything else is text: the column would turn numbers into text.
+        by_id = all(operand == _ID or kind_of(operand) is Kind.TEXT for operand in operands)
+        sides = ["_id" if by_id and operand == _ID else self._compared(operand) for operand in operands]
+        if name in _COMPARED:
+            return f"({sides[0]} {_COMPARED[name]} {sides[1]})"
+        negated = "NOT " if name.startswith("not_") else ""
+        if name.endswith("between"):
+            return f"({sides[0]} {negated}BETWEEN {sides[1]} AND {sides[2]})"
+        return f"({sides[0]} {negated}IN ({', '.join(sides[1:])}))"
+
+    def _contained(self, scalar: Node, array: Node, *, negated: bool) -> str:
+        """JSON_CONTAINS of a scalar: it is the value, or stands in the array or in an array within it."""
+        assert isinstance(array, Path)
+        place = path_text(array)
+        element = (
+            f"CASE type WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} "
+            "WHEN 'object' THEN NULL WHEN 'array' THEN NULL ELSE atom END"
+        )
+        found = (
+            f"EXISTS (SELECT 1 FROM json_tree(doc, {place}) WHERE {element} = {self._compared(scalar)} "
+            f"AND instr(substr(fullkey, {len(_plain_path(array)) + 1}), '.') = 0)"
+        )
+        result = f"NOT {found}" if negated else found
+        return f"(CASE WHEN json_type(doc, {place}) IS NOT NULL THEN {result} END)"
+
+    def _compared(self, node: Node) -> str:
+        """A value as a side of a comparison."""
+        if isinstance(node, Path):
+            return sort_key(node)
+        if isinstance(node, Literal):
+            if isinstance(node.value, bool):
+                return _TRUE if node.value else _FALSE
+            return self.value(node.value)
+        assert isinstance(node, Operation)
+        return self._call(node)
+
+    def _number(self, node: Node) -> str:
+        """A value as an operand of arithmetic; a document's text counts as the number it starts with, as in MySQL."""
+        if isinstance(node, Path):
+            place = path_text(node)
+            return f"CASE json_type(doc, {place}) WHEN 'null' THEN 0 ELSE json_extract(doc, {place}) END"
+        return self._compared(node)
+
+    def _text(self, node: Node) -> str:
+        """A value as text."""
+        if isinstance(node, Path):
+            place = path_text(node)
+            kind, value = f"json_type(doc, {place})", f"json_extract(doc, {place})"
+            return f"CASE WHEN {kind} IN ('true', 'false', 'null') THEN {kind} ELSE {value} || '' END"
+        return self._compared(node)
+
+    def _call(self, node: Operation) -> str:
+        name, operands = node.name, node.operands
+        if name in _NUMBER_CALLS:
+            return _NUMBER_CALLS[name].format(*[self._number(operand) for operand in operands])
+        if name in _TEXT_CALLS:
+            return _TEXT_CALLS[name].format(*[self._text(operand) for operand in operands])
+        if name == "concat":
+            return f"({' || '.join(self._text(operand) for operand in operands)})"
+        if name == "substr":
+            return self._substring(operands)
+        if name == "ifnull":
+            first = self._number if kind_of(operands[1]) is Kind.NUMBER else self._text
+            return f"ifnull({first(operands[0])}, {self._compared(operands[1])})"
+        if name == "json_type":
+            cases = " ".join(f"WHEN '{own}' THEN '{mysql}'" for own, mysql in _JSON_TYPES.items())
+            return f"CASE json_type(doc, {self._place(operands[0])}) {cases} END"
+        if name == "json_length":
+            place = self._place(operands[0])
+            return (
+                f"CASE json_type(doc, {place}) WHEN 'array' THEN json_array_length(doc, {place}) "
+                f"WHEN 'object' THEN (SELECT count(*) FROM json_each(doc, {place})) "
+                f"ELSE json_type(doc, {place}) IS NOT NULL OR NULL END"
+            )
+        return self._date_call(name, operands)
+
+    def _substring(self, operands: tuple[Node, ...]) -> str:
+        columns = [f"{self._text(operands[0])} AS t", f"{self._number(operands[1])} AS p"]
+        length = ""
+        if len(operands) > 2:
+            columns.append(f"{self._number(operands[2])} AS n")
+            length = ", max(0, n)"
+        # MySQL gives '' for position 0 and for one before the first character; SQLite starts counting there.
+        cut = f"CASE WHEN p = 0 OR -p > length(t) THEN '' ELSE substr(t, p{length}) END"
+        return f"(SELECT {cut} FROM (SELECT {', '.join(columns)}))"
+
+    def _date_call(self, name: str, operands: tuple[Node, ...]) -> str:
+        columns = [f"{self._text(operand)} AS t{index}" for index, operand in enumerate(operands)]
+        if name == "datediff":
+            part = "CAST(julianday(date(t0)) - julianday(date(t1)) AS INTEGER)"
+        elif name == "weekday":
+            part = "(CAST(strftime('%w', t0) AS INTEGER) + 6) % 7"  # 0 is Monday
+        else:
+            part = f"CAST(strftime('{_DATE_PARTS[name]}', t0) AS INTEGER)"
+        # SQLite would also take 'now' and bare numbers (Julian days) for dates.
+        dated = " AND ".join(f"t{index} GLOB '{_DATE}*'" for index in range(len(operands)))
+        return f"(SELECT {part} FROM (SELECT {', '.join(columns)}) WHERE {dated})"
+
+    def _place(self, node: Node) -> str:
+        assert isinstance(node, Path)  # the signature takes nothing else
+        return path_text(node)
