@@ -34,7 +34,7 @@ class Batch:
         self._guarded: dict[tuple[str, str], Doc] = {}
         self._changed_accounts: dict[str, Account] = {}
         self._changed_records: dict[str, SessionRecord] = {}
-        self._new_records: set[str] = set()
+        self._unseen: set[str] = set()  # sessions that were looked for and not found: their record is a new one
         self._applied: list[Applied] = []
         self._guards: list[Guard] = []
         self.again: list[Order] = []  # their session turned out to belong to another account
@@ -53,8 +53,10 @@ class Batch:
             if not any(applied.suspense for applied in self._applied):
                 return
         try:
-            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, self._hashes(), guards)
-            self._read_ended_sessions(session)
+            hashes = self._hashes()
+            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, hashes, guards)
+            hashes += self._read_ended_sessions(session)
+            self._unseen = set(hashes) - self._records.keys()
             if account_ids or guards:
                 for order in self._orders:
                     self._apply(order)
@@ -72,7 +74,7 @@ class Batch:
                 wanted[credit.session_hash] = None
         return list(wanted)
 
-    def _read_ended_sessions(self, session: Session) -> None:
+    def _read_ended_sessions(self, session: Session) -> list[str]:
         """Sessions that should be open in their account and aren't: they ended, or are another account's."""
         wanted: dict[str, None] = {}
         for order in self._orders:
@@ -84,6 +86,7 @@ class Batch:
                 wanted[credit.session_hash] = None
         if wanted:
             self._records.update(storage.find_records(session, list(wanted)))
+        return list(wanted)
 
     def _apply(self, order: Order) -> None:
         account = self._accounts.get(order.account)
@@ -114,8 +117,6 @@ class Batch:
             self._accounts[after["_id"]] = self._changed_accounts[after["_id"]] = after
         order.account_after = after or self._accounts[order.account]
         for record in applied.records:
-            if record["_id"] not in self._records:
-                self._new_records.add(record["_id"])
             self._records[record["_id"]] = self._changed_records[record["_id"]] = record
         self._applied.append(applied)
         for guard in order.guards:
@@ -151,8 +152,8 @@ class Batch:
         self.again.append(order)
 
     def _writes(self) -> list[Write]:
-        new = [self._changed_records[key] for key in self._changed_records if key in self._new_records]
-        old = [self._changed_records[key] for key in self._changed_records if key not in self._new_records]
+        new = [record for key, record in self._changed_records.items() if key in self._unseen]
+        old = [record for key, record in self._changed_records.items() if key not in self._unseen]
         writes = storage.writes(
             list(self._changed_accounts.values()),
             new,

@@ -130,6 +130,13 @@ def listen(config: Config) -> socket.socket:
     return listener
 
 
+class Acceptor(StreamServer):  # type: ignore[misc]
+    """A StreamServer whose sockets are closed by whoever adopts them."""
+
+    def do_close(self, *_args: object) -> None:
+        """Not here."""
+
+
 def accept(
     listener: socket.socket,
     config: Config,
@@ -147,8 +154,7 @@ def accept(
             return
         adopt(next(numbers), sock, remote)
 
-    acceptor = StreamServer(listener, handle)
-    acceptor.do_close = None  # whoever adopts a socket closes it
+    acceptor = Acceptor(listener, handle)
     acceptor.start()
     host, port = listener.getsockname()[:2]
     log.info("listening on %s:%d", host, port)

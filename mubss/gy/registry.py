@@ -79,9 +79,10 @@ class LocalRegistry:
             holder.waiting = AsyncResult()
             self._tell(holder.connection, Tell.PROBE)
         waiting = holder.waiting
+        alive = False
         with Timeout(PROBE_SECONDS, False):
-            return bool(waiting.get())
-        return False
+            alive = bool(waiting.get())
+        return alive
 
     def alive(self, connection: int) -> None:
         self._settle(connection, alive=True)

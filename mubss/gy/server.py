@@ -28,8 +28,21 @@ log = logging.getLogger(__name__)
 
 
 def offload(work: Callable[[], object]) -> object:
-    """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile."""
-    return gevent.get_hub().threadpool.apply(work)
+    """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile.
+
+    Errors come back as values: the pool would print a traceback of each that leaves its thread.
+    """
+
+    def guarded() -> tuple[object, BaseException | None]:
+        try:
+            return work(), None
+        except BaseException as error:
+            return None, error
+
+    result, error = gevent.get_hub().threadpool.apply(guarded)
+    if error is not None:
+        raise error
+    return result
 
 
 class Server:
