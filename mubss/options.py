@@ -141,6 +141,8 @@ def _text_refusal(made: Field[Any], value: Any) -> str:
 def parse_text(made: Field[Any], text: str) -> Any:
     """A value from the environment, typed as the option; what can't be read comes back as text, to be refused."""
     default = made.default
+    if about(made).row is not None:
+        return text
     if isinstance(default, bool):
         return {"true": True, "false": False}.get(text.lower(), text)
     if isinstance(default, int):
