@@ -8,7 +8,7 @@
 - **A missing member is NULL**: every comparison with it is unknown, `NOT` of that too, and only true finds a document.
   JSON `null` is a value: `$.a IS NULL` is true of missing members alone; `json_type($.a) = "NULL"` finds the others.
 - `x IN (a, b)` is `x = a OR x = b`, `x BETWEEN a AND b` is `x >= a AND x <= b` (MySQL would convert to text first).
-- `x IN $.list` is JSON_CONTAINS: true if the scalar x is the value at `$.list`, or in that array.
+- `x IN $.list` is JSON_CONTAINS: true if the scalar x is the value at `$.list`, or an element of it.
 - **A condition is a comparison or a logical combination of them**: a bare `$.a` isn't one, write `$.a = true`.
   NOT binds tighter than `=`, as in X DevAPI: write `NOT ($.a = 1)`.
 - `LIKE` and the text functions work on texts, whole numbers and booleans (`true`), case-sensitively, with `\\` as
@@ -73,6 +73,8 @@ class Operation:
     name: str
     operands: tuple[Node, ...]
 
+
+ID = Path(("_id",))
 
 Node = Literal | Placeholder | Path | Operation
 
@@ -172,7 +174,7 @@ def placeholders(node: Node) -> frozenset[str]:
 def kind_of(node: Node) -> Kind:
     """The kind of a bound tree, every operation in it checked against its signature."""
     if isinstance(node, Path):
-        return Kind.JSON
+        return Kind.TEXT if node == ID else Kind.JSON
     if isinstance(node, Literal):
         return _literal_kind(node.value)
     if isinstance(node, Placeholder):
@@ -187,9 +189,9 @@ def kind_of(node: Node) -> Kind:
         if kind not in wanted:
             raise InvalidExpression(_mismatch(node.name, index, kind, wanted))
     if node.name in MATCHES:
-        known = set(kinds) - {Kind.JSON, Kind.NULL}
-        if len(known) > 1:
-            raise InvalidExpression(f"{node.name}: can't compare {' with '.join(sorted(kind.value for kind in known))}")
+        for kind in kinds[1:]:
+            if kind is not kinds[0] and kind in _SCALARS and kinds[0] in _SCALARS:
+                raise InvalidExpression(f"{node.name}: can't compare {kinds[0].value} with {kind.value}")
     return kinds[1] if node.name == "ifnull" else signature.gives
 
 

@@ -9,6 +9,7 @@ from mubss.xdev.api import Doc, Result
 from mubss.xdev.documents import check_id, check_name, with_ids
 from mubss.xdev.errors import InvalidExpression, StoreError
 from mubss.xdev.expression_reader import read_path
+from mubss.xdev.expressions import ID
 from mubss.xdev.sqlite import sets
 from mubss.xdev.sqlite.statements import SqliteFind, SqliteModify, SqliteRemove
 from mubss.xdev.sqlite.translate import sort_key
@@ -77,7 +78,7 @@ class SqliteCollection:
         if isinstance(fields, str) or not fields:
             raise InvalidExpression(f"index {index_name}: expected a sequence of document paths, got {fields!r}")
         paths = [read_path(field) for field in fields]
-        keys = ", ".join("_id" if path.steps == ("_id",) else sort_key(path) for path in paths)
+        keys = ", ".join("_id" if path == ID else sort_key(path) for path in paths)
         made = f'CREATE INDEX {self._index(index_name)} ON "{self.name}" ({keys})'
         link = self._session.link
         with self._session.write():

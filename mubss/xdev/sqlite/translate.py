@@ -11,10 +11,9 @@ from __future__ import annotations
 from typing import Any
 
 from mubss.xdev.errors import InvalidExpression
-from mubss.xdev.expressions import Kind, Literal, Node, Operation, Path, kind_of, require_condition
+from mubss.xdev.expressions import ID, Kind, Literal, Node, Operation, Path, kind_of, require_condition
 
 _TRUE, _FALSE = "x'34'", "x'33'"
-_ID = Path(("_id",))
 
 _COMPARED = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
 _JOINED = {"and": " AND ", "or": " OR "}
@@ -107,7 +106,7 @@ class Translator:
     def order(self, node: Node) -> str:
         """A tree as an ORDER BY term."""
         kind_of(node)
-        return "_id" if node == _ID else self._compared(node)
+        return "_id" if node == ID else self._compared(node)
 
     def json(self, node: Node) -> str:
         """A tree as JSON text, for a projection or an expression in `modify`; NULL for a missing member."""
@@ -144,8 +143,8 @@ class Translator:
 
     def _comparison(self, name: str, operands: tuple[Node, ...]) -> str:
         # `_id` itself, and so the primary key, where everything else is text: the column would turn numbers into text.
-        by_id = all(operand == _ID or kind_of(operand) is Kind.TEXT for operand in operands)
-        sides = ["_id" if by_id and operand == _ID else self._compared(operand) for operand in operands]
+        by_id = all(kind_of(operand) is Kind.TEXT for operand in operands)
+        sides = ["_id" if by_id and operand == ID else self._compared(operand) for operand in operands]
         if name in _COMPARED:
             return f"({sides[0]} {_COMPARED[name]} {sides[1]})"
         negated = "NOT " if name.startswith("not_") else ""
@@ -154,19 +153,17 @@ class Translator:
         return f"({sides[0]} {negated}IN ({', '.join(sides[1:])}))"
 
     def _contained(self, scalar: Node, array: Node, *, negated: bool) -> str:
-        """JSON_CONTAINS of a scalar: it is the value, or stands in the array or in an array within it."""
-        assert isinstance(array, Path)
-        place = path_text(array)
+        """JSON_CONTAINS of a scalar: it is the value, or an element of the array."""
+        place = self._place(array)
         element = (
             f"CASE type WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} "
             "WHEN 'object' THEN NULL WHEN 'array' THEN NULL ELSE atom END"
         )
-        found = (
-            f"EXISTS (SELECT 1 FROM json_tree(doc, {place}) WHERE {element} = {self._compared(scalar)} "
-            f"AND instr(substr(fullkey, {len(_plain_path(array)) + 1}), '.') = 0)"
-        )
-        result = f"NOT {found}" if negated else found
-        return f"(CASE WHEN json_type(doc, {place}) IS NOT NULL THEN {result} END)"
+        found = f"EXISTS (SELECT 1 FROM json_each(doc, {place}) WHERE {element} = {self._compared(scalar)})"
+        if negated:
+            found = f"NOT {found}"
+        kind = f"ifnull(json_type(doc, {place}), '')"
+        return f"CASE {kind} WHEN '' THEN NULL WHEN 'object' THEN {int(negated)} ELSE {found} END"
 
     def _compared(self, node: Node) -> str:
         """A value as a side of a comparison."""
@@ -183,7 +180,7 @@ class Translator:
         """A value as an operand of arithmetic; a document's text counts as the number it starts with, as in MySQL."""
         if isinstance(node, Path):
             place = path_text(node)
-            return f"CASE json_type(doc, {place}) WHEN 'null' THEN 0 ELSE json_extract(doc, {place}) END"
+            return f"(CASE json_type(doc, {place}) WHEN 'null' THEN 0 ELSE json_extract(doc, {place}) END)"
         return self._compared(node)
 
     def _text(self, node: Node) -> str:
@@ -205,8 +202,10 @@ class Translator:
         if name == "substr":
             return self._substring(operands)
         if name == "ifnull":
-            first = self._number if kind_of(operands[1]) is Kind.NUMBER else self._text
-            return f"ifnull({first(operands[0])}, {self._compared(operands[1])})"
+            first = f"{self._number(operands[0])} + 0"
+            if kind_of(operands[1]) is Kind.TEXT:
+                first = self._text(operands[0])
+            return f"ifnull({first}, {self._compared(operands[1])})"
         if name == "json_type":
             cases = " ".join(f"WHEN '{own}' THEN '{mysql}'" for own, mysql in _JSON_TYPES.items())
             return f"CASE json_type(doc, {self._place(operands[0])}) {cases} END"
@@ -226,7 +225,7 @@ class Translator:
             columns.append(f"{self._number(operands[2])} AS n")
             length = ", max(0, n)"
         # MySQL gives '' for position 0 and for one before the first character; SQLite starts counting there.
-        cut = f"CASE WHEN p = 0 OR -p > length(t) THEN '' ELSE substr(t, p{length}) END"
+        cut = f"CASE WHEN t IS NOT NULL AND (p = 0 OR -p > length(t)) THEN '' ELSE substr(t, p{length}) END"
         return f"(SELECT {cut} FROM (SELECT {', '.join(columns)}))"
 
     def _date_call(self, name: str, operands: tuple[Node, ...]) -> str:
