@@ -15,6 +15,7 @@ PROGRAM = "mubss"
 # Each command's module is loaded only when it is called, so that all of them start fast.
 COMMANDS = {
     "config": "mubss.cli.config_cmd:config",
+    "ref": "mubss.cli.ref:ref",
 }
 
 

@@ -86,8 +86,12 @@ class Checker:
         for zone, destination in self._documents["destinations"].items():
             prefixes = destination["prefixes"]
             for prefix in sorted(owners.keys() & prefixes):
-                place = f"{self._where('destinations', zone)}.prefixes"
-                self._faults.add(place, f"{prefix!r} is in zone {owners[prefix]!r} too")
+                # The row that a file names is the one to mend.
+                here, there = zone, owners[prefix]
+                if ("destinations", here) not in self._origins:
+                    here, there = there, here
+                place = f"{self._where('destinations', here)}.prefixes"
+                self._faults.add(place, f"{prefix!r} is in {self._where('destinations', there)} too")
             owners.update(dict.fromkeys(prefixes, zone))
         if len(owners) > MAX_PREFIXES:
             self._faults.add("destinations", f"{len(owners)} prefixes together; expected up to {MAX_PREFIXES}")

@@ -33,14 +33,14 @@ def read_files(paths: Sequence[str | Path]) -> list[Source]:
     if not 1 <= len(paths) <= MAX_FILES:
         raise RefdataError([f"files: {len(paths)}; expected 1 to {MAX_FILES}"])
     sources = []
-    for path in map(Path, paths):
+    for path in paths:
         try:
-            with path.open("rb") as file:
+            with Path(path).open("rb") as file:
                 data = file.read(MAX_FILE_BYTES + 1)
         except OSError as error:
-            faults.add(path.name, f"can't be read: {error.strerror}")
+            faults.add(str(path), f"can't be read: {error.strerror}")
         else:
-            sources.append(parse(path.name, data, faults))
+            sources.append(parse(str(path), data, faults))
     faults.raise_any()
     return sources
 

@@ -71,6 +71,12 @@ def load(
     return store.run(work)
 
 
+def read_documents(store: Store) -> tuple[Version, Documents]:
+    """All rows of the version in force, as the store keeps them; RefdataError if this system didn't write them."""
+    base = store.run(storage.read_all)
+    return base.version, _rows(base, replace=False)
+
+
 def validate(
     sources: Sequence[Source], calendar: OperatorCalendar, version: int = 0, stored: Documents | None = None
 ) -> tuple[Documents, Tables]:

@@ -1,0 +1,309 @@
+"""What a tariff manager is told: each row a file and every fault it has, in order."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mubss.core.errors import RefdataError
+from mubss.refdata.check import MAX_FAULTS
+from mubss.refdata.form import MAX_FILE_BYTES, read_files
+from refdata_samples import BAND, CURRENCY, MAP, PLAN, RATE, SERVICES, TARIFF, TAX, ZONE, faults_of
+
+AMOUNT = 'expected text like "0.02", 0 to 1000000, at most 6 decimals'
+CODE = "expected 1 to 24 letters, digits, - or _"
+RANGE = 'expected a number or range like "1-99", up to 4294967295'
+TIME = 'expected a quarter of an hour like "08:15", up to "24:00"'
+PREFIX = '; expected 1 to 15 digits, like "49170"'
+DAYS = "expected one of mon, tue, wed, thu, fri, sat, sun, each once"
+NAMES = "currencies, taxes, services, bands, destinations, price_plans, service_map, bill_cycles"
+
+
+def swapped(old: str, new: str) -> str:
+    """The good tariff with one thing changed."""
+    assert TARIFF.count(old) == 1, old
+    return TARIFF.replace(old, new)
+
+
+# (file, faults, each without its "tariffs.toml: ")
+CASES: dict[str, tuple[str, list[str]]] = {
+    "good": (TARIFF, []),
+    "empty": ("", []),
+    "unknown table": ("[[planz]]\n", [f"planz: unknown table; expected one of {NAMES}"]),
+    "single table": ('[services]\ncode = "X"\n', ["services: a table of 1; expected rows, each under [[services]]"]),
+    "row of text": ('currencies = ["EUR"]', ["currencies[#1]: 'EUR'; expected a table"]),
+    "no code": (
+        CURRENCY + "[[currencies]]\nnumeric = 1\ndecimals = 0\n",
+        ["currencies[#2].code: missing; expected three capital letters of ISO 4217"],
+    ),
+    "unknown key": (
+        swapped("numeric = 978", 'numeric = 978\nnummer = "1"'),
+        ["currencies[EUR].nummer: unknown key; expected one of code, name, numeric, decimals"],
+    ),
+    "small letters": (
+        '[[currencies]]\ncode = "eur"\nnumeric = 978\ndecimals = 2\n',
+        ["currencies[#1].code: 'eur'; expected three capital letters of ISO 4217"],
+    ),
+    "numeric as text": (
+        swapped("numeric = 978", 'numeric = "978"'),
+        ["currencies[EUR].numeric: '978'; expected a whole number, 1 to 999"],
+    ),
+    "true is no number": (
+        swapped("decimals = 2", "decimals = true"),
+        ["currencies[EUR].decimals: True; expected a whole number, 0 to 4"],
+    ),
+    "too many decimals": (
+        swapped("decimals = 2", "decimals = 5"),
+        ["currencies[EUR].decimals: 5; expected a whole number, 0 to 4"],
+    ),
+    "huge number": (
+        swapped("numeric = 978", f"numeric = 0x{'f' * 6000}"),
+        ["currencies[EUR].numeric: a number of over 20 digits; expected a whole number, 1 to 999"],
+    ),
+    "given twice": (
+        TARIFF + CURRENCY,
+        ["currencies[EUR]: given twice; the first is tariffs.toml: currencies[EUR]"],
+    ),
+    "tax as number": (
+        swapped('rate_percent = "20"', "rate_percent = 20"),
+        ['taxes[VAT].rate_percent: 20; expected text like "0.02", 0 to 100, at most 6 decimals'],
+    ),
+    "tax over 100": (
+        swapped('rate_percent = "20"', 'rate_percent = "100.01"'),
+        ["taxes[VAT].rate_percent: '100.01'; expected text like \"0.02\", 0 to 100, at most 6 decimals"],
+    ),
+    "tax too fine": (
+        swapped('rate_percent = "20"', 'rate_percent = "7.77777"'),
+        ["taxes[VAT].rate_percent: more than 4 decimals; a rate is kept in parts per million"],
+    ),
+    "code with slash": (
+        '[[services]]\ncode = "A/B"\nunit = "bytes"\nquota_units = 0\nvalidity_seconds = 0\n',
+        [
+            f"services[#1].code: 'A/B'; {CODE}",
+            "services[#1].unit: 'bytes'; expected octets or seconds or events",
+            "services[#1].quota_units: 0; expected a whole number, 1 to 1000000000000000",
+            "services[#1].quota_limit_units: missing; expected a whole number, 1 to 1000000000000000",
+            "services[#1].validity_seconds: 0; expected a whole number, 1 to 604800",
+        ],
+    ),
+    "code too long": (
+        swapped('code = "basic"', f'code = "{"b" * 25}"'),
+        [f"price_plans[#1].code: {'b' * 25!r}; {CODE}"],
+    ),
+    "quota above its limit": (
+        SERVICES.replace("quota_limit_units = 100\n", "quota_limit_units = 9\n", 1),
+        ["services[DATA].quota_limit_units: 9; expected a whole number, 10 to 1000000000000000"],
+    ),
+    "seconds beyond CC-Time": (
+        '[[services]]\ncode = "VOICE"\nunit = "seconds"\nquota_units = 4294967296\nvalidity_seconds = 60\n'
+        "quota_limit_units = 60\n",
+        ["services[VOICE].quota_units: 4294967296; expected a whole number, 1 to 4294967295"],
+    ),
+    "long name": (
+        swapped('zone = "home"', f'zone = "home"\nname = "{"x" * 81}"'),
+        [f"destinations[home].name: {'x' * 60!r}… of 81 characters; expected one line of up to 80 characters"],
+    ),
+    "name of two lines": (
+        swapped('zone = "home"', 'zone = "home"\nname = "a\\nb"'),
+        ["destinations[home].name: 'a\\nb'; expected one line of up to 80 characters"],
+    ),
+    "band edges": (
+        BAND.replace("08:00", "08:10").replace("20:00", "8 pm"),
+        [f"bands[peak].from: '08:10'; {TIME}", f"bands[peak].until: '8 pm'; {TIME}"],
+    ),
+    "band without edges": (
+        '[[bands]]\ncode = "peak"\nweekdays = "mon"\n',
+        [f"bands[peak].from: missing; {TIME}", f"bands[peak].until: missing; {TIME}"],
+    ),
+    "band of no time": (
+        BAND.replace("20:00", "08:00"),
+        ['bands[peak].until: no time lies between from and until; a whole day is "00:00" to "24:00"'],
+    ),
+    "band from midnight's end": (
+        BAND.replace("08:00", "24:00"),
+        ['bands[peak].until: no time lies between from and until; a whole day is "00:00" to "24:00"'],
+    ),
+    "band weekdays": (
+        BAND.replace('["mon", "tue"]', '["mon", "Tuesday", "mon"]'),
+        [f"bands[peak].weekdays[2]: 'Tuesday'; {DAYS}", f"bands[peak].weekdays[3]: 'mon'; {DAYS}"],
+    ),
+    "band without weekdays": (
+        BAND.replace('["mon", "tue"]', "[]"),
+        ["bands[peak].weekdays: a list of 0; expected a list of 1 to 7 texts: mon, tue, wed, thu, fri, sat, sun"],
+    ),
+    "band any": (
+        BAND.replace('"peak"', '"any"'),
+        ["bands[#1].code: 'any' stands for all of them; expected another code"],
+    ),
+    "prefixes": (
+        ZONE.replace('["49", "49170"]', '["49", "+49", "0x1", "", "1234567890123456", "٤٩"]'),
+        [
+            "destinations[home].prefixes[2]: '49' is there twice",
+            f"destinations[home].prefixes[3]: '0x1'{PREFIX}",
+            f"destinations[home].prefixes[4]: ''{PREFIX}",
+            f"destinations[home].prefixes[5]: '1234567890123456'{PREFIX}",
+            f"destinations[home].prefixes[6]: '٤٩'{PREFIX}",
+        ],
+    ),
+    "prefix as number": (
+        ZONE.replace('"49170"', "49170"),
+        [
+            "destinations[home].prefixes: a list of 2; expected a list of 1 to 300000 texts: "
+            'the first 1 to 15 digits of international numbers, like "49170"'
+        ],
+    ),
+    "prefix in two zones": (
+        ZONE + '[[destinations]]\nzone = "away"\nprefixes = ["1", "49170"]\n',
+        ["destinations[away].prefixes: '49170' is in tariffs.toml: destinations[home] too"],
+    ),
+    "float amount": (
+        swapped('price = "0.02"', "price = 0.02"),
+        [f"price_plans[basic].rates[1].price: the float 0.02; {AMOUNT} (a TOML float isn't exact)"],
+    ),
+    "odd amounts": (
+        TARIFF
+        + "".join(
+            f'[[price_plans.rates]]\nservice = "VOICE"\nband = "{band}"\nprice = {price}\n'
+            for band, price in (("any", '"-0.02"'), ("peak", '"1000000.01"'))
+        )
+        + '[[price_plans.rates]]\nservice = "VOICE"\nzone = "home"\nprice = "0.0000001"\n'
+        + 'setup_fee = "1e3"\nminimum = 1\n',
+        [
+            f"price_plans[basic].rates[2].price: '-0.02'; {AMOUNT}",
+            f"price_plans[basic].rates[3].price: '1000000.01'; {AMOUNT}",
+            f"price_plans[basic].rates[4].price: '0.0000001'; {AMOUNT}",
+            f"price_plans[basic].rates[4].setup_fee: '1e3'; {AMOUNT}",
+            f"price_plans[basic].rates[4].minimum: 1; {AMOUNT}",
+        ],
+    ),
+    "unknown service": (
+        TARIFF + RATE.replace("DATA", "DATAX"),
+        ["price_plans[basic].rates[2].service: 'DATAX'; expected one of DATA, VOICE"],
+    ),
+    "unknown names": (
+        TAX + SERVICES + PLAN.replace('"EUR"', '"USD"') + 'tax = "VATX"\n' + RATE + 'zone = "mars"\nband = "noon"\n',
+        [
+            "price_plans[basic].currency: 'USD'; there is none",
+            "price_plans[basic].tax: 'VATX'; expected one of VAT",
+            "price_plans[basic].rates[1].zone: 'mars'; expected one of any",
+            "price_plans[basic].rates[1].band: 'noon'; expected one of any",
+        ],
+    ),
+    "a broken row is still known": (
+        swapped("decimals = 2", "decimals = 9"),
+        ["currencies[EUR].decimals: 9; expected a whole number, 0 to 4"],
+    ),
+    "rate twice": (TARIFF + RATE, ["price_plans[basic].rates[2]: the same service, zone and band as rates[1]"]),
+    "rate without blocks": (
+        swapped("per_units = 1_000_000", "per_units = 0"),
+        ["price_plans[basic].rates[1].per_units: 0; expected a whole number, 1 to 1000000000000000"],
+    ),
+    "unknown key of a rate": (
+        TARIFF + 'prize = "1"\n',
+        [
+            "price_plans[basic].rates[1].prize: unknown key; "
+            "expected one of service, zone, band, price, per_units, setup_fee, minimum"
+        ],
+    ),
+    "rates as text": (
+        CURRENCY + PLAN + 'rates = "none"\n',
+        ["price_plans[basic].rates: 'none'; expected up to 2000 rows"],
+    ),
+    "free units of nothing sold": (
+        TARIFF + '[price_plans.free_units]\nVOICE = 10\nDATA = 0\n"a b" = 1\n',
+        [
+            f"price_plans[basic].free_units.a b: not a code; {CODE}",
+            "price_plans[basic].free_units.DATA: 0; expected a whole number, 1 to 1000000000000000",
+        ],
+    ),
+    "free units without a rate": (
+        TARIFF + "[price_plans.free_units]\nVOICE = 10\n",
+        ["price_plans[basic].free_units.VOICE: no rate prices it; expected one of DATA"],
+    ),
+    "plan type": (
+        swapped('type = "prepaid"', 'type = "hybrid"'),
+        ["price_plans[basic].type: 'hybrid'; expected prepaid or postpaid"],
+    ),
+    "closing day": (
+        swapped("closing_day = 3", "closing_day = 29"),
+        ["bill_cycles[3].closing_day: 29; expected a whole number, 1 to 28"],
+    ),
+    "cycle number": (
+        "[[bill_cycles]]\nnumber = 0\nclosing_day = 1\n",
+        ["bill_cycles[#1].number: 0; expected a whole number, 1 to 999"],
+    ),
+    "ranges": (
+        MAP.replace('["none", "1-99"]', '["2-1", "x", "4294967296", "5"]'),
+        [
+            f"service_map[32251][1].rating_groups: '2-1'; {RANGE}",
+            f"service_map[32251][1].rating_groups: 'x'; {RANGE}",
+            f"service_map[32251][1].rating_groups: '4294967296'; {RANGE}",
+        ],
+    ),
+    "rating group as number": (
+        SERVICES + MAP + MAP.replace('["none", "1-99"]', "7"),
+        ['service_map[32251][2].rating_groups: 7; expected a list of 1 to 100 texts: "7" or "1-99", "any" or "none"'],
+    ),
+    "service of the map": (
+        SERVICES + MAP + MAP.replace("DATA", "DATAX"),
+        ["service_map[32251][2].service: 'DATAX'; expected one of DATA, VOICE"],
+    ),
+    "context": (
+        SERVICES + MAP.replace("32251", "32251@3gpp.org"),
+        ["service_map[#1].context: '32251@3gpp.org'; expected the end of a Service-Context-Id like \"32251\""],
+    ),
+}
+
+
+@pytest.mark.parametrize(("text", "expected"), CASES.values(), ids=CASES.keys())
+def test_faults_name_file_table_and_key(text: str, expected: list[str]) -> None:
+    assert faults_of(text) == [f"tariffs.toml: {fault}" for fault in expected]
+
+
+NOT_TOML: dict[str, tuple[bytes, str]] = {
+    "garbage": (b"\x00\x01", "tariffs.toml: not TOML: Invalid statement (at line 1, column 1)"),
+    "not UTF-8": (b'a = "\xff"', "tariffs.toml: not UTF-8 at byte 5"),
+    "nested": (b"a = " + b"[" * 100_000, "tariffs.toml: not TOML that can be taken: nested too deep"),
+    "digits": (b"a = " + b"9" * 5_000, "tariffs.toml: not TOML: Exceeds the limit (4300 digits)"),
+    "dotted": (b"a." * 50_000 + b"a = 1", "tariffs.toml: lines with thousands of dots"),
+    "oversized": (b"#" * (MAX_FILE_BYTES + 1), f"tariffs.toml: over {MAX_FILE_BYTES} bytes"),
+    "duplicate key": (b"a = 1\na = 2", "tariffs.toml: not TOML: Cannot overwrite a value (at "),
+}
+
+
+@pytest.mark.parametrize(("data", "expected"), NOT_TOML.values(), ids=NOT_TOML.keys())
+def test_what_is_not_toml(data: bytes, expected: str) -> None:
+    [fault] = faults_of(data)
+    assert fault.startswith(expected)
+
+
+def test_faults_of_every_file_are_told_together() -> None:
+    assert faults_of(CURRENCY.replace("978", "0"), CURRENCY, "[[planz]]\n".replace("planz", "taxes")) == [
+        "a.toml: currencies[EUR].numeric: 0; expected a whole number, 1 to 999",
+        "b.toml: currencies[EUR]: given twice; the first is a.toml: currencies[EUR]",
+        f"c.toml: taxes[#1].code: missing; {CODE}",
+        'c.toml: taxes[#1].rate_percent: missing; expected text like "0.02", 0 to 100, at most 6 decimals',
+    ]
+    assert faults_of(SERVICES + MAP, MAP) == [
+        "b.toml: service_map[32251]: given twice; the first is a.toml: service_map[32251]"
+    ]
+
+
+def test_faults_are_bounded() -> None:
+    faults = faults_of("".join(f'[[taxes]]\ncode = "T{number}"\n' for number in range(MAX_FAULTS + 7)))
+    assert len(faults) == MAX_FAULTS + 1
+    assert faults[-1] == "and 7 more faults"
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    (tmp_path / "bad.toml").write_text("x")
+    with pytest.raises(RefdataError) as caught:
+        read_files([tmp_path / "none.toml", tmp_path, tmp_path / "bad.toml"])
+    assert [fault.partition(": ")[2][:20] for fault in caught.value.faults] == [
+        "can't be read: No su",
+        "can't be read: Is a ",
+        "not TOML: Expected '",
+    ]
+    with pytest.raises(RefdataError, match="files: 0; expected 1 to 100"):
+        read_files([])
