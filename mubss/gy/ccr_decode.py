@@ -107,7 +107,7 @@ def _decode(ccr: Ccr, frame: bytes) -> None:
             continue
         slot = _SLOTS.get(code)
         if slot is None:
-            pos = _other(ccr, buf, pos, stop, end)
+            pos = _other(ccr, code, buf, pos, stop, end)
         elif slot < _TEXT:
             if size != 12:
                 raise invalid_length(buf, pos, end)
@@ -150,9 +150,8 @@ def _fill(ccr: Ccr, numbers: list[int | None], texts: list[str | None]) -> None:
         raise DiameterError(5004, f"Requested-Action {action}: 0 to 3 are defined", avp)
 
 
-def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
+def _other(ccr: Ccr, code: int, buf: bytes, pos: int, stop: int, end: int) -> int:
     """An AVP without vendor that has no slot; returns where the next begins."""
-    code = int.from_bytes(buf[pos : pos + 4], "big")
     if code == 456:
         if len(ccr.msccs) == MAX_MSCCS:
             raise too_many(buf, pos, end)
@@ -199,13 +198,15 @@ def _other(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> int:
 def _of_vendor(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
     """An AVP of a vendor, or one whose length lies; returns where the next begins."""
     code, word, vendor_id = three(buf, pos)
-    after = skip(ccr.unknown_mandatory, buf, pos, end)
     if vendor_id == VENDOR_3GPP and word & V:
-        if code == 873:
-            decode_service_information(ccr, buf, pos + 12, pos + (word & 0xFFFFFF))
-        elif code == 2055:
+        stop = pos + (word & 0xFFFFFF)
+        if code == 873 and pos + 12 <= stop <= end:
+            decode_service_information(ccr, buf, pos + 12, stop)
+            return stop + 3 & -4
+        if code == 2055:
             ccr.aoc_request_type = unsigned32_3gpp(buf, pos, end)
-    return after
+            return stop
+    return skip(ccr.unknown_mandatory, buf, pos, end)
 
 
 def _session_id(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> None:

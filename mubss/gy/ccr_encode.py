@@ -132,7 +132,7 @@ def service_information(ccr: Ccr) -> bytes:
     """Service-Information with what `ccr` says of the service, or nothing if it says nothing."""
     packet_data: list[tuple[str, object]] = []
     if ccr.charging_id is not None:
-        packet_data.append(("3GPP-Charging-Id", ccr.charging_id.to_bytes(4, "big")))
+        packet_data.append(("3GPP-Charging-Id", ccr.charging_id))
     if ccr.called_station_id is not None:
         packet_data.append(("Called-Station-Id", ccr.called_station_id))
     if ccr.charging_characteristics is not None:

@@ -12,7 +12,7 @@ from struct import Struct
 
 from mubss.gy.avp import DiameterError, invalid_length, missing_avp, whole_avp
 from mubss.gy.ccr import Money, Mscc, Units, UsedUnits
-from mubss.gy.dictionary import DATA_LENGTHS, VENDOR_3GPP
+from mubss.gy.dictionary import IETF, VENDOR_3GPP, sizes
 
 MAX_LISTED = 64
 """Of each AVP that may come several times in one group; one more is 5009."""
@@ -24,9 +24,16 @@ V = 0x80000000
 SIZE = 0x80FFFFFF
 """The V flag and the length within that word."""
 
+SIZES = sizes(IETF)
+SIZES_3GPP = sizes(VENDOR_3GPP)
+UNKNOWN = -1
+"""No AVP's size: what `SIZES.get` gives for a code that the dictionary lacks."""
+
 three: Callable[[bytes, int], tuple[int, int, int]] = Struct(">III").unpack_from
 _u64: Callable[[bytes, int], tuple[int]] = Struct(">Q").unpack_from
 _i64: Callable[[bytes, int], tuple[int]] = Struct(">q").unpack_from
+u32: Callable[[bytes, int], tuple[int]] = Struct(">I").unpack_from
+_pair: Callable[[bytes, int], tuple[int, int, int, int, int]] = Struct(">IIIII").unpack_from
 _i32: Callable[[bytes, int], tuple[int]] = Struct(">i").unpack_from
 
 
@@ -37,14 +44,19 @@ def skip(unknown: list[bytes], buf: bytes, pos: int, end: int) -> int:
     """
     code, word, vendor_id = three(buf, pos)
     size = word & 0xFFFFFF
-    head = 12 if word & V else 8
-    if size < head or pos + size > end:
+    wanted: int | None
+    if word & V:
+        least = 12
+        wanted = SIZES_3GPP.get(code) if vendor_id == VENDOR_3GPP else None
+    else:
+        least = 8
+        wanted = SIZES.get(code)
+    if size < least or pos + size > end:
         raise invalid_length(buf, pos, end)
-    wanted = DATA_LENGTHS.get((vendor_id if word & V else 0, code))
     if wanted is None:
         if word & 0x40000000 and len(unknown) < MAX_UNKNOWN:
             unknown.append(whole_avp(buf, pos, end))
-    elif wanted >= 0 and size != head + wanted:
+    elif wanted and size != wanted:
         raise invalid_length(buf, pos, end)
     return pos + size + 3 & -4
 
@@ -71,7 +83,7 @@ def unsigned32_3gpp(buf: bytes, pos: int, end: int) -> int:
     """The value of a 3GPP AVP of 4 bytes at `pos`."""
     if three(buf, pos)[1] & 0xFFFFFF != 16 or pos + 16 > end:
         raise invalid_length(buf, pos, end)
-    return int.from_bytes(buf[pos + 12 : pos + 16], "big")
+    return u32(buf, pos + 12)[0]
 
 
 def decode_units(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int) -> None:
@@ -80,11 +92,9 @@ def decode_units(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: 
         code, word, value = three(buf, pos)
         size = word & SIZE
         stop = pos + size
-        if stop > end or size < 8 or code not in _UNIT_SIZES:
+        if _UNIT_SIZES.get(code) != size or stop > end:
             pos = _other_unit(unknown, units, buf, pos, end)
             continue
-        if size != _UNIT_SIZES[code]:
-            raise invalid_length(buf, pos, end)
         if code == 421:
             units.total_octets = _u64(buf, pos + 8)[0]
         elif code == 412:
@@ -105,14 +115,16 @@ _UNIT_SIZES = {421: 16, 412: 16, 414: 16, 420: 12, 417: 16}
 def _other_unit(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int) -> int:
     """The rarer AVPs of a service unit; returns where the next begins."""
     code, word, value = three(buf, pos)
+    if isinstance(units, UsedUnits):
+        if code == 872 and word & V and value == VENDOR_3GPP:
+            if len(units.reporting_reasons) == MAX_LISTED:
+                raise too_many(buf, pos, end)
+            units.reporting_reasons.append(unsigned32_3gpp(buf, pos, end))
+            return pos + 16
+        if code == 452 and not word & V:
+            units.tariff_change_usage = value
     if code == 413 and not word & V:
         units.money = decode_money(unknown, buf, pos, end)
-    elif code == 452 and not word & V and isinstance(units, UsedUnits):
-        units.tariff_change_usage = value
-    elif code == 872 and word & V and value == VENDOR_3GPP and isinstance(units, UsedUnits):
-        if len(units.reporting_reasons) == MAX_LISTED:
-            raise too_many(buf, pos, end)
-        units.reporting_reasons.append(unsigned32_3gpp(buf, pos, end))
     return skip(unknown, buf, pos, end)
 
 
@@ -162,30 +174,43 @@ def enter(buf: bytes, pos: int, end: int) -> tuple[int, int]:
     return begin, stop
 
 
-def decode_subscription_id(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, str] | None:
-    """The content of a Subscription-Id as (type, data); None if either is missing."""
-    kind: int | None = None
-    data: str | None = None
+def _typed_pair(
+    unknown: list[bytes], buf: bytes, pos: int, end: int, first: int, second: int
+) -> tuple[int, bytes] | None:
+    """A number of 4 bytes and bytes, the content of Subscription-Id and User-Equipment-Info; None if one is missing."""
+    if end - pos >= 20:
+        # What everybody sends: both, in this order and nothing else. 0.4 instead of 1.2 µs.
+        code, word, kind, other, length = _pair(buf, pos)
+        stop = pos + 12 + (length & SIZE)
+        if code == first and word & SIZE == 12 and other == second and pos + 20 <= stop and stop + 3 & -4 == end:
+            return kind, buf[pos + 20 : stop]
+    number: int | None = None
+    found: bytes | None = None
     while pos < end:
         code, word, value = three(buf, pos)
-        size = word & SIZE
-        stop = pos + size
-        if stop > end or size < 8:
-            pos = skip(unknown, buf, pos, end)
-            continue
-        if code == 444:
-            try:
-                data = buf[pos + 8 : stop].decode()
-            except UnicodeDecodeError:
-                raise not_utf8(buf, pos, end) from None
-            pos = stop + 3 & -4
-        elif code == 450 and size == 12:
-            kind = value
-            pos = stop
-        else:
-            pos = skip(unknown, buf, pos, end)
+        begin, pos = pos, skip(unknown, buf, pos, end)
+        if code == first and not word & V:
+            number = value
+        elif code == second and not word & V:
+            found = buf[begin + 8 : begin + (word & 0xFFFFFF)]
     check_end(pos, end)
-    return None if kind is None or data is None else (kind, data)
+    return None if number is None or found is None else (number, found)
+
+
+def decode_subscription_id(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, str] | None:
+    """The content of a Subscription-Id as (type, data); None if either is missing."""
+    pair = _typed_pair(unknown, buf, pos, end, 450, 444)
+    if pair is None:
+        return None
+    try:
+        return pair[0], pair[1].decode()
+    except UnicodeDecodeError:
+        raise not_utf8(buf, pos - 8, end) from None
+
+
+def decode_user_equipment(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, bytes] | None:
+    """The content of a User-Equipment-Info as (type, value); None if either is missing."""
+    return _typed_pair(unknown, buf, pos, end, 459, 460)
 
 
 def decode_mscc(unknown: list[bytes], buf: bytes, pos: int, end: int) -> Mscc:
@@ -256,18 +281,3 @@ def _pool_identifier(unknown: list[bytes], buf: bytes, at: int, limit: int) -> l
             found = [value]
     check_end(pos, end)
     return found
-
-
-def decode_user_equipment(unknown: list[bytes], buf: bytes, pos: int, end: int) -> tuple[int, bytes] | None:
-    """The content of a User-Equipment-Info as (type, value); None if either is missing."""
-    kind: int | None = None
-    found: bytes | None = None
-    while pos < end:
-        code, word, value = three(buf, pos)
-        begin, pos = pos, skip(unknown, buf, pos, end)
-        if code == 459 and not word & V:
-            kind = value
-        elif code == 460 and not word & V:
-            found = buf[begin + 8 : begin + (word & 0xFFFFFF)]
-    check_end(pos, end)
-    return None if kind is None or found is None else (kind, found)

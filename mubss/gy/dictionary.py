@@ -10,8 +10,9 @@ from collections.abc import Iterable
 from enum import Enum
 from typing import NamedTuple
 
-from mubss.gy.dictionary_3gpp import CHARGING, PACKET_DATA
+from mubss.gy.dictionary_3gpp import CHARGING, PACKET_DATA, POLICY
 from mubss.gy.dictionary_base import BASE, CREDIT_CONTROL, NETWORK_ACCESS, Row
+from mubss.gy.dictionary_values import ENUMERATIONS, RESULT_CODES
 
 IETF = 0
 VENDOR_3GPP = 10415
@@ -93,14 +94,27 @@ BY_CODE, BY_NAME = _load(
         (IETF, NETWORK_ACCESS),
         (IETF, CREDIT_CONTROL),
         (VENDOR_3GPP, PACKET_DATA),
+        (VENDOR_3GPP, POLICY),
         (VENDOR_3GPP, CHARGING),
     ]
 )
 """Definitions by (Vendor-Id or 0, code), and by name."""
 
-ANY_LENGTH = -1
-DATA_LENGTHS = {key: _LENGTHS.get(definition.type, ANY_LENGTH) for key, definition in BY_CODE.items()}
-"""Octets of data by (Vendor-Id or 0, code): `data_length` for the hot path, where hashing a Type is too slow."""
+ANY_SIZE = 0
+
+
+def sizes(vendor_id: int) -> dict[int, int]:
+    """For each AVP of a vendor the octets that it has with its header, or ANY_SIZE, by code.
+
+    For the hot path, where making a key of two numbers and hashing a Type are too slow.
+    """
+    head = 12 if vendor_id else 8
+    found: dict[int, int] = {}
+    for (vendor, code), definition in BY_CODE.items():
+        if vendor == vendor_id:
+            length = data_length(definition.type)
+            found[code] = ANY_SIZE if length is None else head + length
+    return found
 
 
 class Command(NamedTuple):
@@ -145,3 +159,26 @@ APPLICATIONS = {
 
 CREDIT_CONTROL_APPLICATION = 4
 RELAY_APPLICATION = 0xFFFFFFFF
+
+
+def _unique(what: str, rows: Iterable[tuple[int, str]]) -> dict[int, str]:
+    named: dict[int, str] = {}
+    for number, name in rows:
+        if number in named or name in named.values():
+            raise ValueError(f"dictionary: {number} ({name}) of {what} is there twice")
+        named[number] = name
+    return named
+
+
+RESULT_CODE_NAMES = _unique("Result-Code", RESULT_CODES)
+"""RFC 6733 §7.1 and RFC 8506 §9, by code."""
+
+ENUMERATION_NAMES = {avp: _unique(avp, values) for avp, values in ENUMERATIONS}
+"""For each Enumerated AVP whose values are known: name by value."""
+
+
+def value_name(avp_name: str, value: int) -> str:
+    """The name of a Result-Code's or Enumerated AVP's value; "" where it has none."""
+    if avp_name in ("Result-Code", "Experimental-Result-Code"):
+        return RESULT_CODE_NAMES.get(value, "")
+    return ENUMERATION_NAMES.get(avp_name, {}).get(value, "")
