@@ -7,6 +7,7 @@ from typing import Any
 
 from mubss.core.identity import sequence_id
 from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, UsagePart
+from mubss.core.money import MAX_MICROS
 from mubss.core.tariff import PlanService, Tables
 
 KEPT_MONTHS = 3  # of free-unit counters: this one and those that late usage may still fall into
@@ -40,6 +41,10 @@ class Draft:
         account = self.account
         return account["balance_micros"] + account["credit_limit_micros"] - account["reserved_micros"]
 
+    def can_hold(self, amount_micros: int) -> bool:
+        """Whether the balance stays within what an account can hold, so that no store ever meets a 65th bit."""
+        return abs(self.account["balance_micros"] + amount_micros) <= MAX_MICROS
+
     def plan_service(self, service: str | None) -> PlanService | None:
         """How the account's plan prices a service; None where it doesn't."""
         plan = self.tables.plans.get(self.account["plan"])
@@ -52,6 +57,20 @@ class Draft:
         balance = account["balance_micros"] = account["balance_micros"] + amount_micros
         self.postings.append(_posting(account["_id"], sequence, self.now_ms, cause, amount_micros, balance) | more)
 
+    def post_usage(self, cause: dict[str, Any], service: str, micros: int, free_units: Mapping[str, int]) -> None:
+        """One posting for what a service cost, and one more for each further month that free units were drawn from."""
+        more: dict[str, Any] = {"service": service}
+        overrun_micros = micros - max(0, self.available_micros)
+        if overrun_micros > 0:
+            more["overrun_micros"] = overrun_micros
+        months = list(free_units.items())
+        if months:
+            more["month"], more["free_units"] = months[0]
+        if micros or months:
+            self.post(-micros, cause, **more)
+        for month, drawn in months[1:]:
+            self.post(0, cause, service=service, month=month, free_units=drawn)
+
     def free_used(self, service: str) -> dict[str, int]:
         """Free units used of a service, by month."""
         return {month: counters.get(service, 0) for month, counters in self.account["counters"].items()}
@@ -63,7 +82,9 @@ class Draft:
         counters[service] = counters.get(service, 0) + units
         months = {**months, month: counters}
         if len(months) > KEPT_MONTHS:
-            del months[min(months)]
+            this_month = self.tables.calendar.at(self.now_s).month  # seconds may lie ahead, in a month more
+            for old in sorted(known for known in months if known <= this_month)[:-KEPT_MONTHS]:
+                del months[old]
         self.account["counters"] = months
 
     def record_usage(

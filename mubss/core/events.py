@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from mubss.core.draft import Draft
@@ -20,8 +21,9 @@ from mubss.core.model import (
     UnitRequest,
     UsagePart,
 )
-from mubss.core.rater import Usage, rate_usage
-from mubss.core.sessions import MAX_REPORT_UNITS, gy_source, refuse
+from mubss.core.money import MAX_MICROS
+from mubss.core.rater import Usage, absurd, rate_usage
+from mubss.core.sessions import gy_source, refuse, suspended_units
 from mubss.core.tariff import PlanService
 
 ENOUGH_CREDIT, NO_CREDIT = 0, 1
@@ -31,6 +33,8 @@ def apply_event(
     account: Account, command: CreditControl, record: SessionRecord | None, now_ms: int, rules: Rules
 ) -> Applied:
     """Does one CCR of type EVENT."""
+    if command.session_hash in account["sessions"]:  # its record can't hold an event's outcome, too
+        return refuse(command, Result.UNABLE_TO_COMPLY, now_ms)
     if record is not None:
         repeat = find_repeat(command, record["seen"], record["outcomes"])
         if repeat is not None:
@@ -45,7 +49,7 @@ def apply_event(
     result = failed[0] if len(failed) == len(answers) and failed else Result.SUCCESS
     outcome = Outcome(command.number, command.end_to_end, result, answers)
     if not draft.postings and not draft.usage:
-        return Applied(None, outcome)  # nothing moved, so a repeat may try again
+        return Applied(None, outcome, suspense=draft.suspense)  # nothing moved, so a repeat may try again
     draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))
     applied = draft.applied()
     applied.outcome = outcome
@@ -81,30 +85,51 @@ def _enquire(draft: Draft, command: CreditControl) -> Outcome:
     """The cost of what is asked for, or whether the balance covers it; nothing moves."""
     cost_micros = 0
     for request in command.requests:
-        plan = draft.plan_service(request.service)
-        if request.money_micros is not None:
-            cost_micros += request.money_micros
-            continue
-        priced = _price(draft, command, plan, _units(request)) if plan else None
-        if priced is None or priced.unpriced_units:
-            return Outcome(command.number, command.end_to_end, Result.RATING_FAILED, [])
-        cost_micros += priced.charge_micros
+        result, micros = _cost(draft, command, request)
+        if result != Result.SUCCESS:
+            return Outcome(command.number, command.end_to_end, result, [])
+        cost_micros += micros
     currency = draft.account["currency"]
     if command.action == Action.PRICE_ENQUIRY:
         return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], cost_micros, currency)
-    enough = ENOUGH_CREDIT if cost_micros <= draft.available_micros else NO_CREDIT
+    enough = ENOUGH_CREDIT if cost_micros <= max(0, draft.available_micros) else NO_CREDIT
     return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], None, currency, enough)
 
 
+def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[Result, int]:
+    """What one request would cost, in micros; the draft (which nobody keeps) counts the free units it would draw."""
+    plan, units = draft.plan_service(request.service), _units(request)
+    if plan is None:
+        return Result.RATING_FAILED, 0
+    if request.money_micros is not None:
+        return _check_money(draft, request), request.money_micros
+    if absurd(plan, units, draft.now_s, draft.now_s):
+        return Result.INVALID_AVP_VALUE, 0
+    priced = _price(draft, command, plan, units)
+    if priced.unpriced_units:
+        return Result.RATING_FAILED, 0
+    for month, drawn in priced.free_units.items():
+        draft.draw_free(plan.service.code, drawn, month)
+    return (Result.SUCCESS if priced.charge_micros <= MAX_MICROS else Result.INVALID_AVP_VALUE), priced.charge_micros
+
+
 def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest) -> UnitAnswer:
+    """Does one request; units reported as used that can't be charged are kept in suspense."""
+    answer = _move(draft, command, request)
+    if answer.result != Result.SUCCESS and request.used_units:
+        draft.suspense.append(suspended_units(command, request, Result(answer.result).name, draft.now_ms))
+    return answer
+
+
+def _move(draft: Draft, command: CreditControl, request: UnitRequest) -> UnitAnswer:
     plan = draft.plan_service(request.service)
     if plan is None:
         return UnitAnswer.to(request, "", Result.RATING_FAILED)
     unit = plan.service.unit.value
-    if _units(request) > MAX_REPORT_UNITS:
-        return UnitAnswer.to(request, unit, Result.INVALID_AVP_VALUE)
     if request.money_micros is not None:
         result = _money(draft, command, request, plan)
+    elif absurd(plan, _units(request), draft.now_s, draft.now_s):
+        result = Result.INVALID_AVP_VALUE
     elif command.action == Action.REFUND_ACCOUNT:
         result = _refund(draft, command, request, plan)
     else:
@@ -127,14 +152,11 @@ def _debit(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pla
     beyond_micros = priced.charge_micros - max(0, draft.available_micros)
     if beyond_micros > 0 and not request.used_units:
         return Result.CREDIT_LIMIT_REACHED
-    more: dict[str, Any] = {"service": service}
-    if beyond_micros > 0:
-        more["overrun_micros"] = beyond_micros
-    for month, drawn in priced.free_units.items():  # an event lies in one month
+    if not draft.can_hold(-priced.charge_micros):
+        return Result.INVALID_AVP_VALUE
+    for month, drawn in priced.free_units.items():
         draft.draw_free(service, drawn, month)
-        more |= {"month": month, "free_units": drawn}
-    if priced.charge_micros or priced.free_units:
-        draft.post(-priced.charge_micros, _cause(command, "event"), **more)
+    draft.post_usage(_cause(command, "event"), service, priced.charge_micros, priced.free_units)
     free_units = sum(priced.free_units.values())
     _record_usage(draft, command, service, units, free_units, priced.charge_micros, priced.rates)
     return Result.SUCCESS
@@ -149,11 +171,11 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     service, units = plan.service.code, _units(request)
     month = draft.tables.calendar.at(draft.now_s).month
     returned = min(units, draft.free_used(service).get(month, 0))
-    without_free = {month: plan.free_units}
-    zone = draft.tables.zone(command.called)
-    priced = rate_usage(draft.tables, plan, zone, units - returned, draft.now_s, {}, without_free)
+    priced = _price(draft, command, replace(plan, free_units=0), units - returned)
     if priced.unpriced_units:
         return Result.RATING_FAILED
+    if not draft.can_hold(priced.charge_micros):
+        return Result.INVALID_AVP_VALUE
     more: dict[str, Any] = {"service": service}
     if returned:
         draft.draw_free(service, -returned, month)
@@ -166,20 +188,26 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
 
 def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
     """A debit or refund of an amount that the client names (CC-Money)."""
-    micros = request.money_micros or 0
-    currency = draft.tables.currencies.get(draft.account["currency"])
-    if request.currency is not None and (currency is None or currency.numeric != request.currency):
-        return Result.INVALID_AVP_VALUE
-    if not 0 < micros <= MAX_REPORT_UNITS:
-        return Result.INVALID_AVP_VALUE
+    result, micros = _check_money(draft, request), request.money_micros or 0
+    if result != Result.SUCCESS:
+        return result
     refund = command.action == Action.REFUND_ACCOUNT
     if not refund and micros > draft.available_micros:
         return Result.CREDIT_LIMIT_REACHED
-    draft.post(
-        micros if refund else -micros, _cause(command, "refund" if refund else "event"), service=plan.service.code
-    )
-    _record_usage(draft, command, plan.service.code, 0, 0, -micros if refund else micros, {})
+    amount_micros = micros if refund else -micros
+    if not draft.can_hold(amount_micros):
+        return Result.INVALID_AVP_VALUE
+    draft.post(amount_micros, _cause(command, "refund" if refund else "event"), service=plan.service.code)
+    _record_usage(draft, command, plan.service.code, 0, 0, -amount_micros, {})
     return Result.SUCCESS
+
+
+def _check_money(draft: Draft, request: UnitRequest) -> Result:
+    """Whether CC-Money is an amount, and in the account's currency if it names one."""
+    currency = draft.tables.currencies.get(draft.account["currency"])
+    if request.currency is not None and (currency is None or currency.numeric != request.currency):
+        return Result.INVALID_AVP_VALUE
+    return Result.SUCCESS if 0 < (request.money_micros or 0) <= MAX_MICROS else Result.INVALID_AVP_VALUE
 
 
 def _record_usage(

@@ -27,10 +27,9 @@ from mubss.core.model import (
     SessionRecord,
     SetState,
 )
+from mubss.core.money import MAX_MICROS
 from mubss.core.sessions import apply_session, end_session
 from mubss.core.tariff import Tables
-
-MAX_MICROS = 10**15  # a milliard of the main unit: no amount or balance may leave ±this
 
 
 def apply(
@@ -69,7 +68,7 @@ def _move(draft: Draft, movement: Movement) -> None:
         raise LedgerError(f"amount_micros: {amount}; a top-up is positive")
     if draft.account["state"] == TERMINATED and amount > 0 and kind == "topup":
         raise LedgerError("state: terminated; a top-up needs an account that lives")
-    if abs(draft.account["balance_micros"] + amount) > MAX_MICROS:
+    if not draft.can_hold(amount):
         raise LedgerError(f"amount_micros: {amount}; the balance would leave ±{MAX_MICROS}")
     draft.post(amount, {"kind": kind, "reference": movement.reference})
 

@@ -11,7 +11,8 @@ from enum import Enum
 from mubss.core.errors import InputError
 
 MICROS_PER_UNIT = 1_000_000
-_AMOUNT = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d{1,6}))?")
+MAX_MICROS = 10**15  # a milliard of the main unit: no amount or balance may leave ±this
+_AMOUNT = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
 
 
 class Rounding(Enum):

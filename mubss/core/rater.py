@@ -14,6 +14,8 @@ from mubss.core.calendar import QUARTER_SECONDS
 from mubss.core.tariff import PlanService, Rate, Tables, Unit, parse_rate
 
 UNLIMITED = 1 << 62  # units: more than any request can ask for
+MAX_UNITS = 1 << 50  # a petabyte: what lies above is no usage but a fault
+MAX_AHEAD_S = 31 * 86_400  # nor is a call that ends over a month from now; so no call has over 3,000 quarters to come
 
 
 class Piece(NamedTuple):
@@ -56,6 +58,11 @@ def covered_units(rates: Mapping[str, int], key: str, budget_micros: int) -> int
 
 def _blocks_micros(rate: Rate, units: int) -> int:
     return -(-units // rate.block_units) * rate.price_micros
+
+
+def absurd(plan: PlanService, units: int, at_s: int, now_s: int) -> bool:
+    """Whether so many units from `at_s` on can only be a fault; rating them would take too long, or too many bits."""
+    return units > MAX_UNITS or (plan.service.unit is Unit.SECONDS and at_s + units > now_s + MAX_AHEAD_S)
 
 
 def pieces(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterator[Piece]:
@@ -128,7 +135,10 @@ class Cover(NamedTuple):
 
 
 def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, budget_micros: int) -> Cover:
-    """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them."""
+    """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them.
+
+    Units that cost nothing (a price of 0, the rest of a started block) are covered whatever the balance.
+    """
     free = max(0, min(wanted_units, free_left))
     paid = wanted_units - free
     if not paid:
@@ -136,8 +146,8 @@ def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, b
     before_micros = charge(rates)
     after = {**rates, rate: rates.get(rate, 0) + paid}
     micros = charge(after) - before_micros
-    if micros > budget_micros:
-        paid = covered_units(rates, rate, budget_micros)
+    if micros > budget_micros and micros > 0:
+        paid = covered_units(rates, rate, max(0, budget_micros))
         if not paid:
             return Cover(free, free, 0, rates)
         after[rate] = rates.get(rate, 0) + paid

@@ -28,11 +28,10 @@ from mubss.core.model import (
     UsagePart,
 )
 from mubss.core.quota import Held, grant, reserve, session_meter
-from mubss.core.rater import rate_usage
+from mubss.core.rater import MAX_UNITS, Usage, absurd, rate_usage
 from mubss.core.tariff import Unit
 
 MAX_OPEN_SESSIONS = 100  # per account: its document stays small whatever a peer opens
-MAX_REPORT_UNITS = 1 << 50  # a petabyte, 35 million years: what lies above is no usage but a fault
 
 
 def apply_session(
@@ -55,9 +54,14 @@ def apply_session(
             return refuse(command, Result.UNABLE_TO_COMPLY, now_ms)
     draft = Draft(account, command.tables, now_ms)
     session = _working_copy(draft, command, stored, record)
-    held = _charge_reports(draft, command, session)
+    results, held = _charge_reports(draft, command, session)
     denied = account["state"] != ACTIVE and command.type is not RequestType.TERMINATION
-    answers = [_answer(draft, command, session, request, held, denied) for request in command.requests]
+    if denied:
+        results = [Result.END_USER_SERVICE_DENIED] * len(results)
+    answers = [
+        _answer(draft, command, session, request, result, held)
+        for request, result in zip(command.requests, results, strict=True)
+    ]
     result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
     outcome = Outcome(command.number, command.end_to_end, result, answers)
     _remember(session, outcome, rules)
@@ -122,21 +126,23 @@ def _working_copy(
     return session
 
 
-def _charge_reports(draft: Draft, command: CreditControl, session: Session) -> Held:
-    """Releases what this request reports on, and charges the units it reports; what grants hold after that."""
+def _charge_reports(draft: Draft, command: CreditControl, session: Session) -> tuple[list[Result], Held]:
+    """Releases what this request reports on, and charges the units it reports.
+
+    Returns what became of each MSCC's report, and what grants hold after that.
+    """
     if command.type is RequestType.TERMINATION:
         session["grants"] = []
     elif session["grants"]:
         answered = {request.key for request in command.requests}
         session["grants"] = [grant for grant in session["grants"] if grant["key"] not in answered]
     charged: dict[str, tuple[int, dict[str, int]]] = {}
-    for request in command.requests:
-        if request.used_units:
-            _use(draft, command, session, request, request.used_units, charged)
+    results = [_use(draft, command, session, request, charged) for request in command.requests]
     held = reserve(draft, session)
+    cause = {"kind": "session", "session": command.session_hash, "number": command.number}
     for service, (micros, free_units) in charged.items():
-        _post_usage(draft, command, service, micros, free_units)
-    return held
+        draft.post_usage(cause, service, micros, free_units)
+    return results, held
 
 
 def _use(
@@ -144,21 +150,30 @@ def _use(
     command: CreditControl,
     session: Session,
     request: UnitRequest,
-    units: int,
     charged: dict[str, tuple[int, dict[str, int]]],
-) -> None:
-    plan = draft.plan_service(request.service)
-    if plan is None or units > MAX_REPORT_UNITS:
-        draft.suspense.append(suspended_units(command, request, "no price for these units", draft.now_ms))
-        return
+) -> Result:
+    """Charges one MSCC's report to the session's meter; what can't be charged is kept in suspense."""
+    plan, units = draft.plan_service(request.service), request.used_units
+    if plan is None:
+        if units:
+            draft.suspense.append(suspended_units(command, request, "no price for these units", draft.now_ms))
+        return Result.RATING_FAILED
+    if not units:
+        return Result.SUCCESS
     service = plan.service.code
     meter = session_meter(draft, command, session, service).copy()
-    session["services"][service] = meter
     at_s = draft.now_s
     if plan.service.unit is Unit.SECONDS:  # usage lies end to end from where the first report's began
         at_s = meter["cursor_s"] or max(session["opened_s"], draft.now_s - units)
         meter["cursor_s"] = at_s + units
-    rated = rate_usage(draft.tables, plan, meter["zone"], units, at_s, dict(meter["rates"]), draft.free_used(service))
+    rated = None
+    if not absurd(plan, units, at_s, draft.now_s):
+        used = dict(meter["rates"])
+        rated = rate_usage(draft.tables, plan, meter["zone"], units, at_s, used, draft.free_used(service))
+    if rated is None or not _bearable(draft, rated, charged):
+        draft.suspense.append(suspended_units(command, request, "more units than there can be", draft.now_ms))
+        return Result.INVALID_AVP_VALUE
+    session["services"][service] = meter
     if rated.unpriced_units:
         entry = suspended_units(command, request, "no price in this zone and band", draft.now_ms)
         draft.suspense.append({**entry, "units": rated.unpriced_units})
@@ -176,38 +191,24 @@ def _use(
         draft.draw_free(service, drawn, month)
         free_units = {**free_units, month: free_units.get(month, 0) + drawn}
     charged[service] = micros + rated.charge_micros, free_units
+    return Result.SUCCESS
 
 
-def _post_usage(draft: Draft, command: CreditControl, service: str, micros: int, free_units: dict[str, int]) -> None:
-    """One posting for each service (and, where free units were drawn, each month) that this request moves."""
-    cause = {"kind": "session", "session": command.session_hash, "number": command.number}
-    more: dict[str, Any] = {"service": service}
-    overrun_micros = micros - max(0, draft.available_micros)
-    if overrun_micros > 0:
-        more["overrun_micros"] = overrun_micros
-    months = list(free_units.items())
-    if months:
-        more["month"], more["free_units"] = months[0]
-    if micros or months:
-        draft.post(-micros, cause, **more)
-    for month, drawn in months[1:]:
-        draft.post(0, cause, service=service, month=month, free_units=drawn)
+def _bearable(draft: Draft, rated: Usage, charged: dict[str, tuple[int, dict[str, int]]]) -> bool:
+    """Whether the session and the balance can bear this usage with what the request charged before it."""
+    charge_micros = rated.charge_micros + sum(micros for micros, _ in charged.values())
+    return sum(rated.rates.values()) <= MAX_UNITS and draft.can_hold(-charge_micros)
 
 
 def _answer(
-    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, held: Held, denied: bool
+    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, result: Result, held: Held
 ) -> UnitAnswer:
-    """The answer to one MSCC: a grant, or why there is none."""
+    """The answer to one MSCC: a grant, or why there is none; `result` is what became of its report."""
     plan = draft.plan_service(request.service)
-    unit = plan.service.unit.value if plan else ""
-    if denied:
-        return UnitAnswer.to(request, unit, Result.END_USER_SERVICE_DENIED)
     if plan is None:
-        return UnitAnswer.to(request, unit, Result.RATING_FAILED)
-    if request.used_units is not None and request.used_units > MAX_REPORT_UNITS:
-        return UnitAnswer.to(request, unit, Result.INVALID_AVP_VALUE)
-    if command.type is RequestType.TERMINATION or not request.wants_grant:
-        return UnitAnswer.to(request, unit, Result.SUCCESS)
+        return UnitAnswer.to(request, "", result)
+    if result != Result.SUCCESS or command.type is RequestType.TERMINATION or not request.wants_grant:
+        return UnitAnswer.to(request, plan.service.unit.value, result)
     return grant(draft, command, session, request, plan, held)
 
 

@@ -191,7 +191,7 @@ class Tables:
         if wanted in seen:
             return seen[wanted]
         found = next((rule.service for rule in self.service_rules if _matches(rule, *wanted)), None)
-        if len(seen) < 10_000:  # what a peer sends must not grow it for ever
+        if len(seen) < 10_000 and len(context) <= 64:  # what a peer sends must not grow it for ever
             seen[wanted] = found
         return found
 
