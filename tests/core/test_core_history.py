@@ -1,0 +1,119 @@
+from __future__ import annotations
+
+import random
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core_builders import UPDATE, ccr, demo_tables
+from core_world import stored
+from mubss.core.history import MAX_RANGES, find_repeat, number_seen, with_number, with_outcome
+from mubss.core.identity import ordered_id, sequence_id, session_hash
+from mubss.core.model import CreditControl, Outcome, Result, UnitAnswer
+
+TABLES = demo_tables()
+
+
+@pytest.mark.parametrize(
+    ("seen", "number", "expected"),
+    [
+        ([], 0, [[0, 0]]),
+        ([], 1000, [[1000, 1000]]),
+        ([[0, 3]], 4, [[0, 4]]),
+        ([[0, 3]], 3, [[0, 3]]),
+        ([[0, 3]], 5, [[0, 3], [5, 5]]),
+        ([[0, 3], [5, 5]], 4, [[0, 5]]),
+        ([[5, 5]], 4, [[4, 5]]),
+        ([[5, 5]], 0, [[0, 0], [5, 5]]),
+        ([[0, 1], [5, 6]], 3, [[0, 1], [3, 3], [5, 6]]),
+        ([[0, 1], [5, 6]], 7, [[0, 1], [5, 7]]),
+        ([[1, 2**32 - 2]], 2**32 - 1, [[1, 2**32 - 1]]),
+    ],
+)
+def test_with_number(seen: list[list[int]], number: int, expected: list[list[int]]) -> None:
+    before = [list(pair) for pair in seen]
+    assert with_number(seen, number) == expected
+    assert seen == before
+
+
+@given(st.lists(st.integers(0, 60), max_size=60))
+def test_ranges_hold_the_numbers_taken_and_no_other(numbers: list[int]) -> None:
+    seen: list[list[int]] = []
+    for number in numbers:
+        seen = with_number(seen, number)
+    assert {number for number in range(-1, 62) if number_seen(seen, number)} == set(numbers)
+    assert all(before[1] + 1 < after[0] for before, after in pairwise(seen))
+
+
+def test_ranges_are_bounded_and_never_forget_a_number() -> None:
+    seeded, seen, taken = random.Random(3), list[list[int]](), list[int]()
+    for _ in range(500):
+        taken.append(seeded.randrange(2**32))
+        seen = with_number(seen, taken[-1])
+        assert len(seen) <= MAX_RANGES
+    assert all(number_seen(seen, number) for number in taken)
+    newest = sorted(taken)[-MAX_RANGES + 2 :]
+    assert not any(number_seen(seen, number + 1) for number in newest if number + 1 not in taken)
+
+
+def _outcome(number: int, end_to_end: int = 0) -> Outcome:
+    answer = UnitAnswer(False, 1, [7, 8], Result.SUCCESS, "octets", 5_000_000, 3600, True)
+    return Outcome(number, end_to_end, Result.SUCCESS, [answer], None, "EUR", 1)
+
+
+def test_history_keeps_the_last() -> None:
+    outcomes: list[list[Any]] = []
+    for number in range(5):
+        outcomes = with_outcome(outcomes, _outcome(number), 3)
+    assert [stored_outcome[0] for stored_outcome in outcomes] == [2, 3, 4]
+
+
+def test_an_outcome_comes_back_from_json() -> None:
+    assert Outcome.from_list(stored(_outcome(3, 9).to_list())) == _outcome(3, 9)
+    bare = Outcome(0, 0, Result.UNKNOWN_SESSION_ID, [])
+    assert Outcome.from_list(stored(bare.to_list())) == bare
+
+
+def _request(number: int, end_to_end: int = 0, again: bool = False) -> CreditControl:
+    return ccr(TABLES, UPDATE, number, end_to_end=end_to_end, retransmitted=again)
+
+
+@pytest.mark.parametrize(
+    ("request_", "expected"),
+    [
+        (_request(3), 3),
+        (_request(3, 99), 3),  # the number counts, whatever the End-to-End
+        (_request(5, 40, again=True), 4),  # sent again under a number of its own
+        (_request(5, 40), None),
+        (_request(5, 41, again=True), None),
+        (_request(6, 0, again=True), None),
+    ],
+)
+def test_find_repeat(request_: CreditControl, expected: int | None) -> None:
+    outcomes = [_outcome(3, 30).to_list(), _outcome(4, 40).to_list()]
+    repeat = find_repeat(request_, [[0, 4]], outcomes)
+    assert (repeat.number if repeat else None) == expected
+
+
+def test_a_repeat_whose_outcome_is_forgotten() -> None:
+    repeat = find_repeat(_request(1, 77), [[0, 4]], [_outcome(4).to_list()])
+    assert repeat == Outcome(1, 77, Result.UNABLE_TO_COMPLY, [])
+
+
+def test_ordered_ids_sort_by_time_and_fit_a_mysql_id() -> None:
+    ids = [ordered_id(now_ms, entropy) for now_ms in (0, 1, 1_795_000_000_000, 2**50 - 1) for entropy in (0, 2**50 - 1)]
+    assert ids == sorted(ids) and len(set(ids)) == len(ids)
+    assert {len(one) for one in ids} == {20}
+    assert ordered_id(5, 2**50 + 3) == ordered_id(5, 3)  # entropy never spills into the time
+    posting_ids = [sequence_id(ids[4], number) for number in (0, 9, 10, 2**48 - 1)]
+    assert posting_ids == sorted(posting_ids)
+    assert {len(one) for one in posting_ids} == {32}
+
+
+@pytest.mark.parametrize("session_id", ["", "pgw.example;1;2", "ü\udcff", "x" * 100_000])
+def test_session_hash(session_id: str) -> None:
+    assert len(session_hash(session_id)) == 32
+    assert session_hash(session_id) == session_hash(session_id) != session_hash(session_id + "0")
