@@ -110,7 +110,8 @@ def start(server: Server, config: Config, index: int) -> None:
     """Brings a server up in this process."""
     server.start()
     if config.metrics.enabled:
-        metrics.serve(config.metrics.host, config.metrics.port + index if config.metrics.port else 0)
+        wanted = config.metrics.port + index if config.metrics.port else 0
+        log.info("metrics on %s:%d", config.metrics.host, metrics.serve(config.metrics.host, wanted))
     # What lives for ever needn't be looked at by every collection.
     gc.collect()
     gc.freeze()
