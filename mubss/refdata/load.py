@@ -84,7 +84,8 @@ def validate(
     faults = Faults()
     named = read_rows(sources, faults)
     documents = named.documents if stored is None else merge(stored, named.documents)
-    Checker(documents, faults, named.origins, named.broken).check()
+    if not any(source.faults for source in sources):  # else names that a broken file gives would count as unknown
+        Checker(documents, faults, named.origins, named.broken).check()
     faults.raise_any()
     return documents, build_tables(documents, version, calendar)
 

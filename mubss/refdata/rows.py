@@ -17,7 +17,6 @@ from mubss.refdata.form import Source
 from mubss.storage.database import Doc
 from mubss.storage.refdata import TABLES, Documents
 
-MAX_ROWS = 5_000  # of a table in one file
 MAX_RATES = 2_000  # of one plan
 MAX_PREFIXES = 300_000  # of all zones
 MAX_RANGES = 100  # of one row of the service map
@@ -50,10 +49,9 @@ def read_rows(sources: Sequence[Source], faults: Faults) -> Named:
     """Every row of every file; faults are noted with file, table and key."""
     named = Named({table: {} for table in TABLES}, {}, set())
     for source in sources:
+        for fault in source.faults:
+            faults.add(source.name, fault)
         for table, values in source.tables.items():
-            if len(values) > MAX_ROWS:
-                faults.add(source.name, f"{table}: {len(values)} rows; expected up to {MAX_ROWS} in a file")
-                continue
             rows = rows_of(faults, f"{source.name}: {table}", values, "#")
             if table == "service_map":
                 _read_service_map(f"{source.name}: {table}", list(rows), named, faults)

@@ -285,6 +285,9 @@ def test_faults_of_every_file_are_told_together() -> None:
         f"c.toml: taxes[#1].code: missing; {CODE}",
         'c.toml: taxes[#1].rate_percent: missing; expected text like "0.02", 0 to 100, at most 6 decimals',
     ]
+    assert faults_of(SERVICES.replace("unit", "= unit", 1), MAP) == [
+        "a.toml: not TOML: Invalid statement (at line 3, column 1)"  # and no word of services that are missing
+    ]
     assert faults_of(SERVICES + MAP, MAP) == [
         "b.toml: service_map[32251]: given twice; the first is a.toml: service_map[32251]"
     ]
@@ -298,12 +301,12 @@ def test_faults_are_bounded() -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "bad.toml").write_text("x")
-    with pytest.raises(RefdataError) as caught:
-        read_files([tmp_path / "none.toml", tmp_path, tmp_path / "bad.toml"])
-    assert [fault.partition(": ")[2][:20] for fault in caught.value.faults] == [
-        "can't be read: No su",
-        "can't be read: Is a ",
-        "not TOML: Expected '",
+    paths: list[str | Path] = [tmp_path / "none.toml", tmp_path, tmp_path / "bad.toml", "a\0b"]
+    assert [(source.name, source.faults) for source in read_files(paths)] == [
+        (str(tmp_path / "none.toml"), ["can't be read: No such file or directory"]),
+        (str(tmp_path), ["can't be read: Is a directory"]),
+        (str(tmp_path / "bad.toml"), ["not TOML: Expected '=' after a key in a key/value pair (at end of document)"]),
+        ("a\0b", ["can't be read: embedded null byte"]),
     ]
     with pytest.raises(RefdataError, match="files: 0; expected 1 to 100"):
         read_files([])

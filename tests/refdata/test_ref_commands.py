@@ -1,0 +1,112 @@
+"""`mubss ref` as an operator calls it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+from mubss.cli.main import main
+from mubss.runtime import ExitCode
+from mubss.storage.database import Store
+from refdata_samples import TARIFF
+
+
+class Answer(NamedTuple):
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+Call = Callable[..., Answer]
+
+
+def table(out: str) -> list[list[str]]:
+    """The words of each line."""
+    return [line.split() for line in out.splitlines()]
+
+
+@pytest.fixture
+def ref(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Call:
+    monkeypatch.setenv("MUBSS_STORE__URL", store_url)
+
+    def call(*arguments: str) -> Answer:
+        code = main(["ref", *arguments])
+        return Answer(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture
+def tariff(tmp_path: Path) -> str:
+    (tmp_path / "tariffs.toml").write_text(TARIFF)
+    return str(tmp_path / "tariffs.toml")
+
+
+def test_load_list_show(ref: Call, tariff: str) -> None:
+    assert "No reference data was ever loaded" in ref("list").out
+    assert "on top of version 0 they would change this. Nothing was written." in ref("load", "--check", tariff).out
+    assert "Reference data is now version 1" in ref("load", tariff).out
+    assert ref("load", tariff).out == "Nothing to change: version 1 says the same.\n"
+    assert "Version 1, loaded " in ref("list").out
+    assert ["destination", "prefixes", "2"] in table(ref("list").out)
+    listed = ref("list", "--json").json
+    assert (listed["version"]["number"], listed["tables"]["services"], listed["prefixes"]) == (1, 2, 2)
+    assert ["EUR", "978", "2"] in table(ref("show", "currencies").out)
+    assert [row["_id"] for row in ref("show", "services", "--json").json] == ["DATA", "VOICE"]
+    rates = table(ref("show", "price_plans", "basic").out)
+    assert ["DATA", "any", "any", "0.02", "1000000", "0.00", "0.00"] in rates
+    assert ref("show", "destinations", "home", "--json").json["prefixes"] == ["49", "49170"]
+
+
+def test_every_table_can_be_shown(ref: Call, tariff: str) -> None:
+    ref("load", tariff)
+    for table, key in {
+        "currencies": "EUR",
+        "taxes": "VAT",
+        "services": "DATA",
+        "bands": "peak",
+        "destinations": "home",
+        "price_plans": "basic",
+        "service_map": "32251",
+        "bill_cycles": "3",
+    }.items():
+        assert key in ref("show", table).out
+        one = ref("show", table, key)
+        assert (one.code, one.err) == (0, "")
+        assert key in one.out
+
+
+def test_faults_are_one_line_each(ref: Call, tariff: str, tmp_path: Path) -> None:
+    bad = tmp_path / "bad.toml"
+    bad.write_text('[[taxes]]\ncode = "VAT"\nrate_percent = 0.2\n[[planz]]\n')
+    answer = ref("load", tariff, str(bad))
+    assert (answer.code, answer.out) == (ExitCode.INPUT, "")
+    assert [line.removeprefix(f"mubss: {bad}: ").partition(":")[0] for line in answer.err.splitlines()] == [
+        "planz",
+        "taxes[VAT].rate_percent",
+        "taxes[VAT]",
+    ]
+    assert "No reference data" in ref("list").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["load"], ExitCode.USAGE, "Missing argument 'FILE...'"),
+        (["load", "none.toml"], ExitCode.INPUT, "none.toml: can't be read: No such file or directory"),
+        (["show", "plans"], ExitCode.USAGE, "'plans' is not one of"),
+        (["show", "taxes", "X"], ExitCode.INPUT, "taxes: 'X'; there is none"),
+    ],
+)
+def test_calls_that_are_wrong(ref: Call, arguments: list[str], code: int, said: str) -> None:
+    answer = ref(*arguments)
+    assert answer.code == code
+    assert said in answer.err
