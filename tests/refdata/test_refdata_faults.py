@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mubss.core.errors import RefdataError
 from mubss.refdata.check import MAX_FAULTS
-from mubss.refdata.form import MAX_FILE_BYTES, read_files
-from refdata_samples import BAND, CURRENCY, MAP, PLAN, RATE, SERVICES, TARIFF, TAX, ZONE, faults_of
+from mubss.refdata.form import MAX_FILE_BYTES, Source, read_files
+from mubss.refdata.load import validate
+from mubss.storage.refdata import TABLES
+from refdata_samples import BAND, CALENDAR, CURRENCY, MAP, PLAN, RATE, SERVICES, TARIFF, TAX, ZONE, faults_of
 
 AMOUNT = 'expected text like "0.02", 0 to 1000000, at most 6 decimals'
 CODE = "expected 1 to 24 letters, digits, - or _"
@@ -291,6 +297,53 @@ def test_faults_of_every_file_are_told_together() -> None:
     assert faults_of(SERVICES + MAP, MAP) == [
         "b.toml: service_map[32251]: given twice; the first is a.toml: service_map[32251]"
     ]
+
+
+KEYS = st.sampled_from(
+    [
+        "code",
+        "zone",
+        "number",
+        "context",
+        "name",
+        "unit",
+        "quota_units",
+        "numeric",
+        "decimals",
+        "rate_percent",
+        "weekdays",
+        "from",
+        "until",
+        "prefixes",
+        "currency",
+        "type",
+        "rates",
+        "free_units",
+        "service",
+        "price",
+        "per_units",
+        "rating_groups",
+        "service_identifiers",
+    ]
+)
+VALUES = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=5)
+    | st.sampled_from(["any", "mon", "1-9"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
+    max_leaves=8,
+)
+ROWS = st.lists(VALUES | st.dictionaries(KEYS, VALUES, max_size=6), max_size=3)
+
+
+@settings(max_examples=300)
+@given(st.dictionaries(st.sampled_from(list(TABLES)), ROWS))
+def test_whatever_rows_hold_is_a_fault_or_right(tables: dict[str, list[Any]]) -> None:
+    with suppress(RefdataError):
+        validate([Source("tariffs.toml", tables, [])], CALENDAR)
 
 
 def test_faults_are_bounded() -> None:
