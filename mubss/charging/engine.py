@@ -21,8 +21,7 @@ from mubss.charging.order import Order
 from mubss.core.errors import Busy
 from mubss.core.model import Rules
 from mubss.core.tariff import Tables
-from mubss.storage.database import Store
-from mubss.storage.database import StoreConflict, StoreError, StoreUnavailable, UnknownCommit
+from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +123,8 @@ class Engine:
         """
         error: StoreError | None = None
         for _ in range(CONFLICT_TRIES):
-            batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms())
+            settling = isinstance(error, UnknownCommit)
+            batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms(), settling=settling)
             started = time.perf_counter()
             try:
                 self._store.run(batch.run)
