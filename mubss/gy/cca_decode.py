@@ -5,9 +5,9 @@ from __future__ import annotations
 from mubss.gy.avp import DiameterError, Node, decode_tree, missing_avp, time_from_ntp, whole_avp
 from mubss.gy.cca import Cca, FinalUnit, MsccAnswer
 from mubss.gy.ccr import Units
-from mubss.gy.ccr_units import V, check_end, decode_money, decode_units, enter, not_utf8, skip, three
+from mubss.gy.ccr_units import SPARE, V, decode_money, decode_units, enter, not_utf8, skip, three, wrong_end
 from mubss.gy.dictionary import VENDOR_3GPP
-from mubss.gy.message import decode_header, find_all
+from mubss.gy.message import find_all, whole_header
 
 
 def decode_cca(frame: bytes) -> Cca:
@@ -15,13 +15,11 @@ def decode_cca(frame: bytes) -> Cca:
 
     An Experimental-Result-Code stands for a Result-Code that isn't there; 5005 without either.
     """
-    header = decode_header(frame)
-    if header.length != len(frame) or header.length & 3:
-        raise DiameterError(5015, f"length is {header.length} in a message of {len(frame)} bytes")
+    header = whole_header(frame)
     cca = Cca(flags=header.flags, hop_by_hop=header.hop_by_hop, end_to_end=header.end_to_end)
     cca.answer.result_code = 0
     unknown: list[bytes] = []
-    buf, pos, end = frame + bytes(8), 20, len(frame)
+    buf, pos, end = frame + SPARE, 20, len(frame)
     while pos < end:
         code, word, value = three(buf, pos)
         begin, pos = pos, skip(unknown, buf, pos, end)
@@ -81,8 +79,9 @@ _MSCC_NUMBERS_3GPP = {
 }
 
 
-def _mscc(unknown: list[bytes], buf: bytes, pos: int, end: int) -> MsccAnswer:
+def _mscc(unknown: list[bytes], buf: bytes, start: int, end: int) -> MsccAnswer:
     mscc = MsccAnswer(result_code=None)
+    pos = start
     while pos < end:
         code, word, value = three(buf, pos)
         begin, pos = pos, skip(unknown, buf, pos, end)
@@ -98,7 +97,8 @@ def _mscc(unknown: list[bytes], buf: bytes, pos: int, end: int) -> MsccAnswer:
             mscc.service_identifiers.append(value)
         elif code == 430:
             mscc.final_unit = _final_unit(buf, begin, end)
-    check_end(pos, end)
+    if pos != end:
+        raise wrong_end(buf, start, end)
     return mscc
 
 

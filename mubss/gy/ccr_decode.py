@@ -13,20 +13,22 @@ from mubss.gy.ccr import EVENT, Ccr, Units, UsedUnits
 from mubss.gy.ccr_service import decode_service_information
 from mubss.gy.ccr_units import (
     MAX_LISTED,
-    SIZE,
+    SPARE,
     V,
-    check_end,
     decode_mscc,
     decode_subscription_id,
     decode_units,
     decode_user_equipment,
+    head_in_four,
     not_utf8,
     skip,
     three,
     too_many,
     unsigned32_3gpp,
+    wrong_end,
 )
 from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP
+from mubss.gy.message import MAX_BYTES
 
 MAX_MSCCS = 256
 """Multiple-Services-Credit-Controls of one request, since each costs one of the answer."""
@@ -86,28 +88,33 @@ def decode_ccr(frame: bytes) -> Ccr:
 
 def _decode(ccr: Ccr, frame: bytes) -> None:
     end = len(frame)
-    if end < 20:
-        raise DiameterError(5015, f"{end} bytes where a header has 20")
+    if not 20 <= end <= MAX_BYTES:
+        raise DiameterError(5015, f"a message of {end} bytes, expected 20 to {MAX_BYTES}")
     first, second, ccr.application_id, ccr.hop_by_hop, ccr.end_to_end = _header(frame)
     ccr.flags = second >> 24
     if first != 0x01000000 | end or end & 3:
         raise DiameterError(5015, f"version and length are {first:#010x} in a message of {end} bytes")
     if ccr.flags & 0x20:
         raise DiameterError(3008, f"command flags {ccr.flags:#04x}: E in a request")
-    buf = frame + b"\0\0\0\0\0\0\0\0"
+    buf = frame + SPARE
     numbers = _NO_NUMBERS.copy()
     texts = _NO_TEXTS.copy()
     pos = 20
     while pos < end:
-        code, word, value = three(buf, pos)
-        size = word & SIZE
+        code, flags, size, value = head_in_four(buf, pos)
         stop = pos + size
-        if stop > end or size < 8:
+        if flags & 0x80FF or stop > end or size < 8:
             pos = _of_vendor(ccr, buf, pos, end)
             continue
         slot = _SLOTS.get(code)
         if slot is None:
-            pos = _other(ccr, code, buf, pos, stop, end)
+            if code == 443 and len(ccr.subscription_ids) < MAX_LISTED:
+                subscription_id = decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop)
+                if subscription_id is not None:
+                    ccr.subscription_ids.append(subscription_id)
+                pos = stop + 3 & -4
+            else:
+                pos = _other(ccr, code, buf, pos, stop, end)
         elif slot < _TEXT:
             if size != 12:
                 raise invalid_length(buf, pos, end)
@@ -157,11 +164,7 @@ def _other(ccr: Ccr, code: int, buf: bytes, pos: int, stop: int, end: int) -> in
             raise too_many(buf, pos, end)
         ccr.msccs.append(decode_mscc(ccr.unknown_mandatory, buf, pos + 8, stop))
     elif code == 443:
-        if len(ccr.subscription_ids) == MAX_LISTED:
-            raise too_many(buf, pos, end)
-        subscription_id = decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop)
-        if subscription_id is not None:
-            ccr.subscription_ids.append(subscription_id)
+        raise too_many(buf, pos, end)
     elif code == 263:
         _session_id(ccr, buf, pos, stop, end)
     elif code == 446:
@@ -223,13 +226,15 @@ def _session_id(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> None:
         raise not_utf8(buf, pos, end) from None
 
 
-def _vendor_specific_application_id(ccr: Ccr, buf: bytes, pos: int, end: int) -> None:
+def _vendor_specific_application_id(ccr: Ccr, buf: bytes, begin: int, end: int) -> None:
+    pos = begin
     while pos < end:
         code, word, value = three(buf, pos)
         pos = skip(ccr.unknown_mandatory, buf, pos, end)
         if code == 258 and not word & V:
             ccr.auth_application_id = value
-    check_end(pos, end)
+    if pos != end:
+        raise wrong_end(buf, begin, end)
 
 
 def _salvage(ccr: Ccr, frame: bytes) -> None:

@@ -13,7 +13,8 @@ from mubss.gy.dictionary import BY_NAME, COMMAND_BY_SHORT, command_name
 REQUEST, PROXIABLE, ERROR, RETRANSMITTED = 0x80, 0x40, 0x20, 0x10
 """Command flags R, P, E and T."""
 
-DEFAULT_MAX_BYTES = 65_536
+MAX_BYTES = 65_536
+"""The longest message that is taken; `ccr_units` relies on every AVP's length being below 2^16 then."""
 
 _HEADER = Struct(">IIIII")
 
@@ -42,6 +43,18 @@ def decode_header(data: bytes | bytearray | memoryview, pos: int = 0) -> Header:
     )
 
 
+def whole_header(frame: bytes) -> Header:
+    """The header of a message that is `frame`; DiameterError 5015 or 5011 where it isn't."""
+    if not 20 <= len(frame) <= MAX_BYTES:
+        raise DiameterError(5015, f"a message of {len(frame)} bytes, expected 20 to {MAX_BYTES}")
+    header = decode_header(frame)
+    if header.version != 1:
+        raise DiameterError(5011, f"version {header.version}, expected 1")
+    if header.length != len(frame) or header.length & 3:
+        raise DiameterError(5015, f"length {header.length} in a message of {len(frame)} bytes")
+    return header
+
+
 def encode_header(header: Header) -> bytes:
     return _HEADER.pack(
         header.version << 24 | header.length,
@@ -65,7 +78,9 @@ class FrameError(DiameterError):
 class Framer:
     """Cuts what a peer sends into messages. After a FrameError it is done: behind a wrong length nothing is known."""
 
-    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
+    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        if not 20 <= max_bytes <= MAX_BYTES:
+            raise ValueError(f"max_bytes {max_bytes}: 20 to {MAX_BYTES} are possible")
         self._max_bytes = max_bytes
         self._rest = bytearray()
         self._wanted = 20
@@ -189,9 +204,7 @@ def find_all(nodes: Iterable[Node], name: str) -> list[Any]:
 
 def decode_message(frame: bytes) -> Message:
     """Any message as a tree; DiameterError as of `decode_tree`, 3008 for R and E together, 5015 for a wrong length."""
-    if len(frame) < 20 or len(frame) & 3 or decode_header(frame).length != len(frame):
-        raise DiameterError(5015, f"{len(frame)} bytes aren't the message that its header tells")
-    header = decode_header(frame)
+    header = whole_header(frame)
     if header.flags & REQUEST and header.flags & ERROR:
         raise DiameterError(3008, f"command flags {header.flags:#04x}: E in a request")
     session_id_avp = b""
