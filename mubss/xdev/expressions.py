@@ -30,7 +30,7 @@ from mubss.xdev.errors import InvalidExpression
 
 Scalar = None | bool | int | float | str
 
-MAX_OCTETS = 65_536
+MAX_OCTETS = 50_000  # what SQLite takes as a LIKE pattern
 INT64 = range(-(1 << 63), 1 << 63)
 
 

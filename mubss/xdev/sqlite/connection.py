@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-from mubss.xdev.errors import NoSuchCollection, StoreConflict, StoreError, StoreUnavailable
+from mubss.xdev.errors import (
+    InvalidExpression,
+    NoSuchCollection,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+    UnknownCommit,
+)
 from mubss.xdev.sqlite.turnstile import Turnstile
+
+# Bounds the log at 64 MB if the checkpoints beside the commits can't keep up; see `checkpoint`.
+AUTOCHECKPOINT_PAGES = 16_384
+_LEAST_SQLITE = (3, 38, 0)  # the -> operator; ON CONFLICT and 32,766 parameters are older
 
 _UNAVAILABLE = {
     "SQLITE_FULL": "the disk is full",
@@ -23,6 +36,11 @@ _UNAVAILABLE = {
     "SQLITE_NOMEM": "out of memory",
     "SQLITE_PROTOCOL": "its locks can't be had",
 }
+# What SQLite says of an expression that is within our limits and beyond its own.
+_TOO_MUCH = ("parser stack overflow", "Expression tree is too large", "LIKE or GLOB pattern", "too many SQL variables")
+
+_CLOSED = sqlite3.connect(":memory:")  # what an abandoned connection points at: it refuses everything
+_CLOSED.close()
 
 
 class Connection:
@@ -31,8 +49,9 @@ class Connection:
     def __init__(self, path: str, *, busy_timeout_ms: int, cache_kib: int) -> None:
         self.path = path
         self.broken = False
-        self._holds_turn = False
-        self._turnstile = Turnstile(path, busy_timeout_ms)
+        self._in_transaction = False
+        if sqlite3.sqlite_version_info < _LEAST_SQLITE:
+            raise StoreUnavailable(f"{path}: SQLite 3.38 or later is needed, this is {sqlite3.sqlite_version}")
         try:
             self._link = sqlite3.connect(
                 path,
@@ -42,92 +61,131 @@ class Connection:
                 cached_statements=512,  # the sets need up to 9 statements a collection and kind
             )
         except sqlite3.Error as error:
-            self._turnstile.close()
-            raise self.store_error(error) from None
+            raise self._store_error(error) from None
         try:
-            self._configure(cache_kib)
+            in_wal = self.execute("PRAGMA journal_mode").fetchone() == ("wal",)  # fails here if it is no database
+            self._turnstile = Turnstile(path, busy_timeout_ms)
+        except StoreError:
+            self._link.close()
+            raise
+        try:
+            self._configure(in_wal, cache_kib)
         except StoreError:
             self.close()
             raise
 
-    def _configure(self, cache_kib: int) -> None:
-        if self.execute("PRAGMA journal_mode").fetchone() != ("wal",):
-            self._turnstile.acquire()  # two that make the same file at once would fail with "database is locked"
-            try:
+    def _configure(self, in_wal: bool, cache_kib: int) -> None:
+        if not in_wal:
+            with self.turn():  # two that make the same file at once would fail with "database is locked"
                 mode = self.execute("PRAGMA journal_mode = WAL").fetchone()
-            finally:
-                self._turnstile.release()
             if mode != ("wal",):
                 raise StoreUnavailable(f"{self.path}: its file system can't hold a write-ahead log")
         self.execute("PRAGMA synchronous = FULL")
         self.execute("PRAGMA case_sensitive_like = ON")  # as MySQL compares JSON texts
+        self.execute(f"PRAGMA cache_size = {-cache_kib}")
+        self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
         self._link.create_function("xd_upper", 1, _upper, deterministic=True)
         self._link.create_function("xd_lower", 1, _lower, deterministic=True)
-        self.execute(f"PRAGMA cache_size = {-cache_kib}")
 
     @property
     def in_transaction(self) -> bool:
-        """Whether a transaction of ours is open (SQLite itself may have ended it: after a full disk, say)."""
-        return self._holds_turn
+        """Whether a transaction is open; it may be lost already, see `lost`."""
+        return self._in_transaction
+
+    @property
+    def lost(self) -> bool:
+        """Whether SQLite itself has rolled the open transaction back, as it does when the disk is full."""
+        return self._in_transaction and not self._link.in_transaction
+
+    @property
+    def written_rows(self) -> int:
+        """Rows written over this connection since it was opened."""
+        return self._link.total_changes
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> sqlite3.Cursor:
         """Runs one statement; sqlite3's errors come out as the store's."""
         try:
+            if self._in_transaction and not self._link.in_transaction:  # it would be committed on its own
+                raise StoreError(f"{self.path}: the transaction was ended by an earlier error")
             return self._link.execute(sql, values)
         except sqlite3.Error as error:
-            raise self.store_error(error) from error
-        except OverflowError:
-            raise StoreError("a value: expected an integer within 64 bits") from None
+            raise self._store_error(error) from error
+
+    @contextmanager
+    def turn(self) -> Iterator[None]:
+        """Keeps writers out without a transaction."""
+        self._turnstile.acquire()
+        try:
+            yield
+        finally:
+            self._turnstile.release()
 
     def begin(self) -> None:
         """The turn to write, then BEGIN IMMEDIATE."""
-        if self._holds_turn:
+        if self._in_transaction:
             raise StoreError("a transaction is open already: they don't nest, use a savepoint")
         self._turnstile.acquire()
-        self._holds_turn = True
         try:
             self.execute("BEGIN IMMEDIATE")
         except BaseException:
-            self._end_turn()
+            self._turnstile.release()
             raise
+        self._in_transaction = True
 
     def commit(self) -> None:
         """COMMIT, durable when it returns; whatever goes wrong, no transaction is open afterwards."""
+        if not self._in_transaction:
+            raise StoreError("commit: no transaction is open")
         try:
-            if not self._link.in_transaction:
-                raise StoreError(f"{self.path}: the transaction was ended by an earlier error")
             self.execute("COMMIT")
+        except StoreUnavailable as error:
+            self.rollback()
+            cause = error.__cause__
+            if isinstance(cause, sqlite3.Error) and cause.sqlite_errorname.startswith("SQLITE_IOERR"):
+                raise UnknownCommit(str(error)) from cause  # the log may hold the whole of it
+            raise
         except BaseException:
             self.rollback()
             raise
-        self._end_turn()
+        self._in_transaction = False
+        self._turnstile.release()
 
     def rollback(self) -> None:
         """Ends the transaction if one is open; a connection that can't even do that is broken."""
+        if not self._in_transaction:
+            return
         try:
             if self._link.in_transaction:
                 self._link.execute("ROLLBACK")
         except sqlite3.Error:
             self.broken = True
         finally:
-            if self._holds_turn:
-                self._end_turn()
+            self._in_transaction = False
+            self._turnstile.release()
 
     def close(self) -> None:
         """Closes it; an open transaction is rolled back."""
+        self._in_transaction = False
         try:
             self._link.close()
         except sqlite3.Error:
             self.broken = True
         finally:
-            self._holds_turn = False
             self._turnstile.close()
 
-    def _end_turn(self) -> None:
-        self._holds_turn = False
-        self._turnstile.release()
+    def abandon(self) -> None:
+        """In a forked child: lets go without closing, since SQLite's state and locks are the parent's.
 
-    def store_error(self, error: sqlite3.Error) -> StoreError:
+        The sqlite3 object gets one reference too many, so that not even the end of the process closes it. The lock
+        files can be closed: flock stays with the parent's copies.
+        """
+        ctypes.pythonapi.Py_IncRef(ctypes.py_object(self._link))
+        self._link = _CLOSED
+        self._in_transaction = False
+        self.broken = True
+        self._turnstile.close()
+
+    def _store_error(self, error: sqlite3.Error) -> StoreError:
         """`error` in the store's terms, in one line that names the file."""
         name = getattr(error, "sqlite_errorname", "") or ""
         text = str(error)
@@ -135,6 +193,8 @@ class Connection:
             return StoreConflict(f"{self.path}: another program holds the write lock ({text})")
         if missing := re.match(r"no such table: (?:main\.)?(\S+)", text):
             return NoSuchCollection(f"{missing[1]}: there is no such collection in {self.path}")
+        if text.startswith(_TOO_MUCH):
+            return InvalidExpression(f"an expression too large for SQLite ({text})")
         for prefix, meaning in _UNAVAILABLE.items():
             if name.startswith(prefix):
                 self.broken = True

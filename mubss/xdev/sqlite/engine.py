@@ -6,16 +6,17 @@ import os
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
+from weakref import WeakSet
 
 from mubss.xdev.api import Offload, Session
 from mubss.xdev.errors import StoreError
+from mubss.xdev.sqlite.checkpoint import EVERY_ROWS, checkpoint, start_native_thread
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.session import SqliteSession
 
 T = TypeVar("T")
 
-# Connections of a parent process: never used or closed here, since SQLite's locks are the parent's.
-_abandoned: list[deque[Connection]] = []
+_stores: WeakSet[SqliteStore] = WeakSet()
 
 
 class SqliteStore:
@@ -27,43 +28,86 @@ class SqliteStore:
 
     def __init__(self, url: str, path: str, *, offload: Offload, busy_timeout_ms: int, cache_kib: int) -> None:
         self.url = url
-        self._path = os.path.abspath(path)
+        self._path = os.path.realpath(path)  # one turnstile, whatever links lead to the file
         self._offload = offload
         self._busy_timeout_ms = busy_timeout_ms
         self._cache_kib = cache_kib
         self._idle: deque[Connection] = deque()
-        self._pid = os.getpid()
+        self._open: set[Connection] = set()
         self._closed = False
+        self._written_rows = 0
+        self._checkpointing = False
+        _stores.add(self)
 
     def run(self, work: Callable[[Session], T]) -> T:
         result: T = self._offload(lambda: self._run_here(work))
         return result
 
     def close(self) -> None:
+        """Closes what is idle now, and what is lent as it comes back."""
         self._closed = True
-        if self._pid == os.getpid():
-            while self._idle:
-                self._idle.pop().close()
+        while self._idle:
+            self._close(self._idle.pop())
 
     def _run_here(self, work: Callable[[Session], T]) -> T:
         link = self._borrow()
+        rows = link.written_rows
+        session = SqliteSession(link)
         try:
-            return work(SqliteSession(link))
+            return work(session)
         finally:
-            if link.in_transaction:
-                link.rollback()
-            if link.broken or self._closed:
-                link.close()
-            else:
-                self._idle.append(link)
+            session.end()
+            if not link.broken:
+                self._written_rows += link.written_rows - rows
+            self._give_back(link)
+            if self._written_rows >= EVERY_ROWS and not self._checkpointing and not self._closed:
+                self._checkpointing = True
+                self._written_rows = 0
+                start_native_thread(self._checkpoint)
 
     def _borrow(self) -> Connection:
         if self._closed:
             raise StoreError(f"{self._path}: the store is closed")
-        if self._pid != os.getpid():  # forked: SQLite's connections don't survive that
-            _abandoned.append(self._idle)
-            self._idle, self._pid = deque(), os.getpid()
         try:
             return self._idle.pop()
         except IndexError:
-            return Connection(self._path, busy_timeout_ms=self._busy_timeout_ms, cache_kib=self._cache_kib)
+            link = Connection(self._path, busy_timeout_ms=self._busy_timeout_ms, cache_kib=self._cache_kib)
+            self._open.add(link)
+            return link
+
+    def _give_back(self, link: Connection) -> None:
+        if link.broken or self._closed:
+            self._close(link)
+        else:
+            self._idle.append(link)
+
+    def _close(self, link: Connection) -> None:
+        self._open.discard(link)
+        link.close()
+
+    def _checkpoint(self) -> None:
+        """The work of the checkpoint's thread; one at a time."""
+        try:
+            link = self._borrow()
+            checkpoint(link)
+            self._give_back(link)
+        except StoreError:
+            pass  # it can't be opened just now: whoever writes next says so
+        finally:
+            self._checkpointing = False
+
+    def abandon(self) -> None:
+        """Lets go of a parent's connections, idle or lent; new ones are opened when they're needed."""
+        for link in self._open:
+            link.abandon()
+        self._open.clear()
+        self._idle.clear()
+        self._checkpointing = False
+
+
+def _abandon_all() -> None:
+    for store in _stores:
+        store.abandon()
+
+
+os.register_at_fork(after_in_child=_abandon_all)

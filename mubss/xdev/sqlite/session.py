@@ -17,9 +17,21 @@ class SqliteSession:
     """See `mubss.xdev.api.Session`."""
 
     def __init__(self, link: Connection) -> None:
-        self.link = link
+        self._link: Connection | None = link
         self._collections: dict[str, SqliteCollection] = {}
         self._savepoints = 0
+
+    @property
+    def link(self) -> Connection:
+        """The connection that is lent for this unit of work."""
+        if self._link is None:
+            raise StoreError("the session has ended: it is only good within Store.run")
+        return self._link
+
+    def end(self) -> None:
+        """Takes the connection away, without the transaction that was left open."""
+        self.link.rollback()
+        self._link = None
 
     def collection(self, name: str) -> SqliteCollection:
         found = self._collections.get(name)
@@ -47,28 +59,31 @@ class SqliteSession:
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        self.link.begin()
+        link = self.link
+        link.begin()
         try:
             yield
         except BaseException:
-            self.link.rollback()
+            link.rollback()
             raise
-        self.link.commit()
+        link.commit()
 
     @contextmanager
     def savepoint(self) -> Iterator[None]:
-        if not self.link.in_transaction:
+        link = self.link
+        if not link.in_transaction:
             raise StoreError("savepoint: no transaction is open")
         self._savepoints += 1
         name = f"s{self._savepoints}"
-        self.link.execute(f"SAVEPOINT {name}")
+        link.execute(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
-            self.link.execute(f"ROLLBACK TO {name}")
-            self.link.execute(f"RELEASE {name}")
+            if link.in_transaction and not link.lost:
+                link.execute(f"ROLLBACK TO {name}")
+                link.execute(f"RELEASE {name}")
             raise
-        self.link.execute(f"RELEASE {name}")
+        link.execute(f"RELEASE {name}")
 
     @contextmanager
     def write(self) -> Iterator[None]:
@@ -80,29 +95,31 @@ class SqliteSession:
             yield
 
     def begin(self, reads: Iterable[Read]) -> list[list[Doc]]:
-        self.link.begin()
+        link = self.link
+        link.begin()
         try:
-            return [sets.find_by_id(self.link, self.collection(read.collection).name, read.ids) for read in reads]
+            return [sets.find_by_id(link, self.collection(read.collection).name, read.ids) for read in reads]
         except BaseException:
-            self.link.rollback()
+            link.rollback()
             raise
 
     def finish(self, writes: Iterable[Write]) -> None:
-        if not self.link.in_transaction:
+        link = self.link
+        if not link.in_transaction:
             raise StoreError("finish: no transaction is open; begin one first")
         try:
             for write in writes:
                 table = self.collection(write.collection).name
                 if write.how is How.PUT:
-                    sets.put(self.link, table, write.docs)
+                    sets.put(link, table, write.docs)
                 elif write.how is How.ADD:
-                    sets.add(self.link, table, write.docs)
+                    sets.add(link, table, write.docs)
                 else:
-                    sets.remove(self.link, table, write.docs)
+                    sets.remove(link, table, write.docs)
         except BaseException:
-            self.link.rollback()
+            link.rollback()
             raise
-        self.link.commit()
+        link.commit()
 
     def rollback(self) -> None:
         self.link.rollback()

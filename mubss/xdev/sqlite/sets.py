@@ -2,8 +2,9 @@
 
 Every sqlite3_step gives the GIL up and takes it back, and from a busy event loop that can cost the switch interval
 (5 ms) each time: beside a busy thread 64 rows fetched one by one took 160 ms and 144 rows by executemany 230 ms,
-against 8 ms and 17 ms for one step a set. Alone the multi-row INSERT takes 3 µs a document, the read of 1 KB 7 µs.
-Sizes are powers of two, so that the connection's statement cache finds them again.
+against 8 ms and 17 ms for one step a set. Alone, 64 documents of 1 KB are written in 0.32 ms and read in 0.45 ms.
+Sizes are powers of two, so that the connection's statement cache finds them again. The rest is filled up with NULL rows
+rather than cut into more statements: 100 documents beside a busy thread then take 6 ms instead of 18 ms.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ def find_by_id(link: Connection, table: str, ids: Sequence[str]) -> list[Doc]:
     found: list[Doc] = []
     for start in range(0, len(wanted), CHUNK):
         chunk = wanted[start : start + CHUNK]
-        size = 1 << (len(chunk) - 1).bit_length()
+        size = _power_of_two(len(chunk))
         chunk.extend(chunk[-1:] * (size - len(chunk)))  # an id twice in IN is read once
         found += documents(link, _find_sql(table, size), chunk)
     return found
@@ -74,20 +75,22 @@ def remove(link: Connection, table: str, ids: Sequence[str]) -> int:
     removed = 0
     for start in range(0, len(wanted), CHUNK):
         chunk = wanted[start : start + CHUNK]
-        size = 1 << (len(chunk) - 1).bit_length()
+        size = _power_of_two(len(chunk))
         chunk.extend(chunk[-1:] * (size - len(chunk)))
         removed += link.execute(_remove_sql(table, size), chunk).rowcount
     return removed
 
 
-def _chunks(flat: list[str]) -> Iterator[list[str]]:
-    """`flat` (two values a document) in the largest powers of two that fit."""
-    start, left = 0, len(flat) // 2
-    while left:
-        size = min(CHUNK, 1 << (left.bit_length() - 1))
-        yield flat[start : start + 2 * size]
-        start += 2 * size
-        left -= size
+def _chunks(flat: list[str]) -> Iterator[list[str | None]]:
+    """`flat` (two values a document) in pieces of a power of two, filled up with NULLs that the statement skips."""
+    for start in range(0, len(flat), 2 * CHUNK):
+        chunk: list[str | None] = list(flat[start : start + 2 * CHUNK])
+        chunk.extend([None] * (2 * _power_of_two(len(chunk) // 2) - len(chunk)))
+        yield chunk
+
+
+def _power_of_two(count: int) -> int:
+    return 1 << (count - 1).bit_length()
 
 
 def _is_duplicate(error: Exception) -> bool:
@@ -99,6 +102,7 @@ def _is_duplicate(error: Exception) -> bool:
 
 
 def _first_duplicate(link: Connection, table: str, ids: Sequence[Any]) -> str:
+    ids = [document_id for document_id in ids if document_id is not None]
     seen = {doc["_id"] for doc in find_by_id(link, table, ids)}
     for document_id in ids:
         if document_id in seen:
@@ -119,7 +123,8 @@ def _remove_sql(table: str, size: int) -> str:
 
 @lru_cache(maxsize=4096)
 def _add_sql(table: str, size: int) -> str:
-    return f'INSERT INTO "{table}" (_id, doc) VALUES {",".join(["(?,?)"] * size)}'
+    rows = f"SELECT column1, column2 FROM (VALUES {','.join(['(?,?)'] * size)})"
+    return f'INSERT INTO "{table}" (_id, doc) {rows} WHERE column1 IS NOT NULL'
 
 
 @lru_cache(maxsize=4096)

@@ -1,0 +1,70 @@
+"""Moves the write-ahead log into the database beside the commits, instead of within one of them.
+
+SQLite's own checkpoint runs inside the commit that fills the log. Batches of 64 accounts of 1 KB, 64 postings and 16
+usage records among 100,000 accounts, on 2 cores: with it (every 1,000 pages) 269 batches/s, begin to finish 11.5 ms
+at p99 and 12.9 ms at worst; with a checkpoint in a thread beside them 343 batches/s, 7.6 ms and 11.9 ms. The log must
+start over now and then (a file that grows makes a commit take 4.7 ms instead of 2.0), which it only does when all of
+it has been moved: so the last, short piece is moved with the writers kept out.
+"""
+
+from __future__ import annotations
+
+import _thread
+import os
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from mubss.xdev.errors import StoreError
+from mubss.xdev.sqlite.connection import Connection
+
+EVERY_ROWS = 4_000  # written by this process: about as many pages of 4 KB
+START_OVER_PAGES = 8_000  # 32 MB
+_SHORT_PAGES = 400
+_ROUNDS = 4
+
+
+def start_native_thread(work: Callable[[], None]) -> None:
+    """Runs `work` in a native thread: under gevent's patches `_thread` itself would make a greenlet."""
+    monkey: Any = sys.modules.get("gevent.monkey")
+    start = monkey.get_original("_thread", "start_new_thread") if monkey else _thread.start_new_thread
+    start(work, ())
+
+
+def checkpoint(link: Connection) -> None:
+    """Moves what the log holds; when it has grown long, all of it, so that the next writer starts it over."""
+    try:
+        length = _passive(link)
+        if length < START_OVER_PAGES:
+            return
+        for _ in range(_ROUNDS):  # each shorter than the one before, until what the writers add meanwhile is little
+            _flush(link.path)
+            before, length = length, _passive(link)
+            if length - before <= _SHORT_PAGES:
+                break
+        with link.turn():
+            _passive(link)
+    except (StoreError, OSError):
+        # Busy, or a full disk: nothing is lost. The commits themselves checkpoint from `AUTOCHECKPOINT_PAGES` on,
+        # and whoever writes next meets the disk's error where it can be answered.
+        return
+
+
+def _passive(link: Connection) -> int:
+    """One pass beside the writers; returns how many pages the log held when it began."""
+    return int(link.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
+
+def _flush(path: str) -> None:
+    """Writes the database's dirty pages to the disk, while writers write.
+
+    SQLite does it only after a pass that moved everything, that is with the writers kept out: 27 to 34 ms. It is done
+    on SQLite's own descriptor, since closing another one would drop the locks of this process (POSIX says so).
+    """
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            if os.readlink(f"/proc/self/fd/{name}") == path:
+                os.fdatasync(int(name))
+                return
+        except OSError:  # closed meanwhile; the last pass then has more to write
+            continue
