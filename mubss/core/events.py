@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +23,7 @@ from mubss.core.model import (
     UsagePart,
 )
 from mubss.core.money import MAX_MICROS
+from mubss.core.quota import reserve
 from mubss.core.rater import Usage, absurd, rate_usage
 from mubss.core.sessions import gy_source, refuse, suspended_units
 from mubss.core.tariff import PlanService
@@ -154,12 +156,19 @@ def _debit(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pla
         return Result.CREDIT_LIMIT_REACHED
     if not draft.can_hold(-priced.charge_micros):
         return Result.INVALID_AVP_VALUE
-    for month, drawn in priced.free_units.items():
-        draft.draw_free(service, drawn, month)
+    _draw_free(draft, service, priced.free_units)
     draft.post_usage(_cause(command, "event"), service, priced.charge_micros, priced.free_units)
     free_units = sum(priced.free_units.values())
     _record_usage(draft, command, service, units, free_units, priced.charge_micros, priced.rates)
     return Result.SUCCESS
+
+
+def _draw_free(draft: Draft, service: str, free_units: Mapping[str, int]) -> None:
+    """Counts free units as used, by month; those that were promised to an open session are then reserved as money."""
+    for month, drawn in free_units.items():
+        draft.draw_free(service, drawn, month)
+    if free_units:
+        reserve(draft)
 
 
 def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
@@ -178,7 +187,7 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
         return Result.INVALID_AVP_VALUE
     more: dict[str, Any] = {"service": service}
     if returned:
-        draft.draw_free(service, -returned, month)
+        _draw_free(draft, service, {month: -returned})
         more |= {"month": month, "free_units": -returned}
     if priced.charge_micros or returned:
         draft.post(priced.charge_micros, _cause(command, "refund"), **more)

@@ -28,6 +28,7 @@ from mubss.core.model import (
     SetState,
 )
 from mubss.core.money import MAX_MICROS
+from mubss.core.quota import reserve
 from mubss.core.sessions import apply_session, end_session
 from mubss.core.tariff import Tables
 
@@ -83,7 +84,7 @@ def _set_state(draft: Draft, command: SetState, rules: Rules) -> bool:
         return False
     draft.account["state"] = command.state
     if command.state == TERMINATED:
-        for session_hash in list(draft.account["sessions"]):
+        for session_hash in sorted(draft.account["sessions"]):
             end_session(draft, session_hash, rules)
     return True
 
@@ -93,6 +94,7 @@ def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:
     if session is None or (command.only_if_expired and session["expires_s"] > draft.now_s):
         return False
     end_session(draft, command.session_hash, rules)
+    reserve(draft)  # free units promised to it are the other sessions' now
     return True
 
 

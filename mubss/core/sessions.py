@@ -235,7 +235,7 @@ def _close_or_keep(
     validity_s = max((answer.validity_s or 0 for answer in outcome.answers), default=0)
     session["expires_s"] = draft.now_s + max(rules.supervision_s, 2 * validity_s)
     today = draft.tables.calendar.at(draft.now_s).day
-    for service, meter in session["services"].items():
+    for service, meter in sorted(session["services"].items()):
         since_s = meter["part"]["since_s"]
         if draft.now_s - since_s > 3600 and draft.tables.calendar.at(since_s).day != today:
             _record_part(draft, key, session, service, meter)
@@ -249,7 +249,7 @@ def end_session(draft: Draft, key: str, rules: Rules) -> None:
     """Takes a session out of its account: releases its grants, writes its usage, leaves its history behind."""
     session = draft.account["sessions"].pop(key)
     draft.account["reserved_micros"] -= session["reserved_micros"]
-    for service, meter in session["services"].items():
+    for service, meter in sorted(session["services"].items()):
         _record_part(draft, key, session, service, meter)
     draft.records.append(session_record(draft, key, session, is_open=False, due_s=draft.now_s + rules.replay_s))
 

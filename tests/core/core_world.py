@@ -102,6 +102,10 @@ class World:
         applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables)
         assert (before, record) == seen, "an input document was changed in place"
         self._keep(before, applied)
+        if applied.account is not None and isinstance(
+            command, CreditControl | EndSession
+        ):  # others leave the reservations as they are
+            assert_reserved(self.accounts[before["_id"]], self.tables, self.now_s)
         return applied
 
     def ask(self, command: CreditControl, account_id: str = "", now_s: int | None = None) -> Outcome:
@@ -135,7 +139,6 @@ class World:
             assert Outcome.from_list(stored(written_form)) == applied.outcome
         if after is not None:
             assert ledger.check_account(after, self.postings[after["_id"]]) == []
-            assert_reserved(after, self.tables, self.now_s)
 
 
 def available(account: Account) -> int:
