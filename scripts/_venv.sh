@@ -48,3 +48,20 @@ make_venv() {
     "$venv_python" -m pip install --quiet --disable-pip-version-check --editable ".$extras" >&2
     printf '%s\n' "$stamp" >".venv/.installed-$kind"
 }
+
+# run_named KIND NAME [arguments]: scripts/KIND_NAME.py; without a name, or with a wrong one, what there is.
+run_named() {
+    local kind="$1" name="${2:-}" file
+    if [ -f "scripts/${kind}_$name.py" ]; then
+        make_venv base
+        exec "$venv_python" "scripts/${kind}_$name.py" "${@:3}"
+    fi
+    if [ -n "$name" ]; then echo "no $kind \"$name\"" >&2; fi
+    echo "scripts/$kind NAME [arguments], where NAME is one of:"
+    for file in scripts/"${kind}"_*.py; do
+        [ -e "$file" ] || continue
+        name="${file#scripts/"${kind}"_}"
+        printf '  %-8s %s\n' "${name%.py}" "$(sed -n '/^"""/{s/^"""//;s/"""$//;p;q;}' "$file")"
+    done
+    if [ $# -gt 1 ]; then exit 2; fi
+}
