@@ -17,6 +17,7 @@ from mubss.gy.ccr_units import (
     V,
     decode_mscc,
     decode_subscription_id,
+    decode_subscription_id_extension,
     decode_units,
     decode_user_equipment,
     head_in_four,
@@ -28,7 +29,6 @@ from mubss.gy.ccr_units import (
     wrong_end,
 )
 from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP
-from mubss.gy.message import MAX_BYTES
 
 MAX_MSCCS = 256
 """Multiple-Services-Credit-Controls of one request, since each costs one of the answer."""
@@ -88,8 +88,8 @@ def decode_ccr(frame: bytes) -> Ccr:
 
 def _decode(ccr: Ccr, frame: bytes) -> None:
     end = len(frame)
-    if not 20 <= end <= MAX_BYTES:
-        raise DiameterError(5015, f"a message of {end} bytes, expected 20 to {MAX_BYTES}")
+    if end < 20:
+        raise DiameterError(5015, f"a message of {end} bytes, expected 20 or more")
     first, second, ccr.application_id, ccr.hop_by_hop, ccr.end_to_end = _header(frame)
     ccr.flags = second >> 24
     if first != 0x01000000 | end or end & 3:
@@ -163,8 +163,10 @@ def _other(ccr: Ccr, code: int, buf: bytes, pos: int, stop: int, end: int) -> in
         if len(ccr.msccs) == MAX_MSCCS:
             raise too_many(buf, pos, end)
         ccr.msccs.append(decode_mscc(ccr.unknown_mandatory, buf, pos + 8, stop))
-    elif code == 443:
-        raise too_many(buf, pos, end)
+    elif code in (443, 659):
+        if len(ccr.subscription_ids) == MAX_LISTED:
+            raise too_many(buf, pos, end)
+        ccr.subscription_ids += decode_subscription_id_extension(ccr.unknown_mandatory, buf, pos + 8, stop)
     elif code == 263:
         _session_id(ccr, buf, pos, stop, end)
     elif code == 446:

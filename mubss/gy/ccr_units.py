@@ -33,7 +33,7 @@ UNKNOWN = -1
 three: Callable[[bytes, int], tuple[int, int, int]] = Struct(">III").unpack_from
 head_in_four: Callable[[bytes, int], tuple[int, int, int, int]] = Struct(">IHHI").unpack_from
 """Code, flags with the top of the length, the length, value or Vendor-Id: numbers above 30 bits are slower by 15 ns.
-In a message of up to 64 KiB the top of a length is 0, so 0x80FF finds the V flag and a length that lies."""
+0x80FF finds the V flag, and a length from 64 KiB on, which no AVP that is taken has."""
 u32: Callable[[bytes, int], tuple[int]] = Struct(">I").unpack_from
 _head_and_8: Callable[[bytes, int], tuple[int, int]] = Struct(">QQ").unpack_from
 _pair: Callable[[bytes, int], tuple[int, int, int, int, int]] = Struct(">IIIII").unpack_from
@@ -75,13 +75,21 @@ def skip(unknown: list[bytes], buf: bytes, pos: int, end: int) -> int:
         least = 8
         wanted = SIZES.get(code)
     if size < least or pos + size > end or flags & 0xFF:
-        raise invalid_length(buf, pos, end)
+        raise _not_taken(buf, pos, end)
     if wanted is None:
         if flags & 0x4000 and len(unknown) < MAX_UNKNOWN:
             unknown.append(whole_avp(buf, pos, end))
     elif wanted and size != wanted:
         raise invalid_length(buf, pos, end)
     return pos + size + 3 & -4
+
+
+def _not_taken(buf: bytes, pos: int, end: int) -> DiameterError:
+    code, word, _ = three(buf, pos)
+    size = word & 0xFFFFFF
+    if size < 0x10000 or pos + size > end:
+        return invalid_length(buf, pos, end)
+    return DiameterError(5012, f"AVP {code} has {size} bytes, up to 65,535 are taken")
 
 
 def wrong_end(buf: bytes, begin: int, end: int) -> DiameterError:
@@ -238,6 +246,23 @@ def decode_subscription_id(unknown: list[bytes], buf: bytes, begin: int, end: in
         return pair[0], pair[1].decode()
     except UnicodeDecodeError:
         raise not_utf8(buf, begin - 8, end) from None
+
+
+def decode_subscription_id_extension(unknown: list[bytes], buf: bytes, begin: int, end: int) -> list[tuple[int, str]]:
+    """The content of a Subscription-Id-Extension (RFC 8506 §8.58), as Subscription-Ids."""
+    found: list[tuple[int, str]] = []
+    pos = begin
+    while pos < end:
+        code, word, _ = three(buf, pos)
+        this, pos = pos, skip(unknown, buf, pos, end)
+        if 660 <= code <= 664 and not word & V:
+            try:
+                found = [(code - 660, buf[this + 8 : this + (word & 0xFFFFFF)].decode())]
+            except UnicodeDecodeError:
+                raise not_utf8(buf, this, end) from None
+    if pos != end:
+        raise wrong_end(buf, begin, end)
+    return found
 
 
 def decode_user_equipment(unknown: list[bytes], buf: bytes, begin: int, end: int) -> tuple[int, bytes] | None:

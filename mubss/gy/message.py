@@ -13,8 +13,7 @@ from mubss.gy.dictionary import BY_NAME, COMMAND_BY_SHORT, command_name
 REQUEST, PROXIABLE, ERROR, RETRANSMITTED = 0x80, 0x40, 0x20, 0x10
 """Command flags R, P, E and T."""
 
-MAX_BYTES = 65_536
-"""The longest message that is taken; `ccr_units` relies on every AVP's length being below 2^16 then."""
+DEFAULT_MAX_BYTES = 65_536
 
 _HEADER = Struct(">IIIII")
 
@@ -45,8 +44,8 @@ def decode_header(data: bytes | bytearray | memoryview, pos: int = 0) -> Header:
 
 def whole_header(frame: bytes) -> Header:
     """The header of a message that is `frame`; DiameterError 5015 or 5011 where it isn't."""
-    if not 20 <= len(frame) <= MAX_BYTES:
-        raise DiameterError(5015, f"a message of {len(frame)} bytes, expected 20 to {MAX_BYTES}")
+    if len(frame) < 20:
+        raise DiameterError(5015, f"a message of {len(frame)} bytes, expected 20 or more")
     header = decode_header(frame)
     if header.version != 1:
         raise DiameterError(5011, f"version {header.version}, expected 1")
@@ -78,9 +77,7 @@ class FrameError(DiameterError):
 class Framer:
     """Cuts what a peer sends into messages. After a FrameError it is done: behind a wrong length nothing is known."""
 
-    def __init__(self, max_bytes: int = MAX_BYTES) -> None:
-        if not 20 <= max_bytes <= MAX_BYTES:
-            raise ValueError(f"max_bytes {max_bytes}: 20 to {MAX_BYTES} are possible")
+    def __init__(self, max_bytes: int = DEFAULT_MAX_BYTES) -> None:
         self._max_bytes = max_bytes
         self._rest = bytearray()
         self._wanted = 20
