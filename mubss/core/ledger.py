@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mubss.core.draft import Draft
+from mubss.core.draft import KEPT_MONTHS, Draft
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.model import (
@@ -102,12 +102,18 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     """What is wrong between an account and all its postings in order; empty if nothing is."""
     faults: list[str] = []
     balance = 0
+    drawn: dict[tuple[str, str], int] = {}
     for expected, posting in enumerate(postings, 1):
         balance += posting["amount_micros"]
+        if posting["account"] != account["_id"]:
+            faults.append(f"posting {expected}: account {posting['account']!r}; expected {account['_id']!r}")
         if posting["sequence"] != expected:
             faults.append(f"sequence: {posting['sequence']}; expected {expected}")
         if posting["balance_micros"] != balance:
             faults.append(f"posting {expected}: balance_micros {posting['balance_micros']}; the sum is {balance}")
+        if posting.get("free_units"):
+            at = posting["month"], posting["service"]
+            drawn[at] = drawn.get(at, 0) + posting["free_units"]
     if account["sequence"] != len(postings):
         faults.append(f"sequence: {account['sequence']}; there are {len(postings)} postings")
     if account["balance_micros"] != balance:
@@ -115,11 +121,15 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     reserved = sum(session["reserved_micros"] for session in account["sessions"].values())
     if account["reserved_micros"] != reserved:
         faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
-    for month, counters in account["counters"].items():
-        for service, used in counters.items():
-            drawn = sum(
-                p.get("free_units", 0) for p in postings if (p.get("month"), p.get("service")) == (month, service)
-            )
-            if drawn != used:
-                faults.append(f"counters.{month}.{service}: {used}; the postings drew {drawn}")
-    return faults
+    return faults + _check_counters(account["counters"], drawn)
+
+
+def _check_counters(counters: dict[str, dict[str, int]], drawn: dict[tuple[str, str], int]) -> list[str]:
+    """Where free units counted as used aren't those drawn by (month, service); only old months may be gone."""
+    used = {(month, service): units for month, services in counters.items() for service, units in services.items()}
+    first = min(counters) if len(counters) >= KEPT_MONTHS else ""
+    return [
+        f"counters.{month}.{service}: {used.get((month, service), 0)}; the postings drew {drawn.get((month, service), 0)}"
+        for month, service in sorted(used.keys() | drawn.keys())
+        if month >= first and used.get((month, service), 0) != drawn.get((month, service), 0)
+    ]
