@@ -128,8 +128,9 @@ def _check_counters(counters: dict[str, dict[str, int]], drawn: dict[tuple[str, 
     """Where free units counted as used aren't those drawn by (month, service); only old months may be gone."""
     used = {(month, service): units for month, services in counters.items() for service, units in services.items()}
     first = min(counters) if len(counters) >= KEPT_MONTHS else ""
-    return [
-        f"counters.{month}.{service}: {used.get((month, service), 0)}; the postings drew {drawn.get((month, service), 0)}"
-        for month, service in sorted(used.keys() | drawn.keys())
-        if month >= first and used.get((month, service), 0) != drawn.get((month, service), 0)
-    ]
+    faults = []
+    for at in sorted(used.keys() | drawn.keys()):
+        counted, posted = used.get(at, 0), drawn.get(at, 0)
+        if counted != posted and at[0] >= first:
+            faults.append(f"counters.{'.'.join(at)}: {counted}; the postings drew {posted}")
+    return faults
