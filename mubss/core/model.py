@@ -134,10 +134,10 @@ class UnitAnswer(NamedTuple):
     rating_group: int | None
     service_identifiers: list[int]
     result: int
-    unit: str  # of the service; "" where it is unknown
-    granted_units: int | None
-    validity_s: int | None
-    final: bool  # these are the last units the balance covers
+    unit: str = ""  # of the service; "" where it is unknown
+    granted_units: int | None = None
+    validity_s: int | None = None
+    final: bool = False  # these are the last units the balance covers
 
     @staticmethod
     def to(request: UnitRequest, unit: str, result: int, granted_units: int | None = None) -> UnitAnswer:
@@ -149,8 +149,6 @@ class UnitAnswer(NamedTuple):
             result,
             unit,
             granted_units,
-            None,
-            False,
         )
 
 
@@ -166,15 +164,24 @@ class Outcome(NamedTuple):
     check_balance: int | None = None  # Check-Balance-Result: 0 enough, 1 not
 
     def to_list(self) -> list[Any]:
-        """The stored form: plain JSON, so results are bare integers (an enum's member takes longer to serialise)."""
-        answers = [[*answer[:3], int(answer.result), *answer[4:]] for answer in self.answers]
-        return [self.number, self.end_to_end, int(self.result), answers, *self[4:]]
+        """The stored form: plain JSON, without what stands at its default at the end.
+
+        Results are bare integers: an enum's member takes longer to serialise.
+        """
+        answers = [_trimmed([*answer[:3], int(answer.result), *answer[4:]]) for answer in self.answers]
+        return _trimmed([self.number, self.end_to_end, int(self.result), answers, *self[4:]])
 
     @staticmethod
     def from_list(stored: list[Any]) -> Outcome:
         """From the stored form."""
         number, end_to_end, result, answers, *rest = stored
         return Outcome(number, end_to_end, result, [UnitAnswer(*answer) for answer in answers], *rest)
+
+
+def _trimmed(values: list[Any]) -> list[Any]:
+    while values[-1] is None or values[-1] is False or values[-1] == "":
+        values.pop()
+    return values
 
 
 @dataclass(slots=True)
