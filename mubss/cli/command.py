@@ -14,7 +14,8 @@ from typing import Any
 import click
 
 from mubss.config import Config, load
-from mubss.storage.database import Store, open_database
+from mubss.services.stores import open_made
+from mubss.storage.database import Store
 
 
 class Invocation:
@@ -30,8 +31,8 @@ class Invocation:
         return load(self.config_file)
 
     def open_store(self) -> Store:
-        """The configured store; the caller closes it."""
-        return open_database(self.config.store_url)
+        """The configured store; the caller closes it. StoreUnavailable names `mubss init` where there is none yet."""
+        return open_made(self.config.store_url)
 
 
 def _keep_config(context: click.Context, _option: click.Parameter, value: str | None) -> None:

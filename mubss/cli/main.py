@@ -14,8 +14,17 @@ PROGRAM = "mubss"
 
 # Each command's module is loaded only when it is called, so that all of them start fast.
 COMMANDS = {
+    "balance": "mubss.cli.money:balance",
+    "ccr": "mubss.cli.ccr:ccr",
     "config": "mubss.cli.config_cmd:config",
+    "demo": "mubss.cli.demo:demo",
+    "init": "mubss.cli.init:init",
+    "ledger": "mubss.cli.ledger:ledger",
     "ref": "mubss.cli.ref:ref",
+    "status": "mubss.cli.status:status",
+    "subscriber": "mubss.cli.subscriber:subscriber",
+    "topup": "mubss.cli.money:topup",
+    "usage": "mubss.cli.ledger:usage",
 }
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Collection, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from mubss.core.money import format_amount
 from mubss.runtime import one_line
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _UNBOUNDED = 10_000  # columns where no terminal sets a width: a pipe gets whole lines
 
@@ -20,24 +23,35 @@ def print_json(value: Any) -> None:
     click.echo(orjson.dumps(value, option=orjson.OPT_INDENT_2).decode())
 
 
-def print_table(rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], title: str = "") -> None:
-    """The rows under headings: `columns` is {key of a row: heading}; columns of integers stand to the right."""
-    from rich import box
+def console() -> Console:
+    """Where tables and styled lines go: as wide as the terminal; a pipe gets whole lines without styles."""
     from rich.console import Console
+
+    found = Console(highlight=False)
+    if not found.is_terminal:
+        found.width = _UNBOUNDED
+    return found
+
+
+def print_table(
+    rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], title: str = "", right: Collection[str] = ()
+) -> None:
+    """The rows under headings: `columns` is {key of a row: heading}; integers, and `right`, stand to the right."""
+    from rich import box
     from rich.table import Table
     from rich.text import Text
 
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = _UNBOUNDED
-    table = Table(title=title or None, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False)
+    out = console()
+    if title:  # not the table's own: that would be folded to the table's width
+        out.print(Text(title, style="bold"))
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, show_header=any(columns.values()))
     for key, heading in columns.items():
         values = [row.get(key) for row in rows]
-        to_right = any(_is_integer(value) for value in values)
+        to_right = key in right or any(_is_integer(value) for value in values)
         table.add_column(heading, justify="right" if to_right else "left", overflow="fold")
     for row in rows:
         table.add_row(*(Text(cell(row.get(key))) for key in columns))
-    console.print(table)
+    out.print(table)
 
 
 def print_rows(as_json: bool, rows: Sequence[Mapping[str, Any]], columns: Mapping[str, str], title: str = "") -> None:

@@ -6,60 +6,79 @@ Every write goes through the charging engine; what the person's document says of
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
 from mubss.core.model import POSTPAID, PREPAID, Account, Movement, SetState
+from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
-from mubss.storage.database import Doc, Store
-from mubss.storage.database import StoreUnavailable
+from mubss.storage.database import Doc, DuplicateId, Store, StoreUnavailable
 
 _MSISDN = re.compile(r"[1-9][0-9]{5,14}")
 _IMSI = re.compile(r"[0-9]{14,15}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_IDENTITY = re.compile(r"e164:[0-9]{1,15}|imsi:[0-9]{14,15}")
 MAX_OPENING_MICROS = 10**12
+MAX_TEXT_LETTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
 class NewSubscriber:
-    """A subscriber to create. `balance_micros` opens the account; `bill_cycle` is for postpaid ones."""
+    """A subscriber to create, with an opening balance. Type "" is the plan's; postpaid ones need a bill cycle."""
 
     msisdn: str
     imsi: str = ""
-    type: str = PREPAID
+    type: str = ""
     plan: str = ""
     balance_micros: int = 0
     bill_cycle: int | None = None
     language: str = "en"
 
+    @property
+    def identities(self) -> tuple[str, ...]:
+        """What leads to the account: "e164:…", and "imsi:…" where there is one."""
+        return (f"e164:{self.msisdn}", f"imsi:{self.imsi}") if self.imsi else (f"e164:{self.msisdn}",)
 
-def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
-    """The account that a new subscriber gets; InputError names the field that can't be taken."""
+
+def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
+    """What keeps a subscriber from being created, each naming the field, its value and what was expected."""
     if not _MSISDN.fullmatch(new.msisdn):
-        raise InputError(f"msisdn: {new.msisdn[:20]!r}; expected 6 to 15 digits of E.164, without +")
+        yield f"msisdn: {new.msisdn[:20]!r}; expected 6 to 15 digits of E.164, without +"
     if new.imsi and not _IMSI.fullmatch(new.imsi):
-        raise InputError(f"imsi: {new.imsi[:20]!r}; expected 14 or 15 digits")
-    if new.type not in (PREPAID, POSTPAID):
-        raise InputError(f"type: {new.type[:20]!r}; expected {PREPAID} or {POSTPAID}")
+        yield f"imsi: {new.imsi[:20]!r}; expected 14 or 15 digits"
+    if new.type not in ("", PREPAID, POSTPAID):
+        yield f"type: {new.type[:20]!r}; expected {PREPAID} or {POSTPAID}"
     plan = tables.plans.get(new.plan)
     if plan is None:
-        raise InputError(f"plan: {new.plan[:40]!r}; expected one of {', '.join(sorted(tables.plans)) or 'none loaded'}")
-    if plan.type != new.type:
-        raise InputError(f"plan: {new.plan!r} is {plan.type}; expected a plan for {new.type} subscribers")
+        yield f"plan: {new.plan[:40]!r}; expected one of {', '.join(sorted(tables.plans)) or 'none: none is loaded'}"
+    elif new.type in (PREPAID, POSTPAID) and new.type != plan.type:
+        yield f"plan: {new.plan!r} is {plan.type}; expected a plan for {new.type} subscribers"
     if new.bill_cycle is not None and new.bill_cycle not in tables.bill_cycles:
-        known = ", ".join(map(str, sorted(tables.bill_cycles)))
-        raise InputError(f"bill_cycle: {new.bill_cycle}; expected one of {known or 'none loaded'}")
+        yield f"bill_cycle: {new.bill_cycle}; expected one of {_bill_cycles(tables)}"
+    if new.bill_cycle is None and plan is not None and plan.type == POSTPAID:
+        yield f"bill_cycle: none; expected one of {_bill_cycles(tables)} for a {POSTPAID} subscriber"
     if not _LANGUAGE.fullmatch(new.language):
-        raise InputError(f"language: {new.language[:20]!r}; expected a code like en or pt-BR")
+        yield f"language: {new.language[:20]!r}; expected a code like en or pt-BR"
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
-        raise InputError(f"balance: {new.balance_micros} micros; expected at most {MAX_OPENING_MICROS} either way")
-    identities = (f"e164:{new.msisdn}", *((f"imsi:{new.imsi}",) if new.imsi else ()))
+        amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
+        yield f"balance: {amount}; expected at most {limit} either way"
+
+
+def _bill_cycles(tables: Tables) -> str:
+    return ", ".join(map(str, sorted(tables.bill_cycles))) or "none: none is loaded"
+
+
+def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
+    """The account that a new subscriber gets; InputError names every field that can't be taken."""
+    if faults := list(faults_of(new, tables)):
+        raise InputError("; ".join(faults))
+    plan = tables.plans[new.plan]
     person: dict[str, Any] = {
         "msisdn": new.msisdn,
         "imsi": new.imsi,
@@ -68,7 +87,7 @@ def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
         "created_s": now_s,
     }
     limit = plan.credit_limit_micros
-    return NewAccount(new.type, plan.code, plan.currency, identities, new.balance_micros, limit, person)
+    return NewAccount(plan.type, plan.code, plan.currency, new.identities, new.balance_micros, limit, person)
 
 
 def create(
@@ -78,8 +97,21 @@ def create(
     now_ms: int,
     progress: Callable[[int], None] = lambda count: None,
 ) -> list[str]:
-    """Creates subscribers and returns their ids; all are checked before the first is written."""
-    return open_accounts(store, [checked(one, tables, now_ms // 1000) for one in new], now_ms, progress)
+    """Creates subscribers and returns their ids; all are checked before the first is written.
+
+    InputError where an identity is taken; what was created before it is known by the last `progress(count)`.
+    """
+    accounts = [checked(one, tables, now_ms // 1000) for one in new]
+    try:
+        return open_accounts(store, accounts, now_ms, progress)
+    except DuplicateId as error:
+        raise InputError(taken(error.document_id)) from None
+
+
+def taken(identity: str) -> str:
+    """What is wrong with an identity ("e164:…", "imsi:…") that a subscriber has already."""
+    kind, _, digits = identity.partition(":")
+    return f"{'imsi' if kind == 'imsi' else 'msisdn'}: {digits!r}; expected one that no subscriber has yet"
 
 
 def normalised(identity: str) -> str:
@@ -90,26 +122,56 @@ def normalised(identity: str) -> str:
 
 def find_subscriber(store: Store, identity: str) -> Doc:
     """The subscriber's document; UnknownAccount if there is none."""
-    account_id = subscribers.account_of(store, normalised(identity))
+    wanted = normalised(identity)
+    account_id = subscribers.account_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
     doc = subscribers.get(store, account_id) if account_id else None
     if doc is None:
         raise UnknownAccount(f"subscriber: {identity[:40]!r}; expected the MSISDN (or imsi:…) of a subscriber")
     return doc
 
 
+def find_account(store: Store, doc: Doc) -> Account:
+    """The account of a subscriber's document, to look at."""
+    account = subscribers.get_account(store, doc["account"])
+    if account is None:
+        raise UnknownAccount(f"account: {doc['account']}; expected that of {doc['msisdn']}; `mubss ledger check` knows")
+    return cast(Account, account)
+
+
 def set_state(engine: Engine, store: Store, identity: str, state: str, reason: str = "") -> Account:
     """Suspends, reactivates ("active") or terminates; the account's state and the person's change together."""
+    check_text("reason", reason)
     doc = find_subscriber(store, identity)
     version = doc["version"]
-    after = {**doc, "state": state, "version": version + 1}
+    after = {**doc, "state": state, "state_reason": reason, "version": version + 1}
     guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
     return _run(engine, Order(SetState(state, reason), account=doc["account"], guards=guards))
+
+
+def top_up(
+    engine: Engine, store: Store, tables: Tables, identity: str, amount_micros: int, reference: str = ""
+) -> Account:
+    """Adds to a balance: more than nothing, in whole minor units of the account's currency."""
+    check_text("reference", reference)
+    account = find_account(store, find_subscriber(store, identity))
+    currency = tables.currencies.get(account["currency"])
+    smallest_micros = 10 ** (6 - currency.decimals) if currency is not None else 1
+    if amount_micros <= 0 or amount_micros % smallest_micros:
+        least = f"{format_amount(smallest_micros, 0)} {account['currency']}"
+        raise InputError(f"amount: {format_amount(amount_micros)}; expected a multiple of {least} above 0")
+    return move(engine, store, identity, "topup", amount_micros, reference)
 
 
 def move(engine: Engine, store: Store, identity: str, kind: str, amount_micros: int, reference: str = "") -> Account:
     """A top-up, adjustment or payment by hand; returns the account after it."""
     doc = find_subscriber(store, identity)
     return _run(engine, Order(Movement(kind, amount_micros, reference), account=doc["account"]))
+
+
+def check_text(field: str, text: str) -> None:
+    """Refuses a remark that is too long for a document, or that a log line couldn't hold."""
+    if len(text) > MAX_TEXT_LETTERS or not text.isprintable():
+        raise InputError(f"{field}: {text[:40]!r}; expected up to {MAX_TEXT_LETTERS} printable letters")
 
 
 def _run(engine: Engine, order: Order) -> Account:

@@ -16,6 +16,13 @@ def due(store: Store, now_s: int, limit: int) -> list[Doc]:
     )
 
 
+def count_open(store: Store) -> int:
+    """How many sessions are open; looks at every record of the last day."""
+    return len(
+        store.run(lambda session: session.collection(COLLECTION).find("$.open = true").fields("$._id").execute())
+    )
+
+
 def forget(store: Store, ids: list[str], now_s: int) -> None:
     """Removes ended sessions' records, unless one has come back to life meanwhile."""
 

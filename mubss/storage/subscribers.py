@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from mubss.core.model import ACTIVE, STATES
 from mubss.xdev.api import Doc, Session, Store
 
 SUBSCRIBERS, IDENTITIES, ACCOUNTS, POSTINGS, USAGE = "subscribers", "identities", "accounts", "postings", "usage"
@@ -11,6 +14,12 @@ def account_of(store: Store, identity: str) -> str | None:
     """The account id that an identity ("e164:…", "imsi:…") leads to."""
     doc = store.run(lambda session: session.collection(IDENTITIES).get_one(identity))
     return None if doc is None else str(doc["account"])
+
+
+def accounts_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
+    """Identity → account id, for those of the identities that are taken."""
+    found = store.run(lambda session: session.collection(IDENTITIES).get_many(identities))
+    return {doc["_id"]: doc["account"] for doc in found if doc is not None}
 
 
 def get(store: Store, subscriber_id: str) -> Doc | None:
@@ -40,6 +49,21 @@ def find(store: Store, filters: dict[str, str | int], *, after: str = "", limit:
             .execute()
         )
     )
+
+
+def count_by_state(store: Store) -> dict[str, int]:
+    """How many subscribers are in each state; those that aren't active are few, and found by an index."""
+
+    def work(session: Session) -> dict[str, int]:
+        collection = session.collection(SUBSCRIBERS)
+        others = {
+            state: len(collection.find("state = :state").fields("$._id").bind("state", state).execute())
+            for state in STATES
+            if state != ACTIVE
+        }
+        return {ACTIVE: collection.count() - sum(others.values()), **others}
+
+    return store.run(work)
 
 
 def postings(store: Store, account_id: str) -> list[Doc]:

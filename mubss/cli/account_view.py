@@ -1,0 +1,66 @@
+"""An account as operators look at it: what is there, what is held back, what is left of the month."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mubss.cli.desk import Desk
+from mubss.cli.output import money
+from mubss.core.model import Account
+from mubss.services.lifecycle import find_account
+from mubss.storage.database import Doc
+
+
+def money_of(desk: Desk, account: Account, micros: int) -> str:
+    """An amount in the account's currency, with its decimals at least."""
+    currency = desk.tables.currencies.get(account["currency"])
+    return money(micros, account["currency"], currency.decimals if currency else 2)
+
+
+def view(desk: Desk, doc: Doc) -> dict[str, Any]:
+    """A subscriber and the account behind it, as JSON has it."""
+    account = find_account(desk.store, doc)
+    person = {name: value for name, value in doc.items() if name not in ("_id", "version")}
+    return {**person, **balance_view(desk, account)}
+
+
+def balance_view(desk: Desk, account: Account) -> dict[str, Any]:
+    """Money, free units left this month by service, and open sessions."""
+    balance, limit, reserved = account["balance_micros"], account["credit_limit_micros"], account["reserved_micros"]
+    return {
+        "currency": account["currency"],
+        "balance_micros": balance,
+        "credit_limit_micros": limit,
+        "reserved_micros": reserved,
+        "available_micros": balance + limit - reserved,
+        "month": desk.month,
+        "free_units": free_units(desk, account),
+        "sessions": [_session(session) for session in account["sessions"].values()],
+    }
+
+
+def free_units(desk: Desk, account: Account) -> dict[str, dict[str, Any]]:
+    """Service → free units of this month and what is left of them; services that have some."""
+    plan = desk.tables.plans.get(account["plan"])
+    used = account["counters"].get(desk.month, {})
+    return {
+        code: {
+            "unit": one.service.unit.value,
+            "units": one.free_units,
+            "left_units": max(0, one.free_units - used.get(code, 0)),
+        }
+        for code, one in (plan.services.items() if plan else ())
+        if one.free_units
+    }
+
+
+def _session(session: Any) -> dict[str, Any]:
+    services = {code: meter["part"]["units"] for code, meter in session["services"].items()}
+    return {
+        "session_id": session["id"],
+        "peer": session["peer"],
+        "opened_s": session["opened_s"],
+        "expires_s": session["expires_s"],
+        "reserved_micros": session["reserved_micros"],
+        "services": services,
+    }

@@ -1,0 +1,52 @@
+"""What commands about subscribers and money work with: the store, the tables in force, the charging engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from datetime import datetime
+from functools import cached_property
+
+from mubss.charging.engine import Engine, wall_clock_ms
+from mubss.cli.command import Invocation
+from mubss.config import Config
+from mubss.core.model import Rules
+from mubss.core.tariff import Tables
+from mubss.refdata.live import Refdata
+from mubss.storage.database import Store
+
+
+class Desk:
+    """An open store, and what is made of it when it is first asked for."""
+
+    def __init__(self, config: Config, store: Store) -> None:
+        self.config = config
+        self.store = store
+
+    @cached_property
+    def tables(self) -> Tables:
+        """The reference data in force."""
+        return Refdata(self.store, self.config.general.timezone).load()
+
+    @cached_property
+    def engine(self) -> Engine:
+        """A charging engine that does each command at once, in this thread."""
+        charging = self.config.charging
+        rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
+        return Engine(self.store, lambda: self.tables, rules)
+
+    @property
+    def month(self) -> str:
+        """The operator's month: what free units are counted by."""
+        return self.tables.calendar.at(wall_clock_ms() // 1000).month
+
+    def time(self, time_s: int) -> str:
+        """`2026-11-23 05:14:00` by the operator's clock."""
+        return datetime.fromtimestamp(time_s, self.tables.calendar.zone).strftime("%Y-%m-%d %H:%M:%S")
+
+
+@contextmanager
+def open_desk(invocation: Invocation) -> Iterator[Desk]:
+    """The desk of this call; its store is closed at the end."""
+    with closing(invocation.open_store()) as store:
+        yield Desk(invocation.config, store)

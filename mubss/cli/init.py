@@ -1,0 +1,119 @@
+"""`mubss init`: makes the store, and with --demo something in it to try."""
+
+from __future__ import annotations
+
+import json
+import time
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import click
+
+from mubss.cli.command import Command, Invocation
+from mubss.cli.output import print_json
+from mubss.config import FILE_NAME, Config, data_path
+from mubss.core.errors import ConfigError
+from mubss.refdata.form import read_files
+from mubss.refdata.live import Refdata, operator_calendar
+from mubss.refdata.load import load
+from mubss.services import demo, stores
+from mubss.storage.database import open_database
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What `set_up` did."""
+
+    store: str
+    collections: list[str]  # that it added
+    refdata_version: int | None = None
+    refdata_changed: bool = False
+    made: demo.Made | None = None
+
+
+def set_up(config: Config, *, with_demo: bool) -> SetUp:
+    """Makes the configured store as far as it isn't there, and fills it with the demo's data if that is wanted."""
+    url = config.store_url
+    added = stores.make(url)
+    if not with_demo:
+        return SetUp(stores.place(url), added)
+    now_s = int(time.time())
+    calendar = operator_calendar(config.general.timezone)
+    with closing(open_database(url)) as store:
+        loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s)
+        made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
+    return SetUp(stores.place(url), added, loaded.version.number, loaded.changed, made)
+
+
+@click.command("init", cls=Command)
+@click.option("--demo", "with_demo", is_flag=True, help="Load sample tariffs, subscribers and usage to try things on.")
+@click.option("--store", metavar="URL", help="Where the store is to be; store.url by default.")
+@click.pass_obj
+def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
+    """Makes the store; what is there already stays as it is."""
+    config = invocation.config
+    note = ""
+    if store is not None:
+        configured = config.store_url
+        config = replace(config, store=replace(config.store, url=store))
+        if config.store_url != configured:
+            note = _remember(invocation, config, store)
+    done = set_up(config, with_demo=with_demo)
+    if invocation.as_json:
+        print_json(
+            {
+                "store": done.store,
+                "collections_added": done.collections,
+                "refdata_version": done.refdata_version,
+                "refdata_changed": done.refdata_changed,
+                "demo": None if done.made is None else done.made._asdict(),
+            }
+        )
+        return
+    for line in summary(done):
+        click.echo(line)
+    if note:
+        click.echo(note)
+
+
+def summary(done: SetUp) -> list[str]:
+    """What was done, a line each."""
+    count = len(done.collections)
+    lines = [f"{done.store}: {f'{count} collections made' if count else 'the store is there already'}"]
+    if done.made is not None:
+        was = "loaded" if done.refdata_changed else "has the demo's tariffs already"
+        lines.append(f"reference data: version {done.refdata_version} {was}")
+        prepaid, postpaid, sessions = done.made
+        if any(done.made):
+            people = f"{prepaid} prepaid and {postpaid} postpaid subscribers"
+            lines.append(f"demo: {people} added, {sessions} sessions of last period's usage charged")
+        else:
+            lines.append("demo: subscribers and usage are there already, nothing was added")
+    return lines
+
+
+def _remember(invocation: Invocation, config: Config, url: str) -> str:
+    """Notes another store in a configuration file of its own, if there is none; else what the operator must do."""
+    file = config.resolve(FILE_NAME)
+    if invocation.config_file is not None or file.exists():
+        named = invocation.config_file or file
+        return f"{named} names another store: set store.url there, or MUBSS_STORE__URL, to use this one"
+    write_file(
+        file, f"# Made by `mubss init`; `mubss config defaults` shows every option.\n[store]\nurl = {text(url)}\n"
+    )
+    return f"{file}: names this store"
+
+
+def write_file(file: Path, content: str) -> None:
+    """Writes a small file, in a folder that is made if it isn't there."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(content, "utf-8")
+    except OSError as error:
+        raise ConfigError(f"{file}: can't be written: {error.strerror}") from None
+
+
+def text(value: str) -> str:
+    """Text as TOML writes it: JSON's escapes are TOML's."""
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,140 @@
+"""`mubss ledger` and `mubss usage`: every movement of money, what was used, and the proof that it adds up."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from mubss.cli.account_view import money_of
+from mubss.cli.command import Command, Group, Invocation
+from mubss.cli.desk import Desk, open_desk
+from mubss.cli.output import print_json, print_table
+from mubss.core.model import Account
+from mubss.runtime import ExitCode
+from mubss.services import audit_ledger, lifecycle
+from mubss.storage import subscribers
+from mubss.storage.database import Doc
+
+_LAST = click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
+
+
+@click.group("ledger", cls=Group)
+def ledger() -> None:
+    """Postings, and the check that balances are their sums."""
+
+
+@ledger.command("check")
+@click.pass_obj
+def check(invocation: Invocation, /) -> ExitCode:
+    """Proves that every account is the sum of its postings; exit code 1 and what is wrong where one isn't."""
+    with open_desk(invocation) as desk:
+        began = time.perf_counter()
+        with _counting() as progress:
+            count, findings = audit_ledger.check(desk.store, progress)
+        seconds = time.perf_counter() - began
+        numbers = {finding.account: _msisdn(desk, finding.account) for finding in findings}
+    per_second = int(count / seconds) if seconds else 0
+    rows = [{"msisdn": numbers[one.account], "account": one.account, "fault": one.fault} for one in findings]
+    if invocation.as_json:
+        print_json({"accounts": count, "seconds": round(seconds, 3), "per_second": per_second, "findings": rows})
+        return ExitCode.FAILURE if findings else ExitCode.OK
+    if findings:
+        print_table(rows, {"msisdn": "msisdn", "account": "account", "fault": "what is wrong"})
+    wrong = f"{len(numbers):,} don't add up" if findings else "all add up"
+    click.echo(f"{count:,} accounts checked in {seconds:.1f} s ({per_second:,}/s): {wrong}")
+    return ExitCode.FAILURE if findings else ExitCode.OK
+
+
+def _msisdn(desk: Desk, account_id: str) -> str:
+    doc = subscribers.get(desk.store, account_id)
+    return "" if doc is None else str(doc["msisdn"])
+
+
+@contextmanager
+def _counting() -> Iterator[Callable[[int], None]]:
+    """The count on stderr where that is a terminal."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status("checking") as status:
+        yield lambda count: status.update(f"checking: {count:,} accounts")
+
+
+@ledger.command("postings")
+@click.argument("msisdn")
+@_LAST
+@click.pass_obj
+def postings(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
+    """Every change of the balance of MSISDN, in order."""
+    with open_desk(invocation) as desk:
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        found = subscribers.postings(desk.store, doc["account"])[-(last or 0) :]
+        if invocation.as_json:
+            print_json(found)
+        else:
+            print_postings(desk, lifecycle.find_account(desk.store, doc), found, f"Postings of {doc['msisdn']}")
+
+
+def print_postings(desk: Desk, account: Account, found: list[Doc], title: str) -> None:
+    """Postings as a table; amounts are in the account's currency."""
+    rows: list[dict[str, Any]] = [
+        {
+            "sequence": one["sequence"],
+            "at": desk.time(one["at_ms"] // 1000),
+            "cause": _cause(one),
+            "service": one.get("service", ""),
+            "free": f"{one['free_units']:,}" if one.get("free_units") else "",
+            "amount": money_of(desk, account, one["amount_micros"]),
+            "balance": money_of(desk, account, one["balance_micros"]),
+        }
+        for one in found
+    ]
+    columns = {"sequence": "#", "at": "at", "cause": "cause", "service": "service"}
+    if any(row["free"] for row in rows):
+        columns["free"] = "free units"
+    columns |= {"amount": "amount", "balance": "balance after"}
+    print_table(rows, columns, title, right=("free", "amount", "balance"))
+
+
+def _cause(posting: Doc) -> str:
+    cause = posting["cause"]
+    if "number" in cause:
+        return f"{cause['kind']} {cause['session'][:8]} #{cause['number']}"
+    return f"{cause['kind']} {cause['reference']}" if cause.get("reference") else str(cause["kind"])
+
+
+@click.command("usage", cls=Command)
+@click.argument("msisdn")
+@_LAST
+@click.pass_obj
+def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
+    """What MSISDN used: one record for each session and service."""
+    with open_desk(invocation) as desk:
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        found = subscribers.usage(desk.store, doc["account"])[-(last or 0) :]
+        if invocation.as_json:
+            print_json(found)
+            return
+        account = lifecycle.find_account(desk.store, doc)
+        rows = [
+            {
+                "sequence": one["sequence"],
+                "from": desk.time(one["from_s"]),
+                "until": desk.time(one["until_s"]),
+                "service": one["service"],
+                "called": one.get("called", ""),
+                "units": f"{one['units']:,}",
+                "free": f"{one['free_units']:,}",
+                "charge": money_of(desk, account, one["charge_micros"]),
+            }
+            for one in found
+        ]
+    columns = {name: name for name in ("from", "until", "service", "called", "units", "free", "charge")}
+    print_table(rows, {"sequence": "#", **columns}, f"Usage of {doc['msisdn']}", right=("units", "free", "charge"))

@@ -1,0 +1,89 @@
+"""`mubss status`: is everything there, and how much is in it."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Mapping
+from contextlib import closing
+from typing import Any
+
+import click
+
+from mubss.cli.command import Command, Invocation
+from mubss.cli.desk import Desk
+from mubss.cli.output import print_json, print_table
+from mubss.config import Config
+from mubss.core.errors import MubssError
+from mubss.runtime import ExitCode, exit_code
+from mubss.services import stores
+from mubss.storage import refdata, sessions, subscribers, suspense
+from mubss.storage.database import COLLECTIONS
+
+PROBE_SECONDS = 1
+
+
+@click.command("status", cls=Command)
+@click.pass_obj
+def status(invocation: Invocation, /) -> ExitCode:
+    """The store, what is in it, and whether a server listens; the exit code isn't 0 if the store can't be used."""
+    config = invocation.config
+    code = ExitCode.OK
+    found: dict[str, Any] = {"store": {"place": stores.place(config.store_url), "usable": True}}
+    try:
+        with closing(stores.open_made(config.store_url)) as store:
+            found |= _contents(Desk(config, store))
+    except MubssError as error:
+        code = exit_code(error)
+        found["store"] |= {"usable": False, "error": str(error)}
+    found["gy"] = _gy(config)
+    if invocation.as_json:
+        print_json(found)
+    else:
+        print_table(_rows(found), {"what": "", "value": ""})
+    return code
+
+
+def _contents(desk: Desk) -> dict[str, Any]:
+    store = desk.store
+    version = store.run(refdata.read_version)
+    return {
+        "collections": len(COLLECTIONS),
+        "refdata": {
+            "version": version.number,
+            "loaded": desk.time(version.loaded_s) if version.number else None,
+            "plans": sorted(desk.tables.plans),
+        },
+        "subscribers": subscribers.count_by_state(store),
+        "open_sessions": sessions.count_open(store),
+        "suspense": suspense.count(store),
+    }
+
+
+def _gy(config: Config) -> dict[str, Any]:
+    """Whether something takes connections where mubss-gy would."""
+    host, port = config.gy.host, config.gy.port
+    reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    try:
+        socket.create_connection((reached, port), PROBE_SECONDS).close()
+    except OSError:
+        return {"host": host, "port": port, "listening": False}
+    return {"host": host, "port": port, "listening": True}
+
+
+def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
+    store, gy = found["store"], found["gy"]
+    rows = [("store", store["place"] if store["usable"] else store["error"])]
+    if store["usable"]:
+        version, counts = found["refdata"], found["subscribers"]
+        loaded = f"version {version['version']}, loaded {version['loaded']}" if version["version"] else "none loaded"
+        states = ", ".join(f"{count:,} {state}" for state, count in counts.items() if count)
+        rows += [
+            ("collections", f"{found['collections']}, all there"),
+            ("reference data", loaded),
+            ("price plans", ", ".join(version["plans"]) or "none: every request is refused"),
+            ("subscribers", states or "none"),
+            ("open sessions", f"{found['open_sessions']:,}"),
+            ("suspense", f"{found['suspense']:,} reports that no account could be charged for"),
+        ]
+    rows.append(("mubss-gy", f"{gy['host']} port {gy['port']}: {'listening' if gy['listening'] else 'nobody listens'}"))
+    return [{"what": what, "value": value} for what, value in rows]

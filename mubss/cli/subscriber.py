@@ -1,0 +1,224 @@
+"""`mubss subscriber`: who the operator's customers are, and what state they are in."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import click
+
+from mubss.cli.account_view import money_of, view
+from mubss.cli.command import Group, Invocation
+from mubss.cli.desk import Desk, open_desk
+from mubss.cli.output import print_json, print_rows, print_table
+from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
+from mubss.core.money import parse_amount
+from mubss.services import importing, lifecycle
+from mubss.storage import subscribers
+from mubss.storage.database import Doc
+
+MAX_LIST = 10_000
+_COLUMNS = {
+    "msisdn": "msisdn",
+    "imsi": "imsi",
+    "type": "type",
+    "plan": "plan",
+    "state": "state",
+    "bill_cycle": "cycle",
+    "language": "language",
+}
+
+
+@click.group("subscriber", cls=Group)
+def subscriber() -> None:
+    """Subscribers: add, import, show, list, suspend, reactivate, terminate."""
+
+
+@subscriber.command("add")
+@click.argument("msisdn")
+@click.option("--imsi", default="", help="14 or 15 digits.")
+@click.option("--plan", required=True, help="Price plan; mubss ref show price_plans lists them.")
+@click.option("--type", "kind", type=click.Choice([PREPAID, POSTPAID]), help="The plan's type by default.")
+@click.option("--balance", default="0", show_default=True, metavar="AMOUNT", help="Opening balance.")
+@click.option("--bill-cycle", type=int, help="Bill cycle; postpaid needs one.")
+@click.option("--language", default="en", show_default=True, help="Of bills and messages.")
+@click.pass_obj
+def add(
+    invocation: Invocation,
+    /,
+    msisdn: str,
+    imsi: str,
+    plan: str,
+    kind: str | None,
+    balance: str,
+    bill_cycle: int | None,
+    language: str,
+) -> None:
+    """Adds the subscriber of MSISDN."""
+    micros = parse_amount(balance, "balance")
+    new = lifecycle.NewSubscriber(msisdn.removeprefix("+"), imsi, kind or "", plan, micros, bill_cycle, language)
+    with open_desk(invocation) as desk:
+        lifecycle.create(desk.store, desk.tables, [new], time.time_ns() // 1_000_000)
+        doc = lifecycle.find_subscriber(desk.store, new.msisdn)
+        if invocation.as_json:
+            print_json(view(desk, doc))
+        else:
+            amount = money_of(desk, lifecycle.find_account(desk.store, doc), micros)
+            click.echo(f"{doc['msisdn']} is a {doc['type']} subscriber of {doc['plan']} now, balance {amount}")
+
+
+@subscriber.command("import")
+@click.argument("file", metavar="FILE.csv")
+@click.option("--skip-existing", is_flag=True, help="Pass over subscribers that are there: to go on after a break.")
+@click.option("--check", is_flag=True, help="Say what is wrong, write nothing.")
+@click.pass_obj
+def import_command(invocation: Invocation, /, file: str, skip_existing: bool, check: bool) -> None:
+    """Adds the subscribers of FILE.csv; nothing is written unless every line is right.
+
+    Its first line names the columns: msisdn and plan, and of imsi, type, balance, bill_cycle, language what is there.
+    """
+    with open_desk(invocation) as desk:
+        began = time.perf_counter()
+        with _progress(f"checking {file}", None) as progress:
+            found = importing.read(desk.store, desk.tables, file, skip_existing=skip_existing, progress=progress)
+        written = 0
+        if not check:
+            with _progress("adding", len(found.new)) as progress:
+                written = importing.write(desk.store, desk.tables, found, progress)
+        seconds = time.perf_counter() - began
+    per_second = int(len(found.new) / seconds) if seconds else 0
+    if invocation.as_json:
+        summary = {"file": file, "added": written, "right": len(found.new), "skipped": found.skipped}
+        print_json({**summary, "seconds": round(seconds, 3), "per_second": per_second})
+        return
+    skipped = f", {found.skipped:,} were there already" if found.skipped else ""
+    if check:
+        click.echo(f"{len(found.new):,} lines are right{skipped}; nothing was written")
+    else:
+        click.echo(f"{written:,} subscribers added in {seconds:.1f} s ({per_second:,}/s){skipped}")
+
+
+@contextmanager
+def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
+    """A bar on stderr where that is a terminal, else nothing."""
+    if not sys.stderr.isatty():
+        yield lambda count: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda count: bar.update(task, completed=count)
+
+
+@subscriber.command("show")
+@click.argument("msisdn")
+@click.pass_obj
+def show(invocation: Invocation, /, msisdn: str) -> None:
+    """All that is known of one subscriber (MSISDN, or imsi:...)."""
+    with open_desk(invocation) as desk:
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        found = view(desk, doc)
+        if invocation.as_json:
+            print_json(found)
+            return
+        _print_fields(desk, doc, found)
+
+
+def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
+    account = lifecycle.find_account(desk.store, doc)
+    fields = [
+        ("msisdn", doc["msisdn"]),
+        ("imsi", doc["imsi"]),
+        ("type", doc["type"]),
+        ("plan", doc["plan"]),
+        ("state", doc["state"]),
+        ("reason", doc.get("state_reason")),
+        ("bill cycle", doc["bill_cycle"]),
+        ("language", doc["language"]),
+        ("since", desk.time(doc["created_s"])),
+        ("balance", money_of(desk, account, found["balance_micros"])),
+        ("available", money_of(desk, account, found["available_micros"])),
+        ("open sessions", str(len(found["sessions"]))),
+        ("account", doc["account"]),
+    ]
+    rows = [{"field": name, "value": str(value)} for name, value in fields if value not in (None, "")]
+    print_table(rows, {"field": "field", "value": "value"})
+
+
+@subscriber.command("list")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--plan", help="Only those of this price plan.")
+@click.option("--type", "kind", type=click.Choice([PREPAID, POSTPAID]), help="Only these.")
+@click.option("--bill-cycle", type=int, help="Only those of this bill cycle.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, MAX_LIST), help="At most so many.")
+@click.option("--after", metavar="MSISDN", help="Go on behind this one.")
+@click.pass_obj
+def list_command(
+    invocation: Invocation,
+    /,
+    state: str | None,
+    plan: str | None,
+    kind: str | None,
+    bill_cycle: int | None,
+    limit: int,
+    after: str | None,
+) -> None:
+    """Subscribers in the order they were added."""
+    filters = {"state": state, "plan": plan, "type": kind, "bill_cycle": bill_cycle}
+    given: dict[str, str | int] = {name: value for name, value in filters.items() if value is not None}
+    with open_desk(invocation) as desk:
+        start = lifecycle.find_subscriber(desk.store, after)["_id"] if after else ""
+        found = subscribers.find(desk.store, given, after=start, limit=limit + 1)
+    print_rows(invocation.as_json, found[:limit], _COLUMNS)
+    if len(found) > limit and not invocation.as_json:
+        click.echo(f"more: --after {found[limit - 1]['msisdn']}")
+
+
+@subscriber.command("suspend")
+@click.argument("msisdn")
+@click.option("--reason", default="", help="Kept with the subscriber.")
+@click.pass_obj
+def suspend(invocation: Invocation, /, msisdn: str, reason: str) -> None:
+    """Refuses the subscriber's new requests (4010) until reactivated."""
+    _set_state(invocation, msisdn, SUSPENDED, reason)
+
+
+@subscriber.command("reactivate")
+@click.argument("msisdn")
+@click.option("--reason", default="", help="Kept with the subscriber.")
+@click.pass_obj
+def reactivate(invocation: Invocation, /, msisdn: str, reason: str) -> None:
+    """Serves a suspended subscriber again."""
+    _set_state(invocation, msisdn, ACTIVE, reason)
+
+
+@subscriber.command("terminate")
+@click.argument("msisdn")
+@click.option("--reason", default="", help="Kept with the subscriber.")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+def terminate(invocation: Invocation, /, msisdn: str, reason: str, yes: bool) -> None:
+    """Ends the subscriber for good: open sessions end, and there is no way back."""
+    if not yes and sys.stdin.isatty():
+        click.confirm(f"Terminate {msisdn} for good?", abort=True, err=True)
+    _set_state(invocation, msisdn, TERMINATED, reason)
+
+
+def _set_state(invocation: Invocation, msisdn: str, state: str, reason: str) -> None:
+    with open_desk(invocation) as desk:
+        before = lifecycle.find_subscriber(desk.store, msisdn)["state"]
+        if before != state:
+            lifecycle.set_state(desk.engine, desk.store, msisdn, state, reason)
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        if invocation.as_json:
+            print_json({**view(desk, doc), "state_before": before})
+        elif before == state:
+            click.echo(f"{doc['msisdn']} is {state} already")
+        else:
+            click.echo(f"{doc['msisdn']} is {state} now; was {before}")

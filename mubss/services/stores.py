@@ -1,0 +1,59 @@
+"""Where the store is, and whether it has been made: `mubss init` makes it, every other command needs it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+from mubss.options import mask
+from mubss.storage.database import COLLECTIONS, Store, StoreUnavailable, create_collections, open_database
+
+
+def place(url: str) -> str:
+    """The store as people know it: its file, else its URL without the password."""
+    file = file_of(url)
+    return str(file) if file is not None else str(mask(url))
+
+
+def file_of(url: str) -> Path | None:
+    """The file of an embedded store; None for a store that is a server."""
+    parts = urlsplit(url)
+    return Path(unquote(parts.path[1:])) if parts.scheme == "sqlite" else None
+
+
+def make(url: str) -> list[str]:
+    """Makes the store's folder, collections and indexes as far as they aren't there; the collections it added."""
+    file = file_of(url)
+    if file is not None:
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StoreUnavailable(f"{file.parent}: the folder can't be made: {error.strerror}") from None
+    with closing(open_database(url)) as store:
+        added = missing(store)
+        create_collections(store)
+    return added
+
+
+def missing(store: Store) -> list[str]:
+    """The collections that the store should have and hasn't."""
+    there = set(store.run(lambda session: session.list_collections()))
+    return [name for name in COLLECTIONS if name not in there]
+
+
+def open_made(url: str) -> Store:
+    """The store, which the caller closes; StoreUnavailable, naming `mubss init`, where it hasn't been made."""
+    file = file_of(url)
+    if file is not None and not file.exists():  # opening it would leave an empty one behind
+        raise StoreUnavailable(f"{file}: there is no store yet; `mubss init` makes it")
+    store = open_database(url)
+    try:
+        lacking = missing(store)
+        if lacking:
+            text = f"{place(url)}: no collection {', '.join(lacking[:3])}{' …' if len(lacking) > 3 else ''}"
+            raise StoreUnavailable(f"{text}; `mubss init` adds what is missing")
+    except BaseException:
+        store.close()
+        raise
+    return store
