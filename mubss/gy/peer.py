@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from mubss.gy.avp import DiameterError
+from mubss.gy.avp import DiameterError, encode_avp, missing_avp, split_avp
+from mubss.gy.codec import CcaAnswer, CcrError, decode_ccr, encode_cca
 from mubss.gy.message import (
     ERROR,
     FrameError,
@@ -33,9 +34,11 @@ CREDIT_CONTROL, RELAY, BASE = 4, 0xFFFFFFFF, 0
 VENDOR_3GPP = 10415
 CER, DWR, DPR, CCR = 257, 280, 282, 272
 SUCCESS, UNSUPPORTED_COMMAND, UNSUPPORTED_APPLICATION, UNKNOWN_PEER = 2001, 3001, 3007, 3010
+INVALID_AVP_VALUE, MISSING_AVP = 5004, 5005
 ELECTION_LOST, NO_COMMON_APPLICATION, NO_COMMON_SECURITY = 4003, 5010, 5017
 REBOOTING, BUSY, DO_NOT_WANT_TO_TALK = 0, 1, 2  # Disconnect-Cause (RFC 6733 §5.4.3)
 NO_INBAND_SECURITY = 0
+MAX_NAME_LETTERS = 255  # of a host or realm: a DiameterIdentity is a full domain name (RFC 1035 §3.1)
 
 
 class State(Enum):
@@ -129,7 +132,12 @@ class Peer:
                 return self._answer_received(header)
             return self._request(frame, header)
         except DiameterError as error:
-            return [Send(self._error(header, error))] if header.is_request else []
+            if not header.is_request:
+                return []
+            answer = Send(self._error(header, error, frame))
+            if self.state is State.WAIT_CER:
+                return [answer, self._close(f"a CER that can't be taken: {error}")]
+            return [answer]
 
     def heard(self, now_s: int) -> None:
         """Something came: the watchdog begins anew, and a suspect is one no longer (RFC 3539 §3.4.1)."""
@@ -161,11 +169,9 @@ class Peer:
         silence_s = now_s - self._timer_from_s
         if self.state is State.WAIT_CER and silence_s >= self._settings.cer_timeout_s:
             return [self._close(f"no CER within {self._settings.cer_timeout_s} s")]
-        if silence_s < self._tw_s:
+        if not self.is_open or silence_s < self._tw_s:
             return []
         self._timer_from_s = now_s
-        if not self.is_open:
-            return []
         if not self._watchdog_pending:
             self._watchdog_pending = True
             return [Send(self._base_request("DWR"))]
@@ -195,11 +201,14 @@ class Peer:
         if header.command_code != CER or not header.is_request:
             return [self._close(f"command {header.command_code} before a CER")]
         cer = decode_message(frame)
-        host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
-        for name, value in (("Origin-Host", host), ("Origin-Realm", realm)):
+        for name in ("Origin-Host", "Origin-Realm"):
+            value = cer.find(name)
             if not value:
-                from_wire = DiameterError(5005, f"{name} is missing")
-                return [Send(self._error(header, from_wire)), self._close(f"a CER without {name}")]
+                raise DiameterError(MISSING_AVP, f"{name} is missing", missing_avp(name))
+            if len(value) > MAX_NAME_LETTERS:
+                text = f"{name}: {len(value)} letters; expected up to {MAX_NAME_LETTERS}"
+                raise DiameterError(INVALID_AVP_VALUE, text, encode_avp(name, value))
+        host = cer.find("Origin-Host")
         if not self._is_known(host):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
         if not _common_application(cer):
@@ -219,10 +228,9 @@ class Peer:
 
     def _request(self, frame: bytes, header: Header) -> list[Action]:
         if header.command_code == CCR:
-            if header.application_id != CREDIT_CONTROL:
-                text = f"application {header.application_id}; expected 4, credit control"
-                raise DiameterError(UNSUPPORTED_APPLICATION, text)
-            return [Charge(frame)]
+            if header.application_id == CREDIT_CONTROL:
+                return [Charge(frame)]
+            return [Send(self._wrong_application(frame, header))]
         if header.command_code == CER:
             return [Send(self._cea(decode_message(frame), SUCCESS))]
         if header.command_code == DWR:
@@ -268,16 +276,43 @@ class Peer:
         state = [identity.encoded_state] if name == "DWR" else []
         return encode_request(name, self._hop_by_hop, self._hop_by_hop, [identity.encoded, *(avps or []), *state])
 
-    def _error(self, header: Header, error: DiameterError) -> bytes:
+    def _wrong_application(self, frame: bytes, header: Header) -> bytes:
+        """The answer to a CCR of an application that isn't credit control: a whole CCA, or its client drops it."""
+        try:
+            ccr = decode_ccr(frame)
+        except CcrError as error:
+            ccr = error.ccr
+        text = f"application {header.application_id}; expected {CREDIT_CONTROL}, credit control"
+        return encode_cca(ccr, CcaAnswer(UNSUPPORTED_APPLICATION, error_message=text), self._settings.identity)
+
+    def _error(self, header: Header, error: DiameterError, frame: bytes = b"") -> bytes:
         """An answer that says what is wrong with a request of which perhaps only the header can be read."""
-        identity = self._settings.identity
+        session_id_avp, proxy_infos = _repeated(frame)
         return encode_answer(
             header._replace(flags=header.flags & ~ERROR),
             error.result_code,
-            identity,
+            self._settings.identity,
+            session_id_avp=session_id_avp,
+            proxy_infos=proxy_infos,
             failed_avp=error.failed_avp,
             error_message=error.text,
         )
+
+
+def _repeated(frame: bytes) -> tuple[bytes, list[bytes]]:
+    """Session-Id and Proxy-Infos of a request, which its answer repeats (RFC 6733 §6.2), as far as it can be read."""
+    session_id_avp, proxy_infos, pos = b"", list[bytes](), 20
+    while pos < len(frame):
+        try:
+            code, vendor_id, _, _, stop = split_avp(frame, pos, len(frame))
+        except DiameterError:
+            break
+        avp, pos = frame[pos : stop + 3 & -4], stop + 3 & -4
+        if code == 263 and not vendor_id and not session_id_avp:
+            session_id_avp = avp
+        elif code == 284 and not vendor_id:
+            proxy_infos.append(avp)
+    return session_id_avp, proxy_infos
 
 
 def _common_application(cer: Message) -> bool:
