@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""How long decoding a CCR and encoding its CCA takes: microseconds, the median of several repeats.
+"""What decoding a CCR and encoding its CCA costs: microseconds of CPU, the median of several repeats.
 
 scripts/bench_codec.py [repeats]
 """

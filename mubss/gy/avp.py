@@ -19,7 +19,7 @@ from mubss.core.errors import MubssError
 from mubss.gy.dictionary import BY_CODE, BY_NAME, FLAG_M, FLAG_V, Definition, Type, data_length
 
 MAX_DEPTH = 12
-"""Groups within groups; the deepest that TS 32.299 has is six."""
+"""Levels of AVPs in one tree; the deepest that TS 32.299 has is six."""
 MAX_AVPS = 4096
 """AVPs of one tree, all levels together."""
 
@@ -154,16 +154,16 @@ def whole_avp(data: bytes, pos: int, end: int) -> bytes:
     """
     header = data[pos : min(pos + 12, end)].ljust(12, b"\0")
     code, word, vendor_id = _HEAD_VENDOR.unpack(header)
-    if not word & 0x80000000:
-        vendor_id = 0
+    of_vendor = bool(word & 0x80000000)
+    head_length = 12 if of_vendor else 8
     stop = pos + (word & 0xFFFFFF)
-    definition = BY_CODE.get((vendor_id, code))
+    definition = BY_CODE.get((vendor_id if of_vendor else 0, code))
     wanted = None if definition is None else data_length(definition.type)
-    head_length = 12 if word & 0x80000000 else 8
     fits = stop - pos >= head_length and (stop + 3) & ~3 <= end
     if fits and (wanted is None or stop - pos == head_length + wanted):
         return data[pos:stop] + _PADDING[stop - pos & 3]
-    return raw_avp(code, word >> 24 & ~FLAG_V, bytes(wanted or 0), vendor_id)
+    made_right = _HEAD_VENDOR.pack(code, word & 0xFF000000 | head_length + (wanted or 0), vendor_id)[:head_length]
+    return made_right + bytes(wanted or 0)
 
 
 def invalid_length(data: bytes, pos: int, end: int) -> DiameterError:
@@ -232,7 +232,7 @@ def _typed(definition: Definition, value: bytes, data: bytes, pos: int, end: int
     except ValueError as error:
         wanted = data_length(definition.type)
         code = 5014 if wanted is not None and wanted != len(value) else 5004
-        raise DiameterError(code, f"{definition.name}: {error}", whole_avp(data, pos, end)) from None
+        raise DiameterError(code, f"{definition.name} at byte {pos}: {error}", whole_avp(data, pos, end)) from None
 
 
 def encode_nodes(nodes: Iterable[Node]) -> bytes:

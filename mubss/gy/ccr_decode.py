@@ -7,6 +7,7 @@ need are stepped over.
 from __future__ import annotations
 
 from struct import Struct
+from typing import Any
 
 from mubss.gy.avp import DiameterError, invalid_length, raw_avp, split_avp, time_from_ntp
 from mubss.gy.ccr import EVENT, Ccr, Units, UsedUnits
@@ -38,6 +39,9 @@ _u64 = Struct(">Q").unpack_from
 
 # Slots below _TEXT are of numbers of 4 bytes, from there on of text.
 _TEXT = 10
+_SESSION_ID = 10
+_MAY_DIFFER = 15
+"""From this slot on a second one is tolerated whatever it says: Kamailio sends Origin-Host and -Realm twice."""
 _SLOTS = {
     258: 0,  # Auth-Application-Id
     416: 1,  # CC-Request-Type
@@ -49,17 +53,15 @@ _SLOTS = {
     455: 7,  # Multiple-Services-Indicator
     439: 8,  # Service-Identifier
     432: 9,  # Rating-Group
-    461: _TEXT,  # Service-Context-Id
-    1: _TEXT + 1,  # User-Name
-    293: _TEXT + 2,  # Destination-Host
-    283: _TEXT + 3,  # Destination-Realm
-    264: _TEXT + 4,  # Origin-Host
-    296: _TEXT + 5,  # Origin-Realm
+    263: _SESSION_ID,
+    461: 11,  # Service-Context-Id
+    1: 12,  # User-Name
+    293: 13,  # Destination-Host
+    283: 14,  # Destination-Realm
+    264: _MAY_DIFFER,  # Origin-Host
+    296: 16,  # Origin-Realm
 }
-_MAY_DIFFER = _TEXT + 4
-"""From this slot on a second one is tolerated whatever it says: Kamailio sends Origin-Host and -Realm twice."""
-_NO_NUMBERS: list[int | None] = [None] * 10
-_NO_TEXTS: list[str | None] = [None] * 6
+_NOTHING: list[Any] = [None] * len(_SLOTS)
 
 
 class CcrError(DiameterError):
@@ -97,8 +99,7 @@ def _decode(ccr: Ccr, frame: bytes) -> None:
     if ccr.flags & 0x20:
         raise DiameterError(3008, f"command flags {ccr.flags:#04x}: E in a request")
     buf = frame + SPARE
-    numbers = _NO_NUMBERS.copy()
-    texts = _NO_TEXTS.copy()
+    found = _NOTHING.copy()
     pos = 20
     while pos < end:
         code, flags, size, value = head_in_four(buf, pos)
@@ -108,19 +109,13 @@ def _decode(ccr: Ccr, frame: bytes) -> None:
             continue
         slot = _SLOTS.get(code)
         if slot is None:
-            if code == 443 and len(ccr.subscription_ids) < MAX_LISTED:
-                subscription_id = decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop)
-                if subscription_id is not None:
-                    ccr.subscription_ids.append(subscription_id)
-                pos = stop + 3 & -4
-            else:
-                pos = _other(ccr, code, buf, pos, stop, end)
+            pos = _other(ccr, code, buf, pos, stop, end)
         elif slot < _TEXT:
             if size != 12:
                 raise invalid_length(buf, pos, end)
-            if numbers[slot] is None:
-                numbers[slot] = value
-            elif numbers[slot] != value:
+            if found[slot] is None:
+                found[slot] = value
+            elif found[slot] != value:
                 raise too_many(buf, pos, end)
             pos = stop
         else:
@@ -128,21 +123,30 @@ def _decode(ccr: Ccr, frame: bytes) -> None:
                 text = buf[pos + 8 : stop].decode()
             except UnicodeDecodeError:
                 raise not_utf8(buf, pos, end) from None
-            if texts[slot - _TEXT] is None:
-                texts[slot - _TEXT] = text
-            elif slot < _MAY_DIFFER and texts[slot - _TEXT] != text:
+            if found[slot] is None:
+                found[slot] = text
+            elif slot < _MAY_DIFFER and found[slot] != text:
                 raise too_many(buf, pos, end)
+            if slot == _SESSION_ID:
+                ccr.session_id_avp = session_id_avp(buf[pos : stop + 3 & -4])
             pos = stop + 3 & -4
-    _fill(ccr, numbers, texts)
+    _fill(ccr, found)
 
 
-def _fill(ccr: Ccr, numbers: list[int | None], texts: list[str | None]) -> None:
-    if numbers[0] is not None:
-        ccr.auth_application_id = numbers[0]
-    (_, kind, ccr.cc_request_number, action, timestamp, ccr.origin_state_id, ccr.termination_cause,
-     ccr.multiple_services_indicator, ccr.service_identifier, ccr.rating_group) = numbers  # fmt: skip
-    (ccr.service_context_id, ccr.user_name, ccr.destination_host, ccr.destination_realm, ccr.origin_host,
-     ccr.origin_realm) = texts  # fmt: skip
+def session_id_avp(avp: bytes) -> bytes:
+    """A Session-Id AVP as an answer begins with it: with the M flag, which xk6 and Kamailio leave out, and no other."""
+    if avp[4] == FLAG_M:
+        return avp
+    return avp[:4] + bytes((FLAG_M,)) + avp[5:]
+
+
+def _fill(ccr: Ccr, found: list[Any]) -> None:
+    """Puts what the slots hold into `ccr` and checks the values that decide what a request is."""
+    (application_id, kind, ccr.cc_request_number, action, timestamp, ccr.origin_state_id, ccr.termination_cause,
+     ccr.multiple_services_indicator, ccr.service_identifier, ccr.rating_group, ccr.session_id, ccr.service_context_id,
+     ccr.user_name, ccr.destination_host, ccr.destination_realm, ccr.origin_host, ccr.origin_realm) = found  # fmt: skip
+    if application_id is not None:
+        ccr.auth_application_id = application_id
     ccr.cc_request_type = kind
     ccr.requested_action = action
     if not ccr.subscription_ids:
@@ -159,7 +163,11 @@ def _fill(ccr: Ccr, numbers: list[int | None], texts: list[str | None]) -> None:
 
 def _other(ccr: Ccr, code: int, buf: bytes, pos: int, stop: int, end: int) -> int:
     """An AVP without vendor that has no slot; returns where the next begins."""
-    if code == 456:
+    if code == 443 and len(ccr.subscription_ids) < MAX_LISTED:
+        subscription_id = decode_subscription_id(ccr.unknown_mandatory, buf, pos + 8, stop)
+        if subscription_id is not None:
+            ccr.subscription_ids.append(subscription_id)
+    elif code == 456:
         if len(ccr.msccs) == MAX_MSCCS:
             raise too_many(buf, pos, end)
         ccr.msccs.append(decode_mscc(ccr.unknown_mandatory, buf, pos + 8, stop))
@@ -167,8 +175,6 @@ def _other(ccr: Ccr, code: int, buf: bytes, pos: int, stop: int, end: int) -> in
         if len(ccr.subscription_ids) == MAX_LISTED:
             raise too_many(buf, pos, end)
         ccr.subscription_ids += decode_subscription_id_extension(ccr.unknown_mandatory, buf, pos + 8, stop)
-    elif code == 263:
-        _session_id(ccr, buf, pos, stop, end)
     elif code == 446:
         if len(ccr.used) == MAX_LISTED:
             raise too_many(buf, pos, end)
@@ -214,20 +220,6 @@ def _of_vendor(ccr: Ccr, buf: bytes, pos: int, end: int) -> int:
     return skip(ccr.unknown_mandatory, buf, pos, end)
 
 
-def _session_id(ccr: Ccr, buf: bytes, pos: int, stop: int, end: int) -> None:
-    # The answer begins with these bytes; the M flag that xk6 and Kamailio leave out is set in it (RFC 6733 §4.5).
-    avp = buf[pos : stop + 3 & -4]
-    if avp[4] != FLAG_M:
-        avp = avp[:4] + bytes((FLAG_M,)) + avp[5:]
-    if ccr.session_id is not None and avp != ccr.session_id_avp:
-        raise too_many(buf, pos, end)
-    ccr.session_id_avp = avp
-    try:
-        ccr.session_id = buf[pos + 8 : stop].decode()
-    except UnicodeDecodeError:
-        raise not_utf8(buf, pos, end) from None
-
-
 def _vendor_specific_application_id(ccr: Ccr, buf: bytes, begin: int, end: int) -> None:
     pos = begin
     while pos < end:
@@ -256,7 +248,7 @@ def _salvage(ccr: Ccr, frame: bytes) -> None:
         if vendor_id:
             continue
         if code == 263 and ccr.session_id is None:
-            ccr.session_id_avp = avp[:4] + bytes((FLAG_M,)) + avp[5:]
+            ccr.session_id_avp = session_id_avp(avp)
             ccr.session_id = frame[begin:stop].decode("utf-8", "surrogateescape")
         elif code == 264 and ccr.origin_host is None:
             ccr.origin_host = frame[begin:stop].decode("utf-8", "surrogateescape")
