@@ -93,6 +93,8 @@ def _guarded(text: str, what: str, reader: Callable[[str], T]) -> T:
     if len(text) > MAX_OCTETS:
         raise InvalidExpression(f"{what}: expected up to {MAX_OCTETS} characters, got {len(text)}")
     stripped = text.strip()
+    if not stripped:
+        raise InvalidExpression(f"{what}: expected one, got an empty text")
     shown = f"{what}: {stripped[:80]!r}"
     # The parser drops these silently, even from the front of a member's name: `selected = 1` would become `ed = 1`.
     if stripped[:6].lower() == "select" or stripped[:5].lower() == "where" or stripped.endswith(";"):
