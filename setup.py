@@ -29,7 +29,6 @@ setup(
     long_description=(ROOT / "README.md").read_text("utf-8"),
     long_description_content_type="text/markdown",
     license="Apache-2.0",
-    license_files=["LICENSE"],
     python_requires=">=3.11",
     packages=[*find_packages(include=["mubss", "mubss.*"]), *DATA],
     package_dir=DATA,

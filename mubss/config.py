@@ -290,5 +290,5 @@ def _parse(text: str, file: Path) -> dict[str, Any]:
 
     try:
         return tomlkit.parse(text).unwrap()
-    except (TOMLKitError, ValueError, RecursionError) as error:
-        raise ConfigError(f"{file}: not TOML: {error or type(error).__name__}") from None
+    except TOMLKitError as error:
+        raise ConfigError(f"{file}: not TOML: {error}") from None

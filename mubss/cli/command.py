@@ -74,7 +74,6 @@ class Group(click.Group):
     """A group of such commands, whose options may stand before or behind the command's name."""
 
     command_class = Command
-    group_class = type
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

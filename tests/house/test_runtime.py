@@ -137,8 +137,11 @@ gevent.sleep(600)
 def test_the_first_signal_drains_and_the_second_ends(program: str, number: int) -> None:
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-        process.send_signal(number)
-        assert process.stdout.readline() == "drained\n"
-        process.send_signal(number)
-        assert process.wait(10) == -number
+        try:
+            assert process.stdout.readline() == "ready\n"
+            process.send_signal(number)
+            assert process.stdout.readline() == "drained\n"
+            process.send_signal(number)
+            assert process.wait(10) == -number
+        finally:
+            process.kill()
