@@ -6,7 +6,7 @@ from typing import Any
 
 from mubss.cli.desk import Desk
 from mubss.cli.output import money
-from mubss.core.model import Account
+from mubss.core.model import Account, Session
 from mubss.services.lifecycle import find_account
 from mubss.storage.database import Doc
 
@@ -54,7 +54,7 @@ def free_units(desk: Desk, account: Account) -> dict[str, dict[str, Any]]:
     }
 
 
-def _session(session: Any) -> dict[str, Any]:
+def _session(session: Session) -> dict[str, Any]:
     services = {code: meter["part"]["units"] for code, meter in session["services"].items()}
     return {
         "session_id": session["id"],

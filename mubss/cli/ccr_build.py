@@ -39,6 +39,10 @@ class Subject:
     apn: str | None = None
     command_level: bool = False
 
+    def __post_init__(self) -> None:
+        if self.called is not None and self.unit == OCTETS:
+            raise InputError(f"called: {self.called[:40]!r}; expected for services counted in seconds or events only")
+
 
 def units_of(unit: str, number: int) -> Units:
     """So many units, in the AVP that a client counts them in."""
@@ -111,7 +115,5 @@ def _add_service(ccr: Ccr, subject: Subject) -> None:
     if subject.unit == SECONDS:
         ccr.role_of_node = ORIGINATING
         ccr.called_party_address = f"tel:+{subject.called}" if subject.called.isdecimal() else subject.called
-    elif subject.unit == EVENTS:
-        ccr.recipient_addresses = [subject.called]
     else:
-        raise InputError(f"--called: {subject.called!r}; expected with a service counted in seconds or events")
+        ccr.recipient_addresses = [subject.called]

@@ -47,7 +47,8 @@ def request_line(ccr: Ccr) -> Text:
     if ccr.retransmitted:
         parts.append("sent again (T)")
     head = f"CCR-{_LETTERS.get(ccr.cc_request_type or 0, '?')} #{ccr.cc_request_number}"
-    return Text.assemble(("→ ", "cyan"), (f"{head:<10}", "bold"), ", ".join(parts))
+    line = Text.assemble(("→ ", "cyan"), (f"{head:<10}" if parts else head, "bold"))
+    return line.append(", ".join(parts))
 
 
 def answer_line(exchange: Exchange) -> Text:

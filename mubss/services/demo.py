@@ -13,7 +13,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.errors import LedgerError
 from mubss.core.identity import session_hash
-from mubss.core.model import POSTPAID, PREPAID, CreditControl, RequestType, Result, Rules, UnitRequest
+from mubss.core.model import ACTIVE, POSTPAID, PREPAID, CreditControl, RequestType, Result, Rules, UnitRequest
 from mubss.core.money import MICROS_PER_UNIT
 from mubss.core.tariff import Tables
 from mubss.services.lifecycle import NewSubscriber, create
@@ -125,9 +125,10 @@ def _play(store: Store, tables: Tables, period: Period, wanted: list[NewSubscrib
     steps: list[tuple[Step, NewSubscriber]] = []
     for place, one in enumerate(wanted, 1):
         account = subscribers.account_of(store, one.identities[0])
-        if account is None:
-            continue
-        charged = {record.get("session_id") for record in subscribers.usage(store, account)}
+        doc = subscribers.get(store, account) if account else None
+        if doc is None or doc["plan"] != one.plan or doc["state"] != ACTIVE:
+            continue  # somebody made it another subscriber: it is no sample any more
+        charged = {record.get("session_id") for record in subscribers.usage(store, doc["account"])}
         for step in sample_steps(place, period.start_s):
             if _session_id(one, step) not in charged:
                 steps.append((step, one))

@@ -24,13 +24,13 @@ def file_of(url: str) -> Path | None:
 
 def make(url: str) -> list[str]:
     """Makes the store's folder, collections and indexes as far as they aren't there; the collections it added."""
-    file = file_of(url)
-    if file is not None:
-        try:
-            file.parent.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise StoreUnavailable(f"{file.parent}: the folder can't be made: {error.strerror}") from None
-    with closing(open_database(url)) as store:
+    with closing(open_database(url)) as store:  # a URL that names no store makes no folder either
+        file = file_of(url)
+        if file is not None:
+            try:
+                file.parent.mkdir(parents=True, exist_ok=True)
+            except OSError as error:
+                raise StoreUnavailable(f"{file.parent}: the folder can't be made: {error.strerror}") from None
         added = missing(store)
         create_collections(store)
     return added
