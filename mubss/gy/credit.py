@@ -64,9 +64,10 @@ def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
 
 
 def _required(ccr: Ccr) -> tuple[str, int, RequestType]:
-    require(ccr, "Session-Id", "CC-Request-Type", "CC-Request-Number")
     session_id, kind, number = ccr.session_id, ccr.cc_request_type, ccr.cc_request_number
-    assert session_id is not None and kind is not None and number is not None  # require saw to it
+    if session_id is None or kind is None or number is None:
+        require(ccr, "Session-Id", "CC-Request-Type", "CC-Request-Number")
+        raise AssertionError("require names what is missing")
     if not 1 <= kind <= 4:
         text = f"CC-Request-Type: {kind}; expected 1 to 4"
         raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("CC-Request-Type", kind))

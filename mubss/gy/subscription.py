@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from mubss.gy.ccr import Ccr
 
 _TYPES = {"e164": 0, "imsi": 1, "sip": 2, "nai": 3, "private": 4}
+_PLAIN = {0: "e164:", 1: "imsi:"}
 _DIGITS = re.compile(r"[0-9]{5,15}")
-_NAI_IMSI = re.compile(r"[0-9]?([0-9]{14,15})")  # TS 23.003 §19.3.2: a digit for the method before the IMSI
+_SHORT_CODE = re.compile(r"[0-9]{1,4}")
+_NAI_IMSI = re.compile(r"[0-9]?([0-9]{15})|([0-9]{14})")  # TS 23.003 §19.3.2: a digit for the method, the IMSI
+_SEPARATORS = re.compile(r"[-.() ]")  # RFC 3966 §5.1.1: for the eye only
 MAX_TEXT = 200
 
 
@@ -17,42 +21,62 @@ def identities(ccr: Ccr, order: tuple[str, ...], default: str) -> list[str]:
 
     A Subscription-Id-Type that lies (a SIP URI under E164, an NAI under IMSI) is read by what it looks like.
     """
-    found: dict[str, None] = {}
-    for name in order:
-        number = _TYPES[name]
-        for subscription_type, data in ccr.subscription_ids:
-            if subscription_type == number:
-                for identity in _readings(data, number):
-                    found[identity] = None
+    ranks = _ranks(order)
+    named = [pair for pair in ccr.subscription_ids if pair[0] in ranks]
+    if len(named) > 1:
+        named.sort(key=lambda pair: ranks[pair[0]])
+    found: list[str] = []
+    for subscription_type, data in named:
+        found += _readings(data, subscription_type)
     if not found and ccr.user_name:
-        for identity in _readings(ccr.user_name, -1):
-            found[identity] = None
-    if not found and default:
-        found[default] = None
-    return list(found)
+        found = _readings(ccr.user_name, -1)
+    return found or ([default] if default else [])
+
+
+@lru_cache(maxsize=64)
+def _ranks(order: tuple[str, ...]) -> dict[int, int]:
+    return {_TYPES[name]: rank for rank, name in enumerate(order)}
 
 
 def _readings(text: str, subscription_type: int) -> list[str]:
+    if subscription_type in _PLAIN and 5 <= len(text) <= 15 and text.isascii() and text.isdigit():
+        return [_PLAIN[subscription_type] + text]  # nearly always
     text = text[:MAX_TEXT].strip()
-    number = digits(text)
     if subscription_type == _TYPES["e164"]:
+        number = digits(text)
         return [f"e164:{number}"] if number else []
-    if subscription_type == _TYPES["imsi"]:
-        return [f"imsi:{number}"] if number else []
-    if subscription_type == _TYPES["nai"]:
-        match = _NAI_IMSI.fullmatch(text.partition("@")[0])
-        return [f"imsi:{match[1]}"] if match else ([f"e164:{number}"] if number else [])
-    return [f"e164:{number}", f"imsi:{number}"] if number else []
+    imsi = _imsi(text)
+    if imsi and subscription_type in (_TYPES["imsi"], _TYPES["nai"]):
+        return [f"imsi:{imsi}"]
+    number = digits(text)
+    if not number or subscription_type == _TYPES["nai"]:
+        return [f"e164:{number}"] if number else ([f"imsi:{imsi}"] if imsi else [])
+    return [] if subscription_type == _TYPES["imsi"] else [f"e164:{number}", f"imsi:{imsi or number}"]
 
 
-def digits(text: str) -> str:
-    """The digits of '+49…', 'tel:+49…;ext=1', 'sip:+49…@realm;user=phone' or '49…'; "" if it holds no number."""
+def _imsi(text: str) -> str:
+    """The IMSI that '001010123456789', '0001010123456789@nai.epc…' or 'sip:001010123456789@ims…' names, or ""."""
+    match = _NAI_IMSI.fullmatch(_user(text))
+    return (match[1] or match[2]) if match else ""
+
+
+def _user(text: str) -> str:
+    """What stands between the scheme, if there is one, and the host or parameters."""
+    if text.isalnum():  # what most clients send has neither
+        return text
     for scheme in ("tel:", "sip:", "sips:"):
         if text[: len(scheme)].lower() == scheme:
             text = text[len(scheme) :]
             break
-    text = text.partition("@")[0].partition(";")[0].removeprefix("+")
-    return text if _DIGITS.fullmatch(text) else ""
+    return text.partition("@")[0].partition(";")[0]
+
+
+def digits(text: str) -> str:
+    """The digits of '+49…', 'tel:+49-…;ext=1', 'sip:+49…@realm;user=phone' or '49…'; "" if it holds no number."""
+    user = _user(text)
+    if user.startswith("+") or text[:4].lower() == "tel:":
+        user = _SEPARATORS.sub("", user).removeprefix("+")
+    return user if _DIGITS.fullmatch(user) else ""
 
 
 def called_number(ccr: Ccr) -> str:
@@ -66,9 +90,6 @@ def called_number(ccr: Ccr) -> str:
 
 def _dialled(text: str) -> str:
     """Like `digits`, but a short code (112) is a number too."""
-    found = digits(text[:MAX_TEXT])
-    if found:
-        return found
-    short = text[:MAX_TEXT].partition(":")[2] or text[:MAX_TEXT]
-    short = short.partition("@")[0].partition(";")[0]
-    return short if short.isascii() and short.isdigit() and len(short) < 5 else ""
+    text = text[:MAX_TEXT]
+    short = _user(text)
+    return digits(text) or (short if _SHORT_CODE.fullmatch(short) else "")
