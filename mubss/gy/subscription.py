@@ -27,7 +27,7 @@ def identities(ccr: Ccr, order: tuple[str, ...], default: str) -> list[str]:
         named.sort(key=lambda pair: ranks[pair[0]])
     found: list[str] = []
     for subscription_type, data in named:
-        found += _readings(data, subscription_type)
+        found += [identity for identity in _readings(data, subscription_type) if identity not in found]
     if not found and ccr.user_name:
         found = _readings(ccr.user_name, -1)
     return found or ([default] if default else [])
@@ -46,12 +46,15 @@ def _readings(text: str, subscription_type: int) -> list[str]:
         number = digits(text)
         return [f"e164:{number}"] if number else []
     imsi = _imsi(text)
-    if imsi and subscription_type in (_TYPES["imsi"], _TYPES["nai"]):
-        return [f"imsi:{imsi}"]
+    if subscription_type == _TYPES["imsi"]:
+        return [f"imsi:{imsi}"] if imsi else []
     number = digits(text)
-    if not number or subscription_type == _TYPES["nai"]:
-        return [f"e164:{number}"] if number else ([f"imsi:{imsi}"] if imsi else [])
-    return [] if subscription_type == _TYPES["imsi"] else [f"e164:{number}", f"imsi:{imsi or number}"]
+    if subscription_type == _TYPES["nai"] and imsi:
+        return [f"imsi:{imsi}"]
+    found = [f"e164:{number}"] if number else []
+    if subscription_type != _TYPES["nai"] and (imsi or number):
+        found.append(f"imsi:{imsi or number}")
+    return found
 
 
 def _imsi(text: str) -> str:
