@@ -4,20 +4,27 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shutil import copytree
 
 from setuptools import find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 VERSION = re.search(r'^__version__ = "([^"]+)"', (ROOT / "mubss/__init__.py").read_text("utf-8"), re.MULTILINE)[1]
 
-# The data folders stand at the top level of a checkout and as packages of `mubss._data` in a wheel;
-# mubss.config.data_path finds them in either place.
-DATA = {
-    f"mubss._data.{folder.relative_to(ROOT).as_posix().replace('/', '.')}": folder.relative_to(ROOT).as_posix()
-    for top in ("conf", "proto", "templates")
-    for folder in (ROOT / top, *sorted((ROOT / top).rglob("*/")))
-    if any(path.is_file() for path in folder.glob("*"))
-}
+# They stand at the top level of a checkout and under mubss/_data in a wheel; mubss.config.data_path finds both.
+DATA = ("conf", "proto", "templates")
+
+
+class BuildWithData(build_py):
+    """Copies the data folders into what becomes a wheel; an editable install finds them where they are."""
+
+    def run(self) -> None:
+        super().run()
+        for name in DATA:
+            if (ROOT / name).is_dir() and not self.editable_mode:
+                copytree(ROOT / name, Path(self.build_lib, "mubss/_data", name), dirs_exist_ok=True)
+
 
 TEST = ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "hypothesis>=6.150,<7", "setuptools>=70.1"]
 DEV = [*TEST, "ruff>=0.17.6,<0.18", "mypy>=2.4,<3", "import-linter>=2.16,<3", "py-spy>=0.4,<0.5", "build>=1.4,<2"]
@@ -30,10 +37,9 @@ setup(
     long_description_content_type="text/markdown",
     license="Apache-2.0",
     python_requires=">=3.11",
-    packages=[*find_packages(include=["mubss", "mubss.*"]), *DATA],
-    package_dir=DATA,
-    package_data={"mubss": ["py.typed"], **{package: ["*"] for package in DATA}},
-    include_package_data=False,
+    packages=find_packages(include=["mubss", "mubss.*"]),
+    package_dir={"": "."},  # said outright it makes an editable install one plain .pth line, without a warning
+    cmdclass={"build_py": BuildWithData},
     zip_safe=False,
     install_requires=[
         "gevent>=26.9,<27",

@@ -36,7 +36,7 @@ _create_venv() {
 
 make_venv() {
     local kind="$1" extras="" stamp
-    stamp="$root $(cat setup.py pyproject.toml | cksum)"
+    stamp="$root $(cksum <setup.py)"
     if _is_new_enough "$venv_python"; then
         if [ "$(cat .venv/.installed-dev 2>/dev/null)" = "$stamp" ]; then return; fi
         if [ "$(cat ".venv/.installed-$kind" 2>/dev/null)" = "$stamp" ]; then return; fi

@@ -48,7 +48,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "usage": {},  # _id: account + sequence
     "suspense": {"at": ("$.at_s",)},  # reported units that no account could be charged for
     "meta": {},  # versions: the schema's, the reference data's
-    **dict.fromkeys(REFDATA, {}),
+    **{name: {} for name in REFDATA},
 }
 
 

@@ -20,7 +20,6 @@ def tree(tmp_path: Path) -> Path:
     folder = tmp_path / "a project"
     shutil.copytree(ROOT / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     (folder / "setup.py").write_text("1")
-    (folder / "pyproject.toml").write_text("1")
     (folder / "bin").mkdir()
     for tool in ("bash", "cat", "cksum", "dirname", "sed"):
         (folder / "bin" / tool).symlink_to(shutil.which(tool) or "")
