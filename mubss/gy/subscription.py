@@ -65,8 +65,6 @@ def _imsi(text: str) -> str:
 
 def _user(text: str) -> str:
     """What stands between the scheme, if there is one, and the host or parameters."""
-    if text.isalnum():  # what most clients send has neither
-        return text
     for scheme in ("tel:", "sip:", "sips:"):
         if text[: len(scheme)].lower() == scheme:
             text = text[len(scheme) :]
