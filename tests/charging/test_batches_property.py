@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from conftest import World
+from charging_world import World
 from core_builders import EVENT, INITIAL, TERMINATE, UPDATE, ccr, mscc
 from mubss.charging.order import Order
 from mubss.core.model import Movement, SetState

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from conftest import World
+from charging_world import World
 from core_builders import EVENT, INITIAL, TERMINATE, UPDATE, ccr, mscc
 from mubss.charging.engine import Limits
 from mubss.charging.order import Guard, GuardConflict, Order
