@@ -28,7 +28,7 @@ COMMANDS = {
 }
 
 
-@click.group(cls=LazyGroup, modules=COMMANDS)
+@click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"max_content_width": 120})
 @click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
 def cli() -> None:
     """µBSS: subscribers, balances, tariffs and the DIAMETER charging server."""
@@ -48,7 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
         except click.ClickException as error:
             context = getattr(error, "ctx", None)
             path = context.command_path if context is not None else PROGRAM
-            click.echo(f"{path}: {' '.join(error.format_message().split())} Try {path} --help.", err=True)
+            text = " ".join(error.format_message().split()).rstrip(".")
+            click.echo(f"{path}: {text}. Try {path} --help.", err=True)
             return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILURE
         return result
 
