@@ -95,7 +95,8 @@ def _decode(ccr: Ccr, frame: bytes) -> None:
     first, second, ccr.application_id, ccr.hop_by_hop, ccr.end_to_end = _header(frame)
     ccr.flags = second >> 24
     if first != 0x01000000 | end or end & 3:
-        raise DiameterError(5015, f"version and length are {first:#010x} in a message of {end} bytes")
+        code = 5015 if first >> 24 == 1 else 5011
+        raise DiameterError(code, f"version {first >> 24}, length {first & 0xFFFFFF} in a message of {end} bytes")
     if ccr.flags & 0x20:
         raise DiameterError(3008, f"command flags {ccr.flags:#04x}: E in a request")
     buf = frame + SPARE

@@ -153,19 +153,21 @@ def decode_units(unknown: list[bytes], units: Units, buf: bytes, begin: int, end
 
 
 def _other_unit(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int) -> int:
-    """The rarer AVPs of a service unit; returns where the next begins."""
+    """The rarer AVPs of a service unit, and the others with flags that nobody sends; returns where the next begins."""
     code, word, value = three(buf, pos)
     after = skip(unknown, buf, pos, end)
-    if not word & V:
-        if code == 413:
-            units.money = decode_money(unknown, buf, pos, end)
-        elif code == 452 and isinstance(units, UsedUnits):
+    if word & V:
+        if code == 872 and value == VENDOR_3GPP and isinstance(units, UsedUnits):
+            _add(units.reporting_reasons, u32(buf, pos + 12), buf, pos, end)
+    elif code == 413:
+        units.money = decode_money(unknown, buf, pos, end)
+    elif code == 452:
+        if isinstance(units, UsedUnits):
             units.tariff_change_usage = value
-        elif code == 420:
-            units.time_s = value
-        elif code in _UNIT_CODES:
-            # Flags that nobody sends, with a length that `skip` found right.
-            setattr(units, _UNIT_CODES[code], _head_and_8(buf, pos)[1])
+    elif code == 420:
+        units.time_s = value
+    elif code in _UNIT_CODES:
+        setattr(units, _UNIT_CODES[code], _head_and_8(buf, pos)[1])
     return after
 
 
