@@ -20,6 +20,8 @@ from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
 from mubss.gy.codec import require
 
 INVALID_AVP_VALUE = 5004
+MAX_SESSION_ID_LETTERS = 1024  # it is kept in the account's document; clients send under 100
+MAX_PEER_LETTERS = 255
 _REASON_FINAL = 2  # Reporting-Reason FINAL (TS 32.299 §7.2.175): the service ended, no more is wanted
 _FINAL_TERMINATE = FinalUnit(TERMINATE)
 
@@ -36,15 +38,11 @@ class Profile:
 
 
 def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
-    """The command that a CCR stands for; DiameterError 5005 or 5004 names what is missing or wrong."""
+    """The command that a CCR (as decode_ccr gives it) stands for; DiameterError 5005 or 5004 says why it can't be."""
     session_id, number, request_type = _required(ccr)
     context = (ccr.service_context_id or profile.default_context).partition("@")[0]
     if not context:
         require(ccr, "Service-Context-Id")
-    action = ccr.requested_action or 0
-    if request_type is RequestType.EVENT and action not in Action.__members__.values():
-        text = f"Requested-Action: {action}; expected 0 to 3"
-        raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("Requested-Action", action))
     opening = request_type in (RequestType.INITIAL, RequestType.EVENT)
     return CreditControl(
         request_type,
@@ -56,21 +54,21 @@ def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
         _requests(ccr, request_type, context, tables),
         ccr.end_to_end,
         ccr.retransmitted,
-        ccr.origin_host or "",
+        (ccr.origin_host or "")[:MAX_PEER_LETTERS],
         subscription.called_number(ccr),
-        action,
+        ccr.requested_action or Action.DIRECT_DEBITING,
         _facts(ccr) if opening else {},
     )
 
 
 def _required(ccr: Ccr) -> tuple[str, int, RequestType]:
     session_id, kind, number = ccr.session_id, ccr.cc_request_type, ccr.cc_request_number
-    if session_id is None or kind is None or number is None:
+    if not session_id or kind is None or number is None:
         require(ccr, "Session-Id", "CC-Request-Type", "CC-Request-Number")
         raise AssertionError("require names what is missing")
-    if not 1 <= kind <= 4:
-        text = f"CC-Request-Type: {kind}; expected 1 to 4"
-        raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("CC-Request-Type", kind))
+    if len(session_id) > MAX_SESSION_ID_LETTERS:
+        text = f"Session-Id: {len(session_id)} letters; expected up to {MAX_SESSION_ID_LETTERS}"
+        raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("Session-Id", session_id))
     return session_id, number, RequestType(kind)
 
 
@@ -150,7 +148,8 @@ def _micros(money: Money) -> int:
     digits, exponent, _ = money
     if not -12 <= exponent <= 6 or not 0 <= digits < 10**15:
         text = f"Unit-Value: {digits} with exponent {exponent}; expected 0 to 10^15 with -12 to 6"
-        raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("Exponent", exponent))
+        unit_value = encode_avp("Unit-Value", [("Value-Digits", digits), ("Exponent", exponent)])
+        raise DiameterError(INVALID_AVP_VALUE, text, unit_value)
     scale = exponent + 6
     return digits * 10**scale if scale >= 0 else divide(digits, 10**-scale, Rounding.HALF_UP)
 
