@@ -68,6 +68,9 @@ def test_an_installed_wheel_runs_without_the_checkout(wheel: Path, tmp_path: Pat
     shown = json.loads(run(target, tmp_path, "-m", "mubss.cli.main", "config", "show", "--json", "--config", found))
     assert shown["gy.port"]["value"] == 3868
     assert shown["gy.port"]["source"].startswith(found)
+    run(target, tmp_path, "-m", "mubss.cli.main", "init", "--demo")
+    balance = json.loads(run(target, tmp_path, "-m", "mubss.cli.main", "balance", "999700000001", "--json"))
+    assert balance["balance_micros"] == 10_000_000
 
 
 def run(target: Path, folder: Path, *arguments: str) -> str:
