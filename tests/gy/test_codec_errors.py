@@ -75,7 +75,7 @@ REFUSED: list[tuple[str, list[Any], int, bytes]] = [
     ("Service-Identifier of 5", [mscc(raw_avp(439, 64, bytes(5)))], 5014, zero("Service-Identifier")),
     ("Reporting-Reason of 3", [mscc(raw_avp(872, 64, bytes(3), 10415))], 5014, zero("Reporting-Reason")),
     ("the same in units", [used(raw_avp(872, 64, bytes(3), 10415))], 5014, zero("Reporting-Reason")),
-    ("units beyond their group", [raw_avp(446, 64, hexed("000001a5 40000010 00000001"))], 5014, zero("CC-Total-Octets")),
+    ("units beyond a group", [raw_avp(446, 64, hexed("000001a5 40000010 00000001"))], 5014, zero("CC-Total-Octets")),
     ("time beyond its group", [raw_avp(446, 64, hexed("000001a4 4000000c"))], 5014, zero("CC-Time")),
     ("a group of 4 bytes", [raw_avp(446, 64, bytes(4))], 5014, hexed("00000000 00000008")),
     ("an MSCC of 3 bytes", [raw_avp(456, 64, bytes(3))], 5014, hexed("00000000 00000008")),
