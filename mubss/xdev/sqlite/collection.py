@@ -50,15 +50,15 @@ class SqliteCollection:
         return [found.get(document_id) for document_id in ids]
 
     def put_many(self, docs: Sequence[Doc]) -> int:
-        with self._session.write():
+        with self._session.write(len(docs)):
             return sets.put(self._session.link, self.name, docs)
 
     def add_many(self, docs: Sequence[Doc]) -> int:
-        with self._session.write():
+        with self._session.write(len(docs)):
             return sets.add(self._session.link, self.name, docs)
 
     def remove_many(self, ids: Sequence[str]) -> int:
-        with self._session.write():
+        with self._session.write(len(ids)):
             return sets.remove(self._session.link, self.name, ids)
 
     def count(self) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections import deque
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TypeVar, cast
 from weakref import WeakSet
 
 from mubss.xdev.api import Offload, Session
@@ -40,14 +40,23 @@ class SqliteStore:
         _stores.add(self)
 
     def run(self, work: Callable[[Session], T]) -> T:
-        result: T = self._offload(lambda: self._run_here(work))
-        return result
+        # An exception is carried as a value: gevent's thread pool would also print every one that work raises.
+        result, error = self._offload(lambda: self._outcome(work))
+        if error is not None:
+            raise error
+        return cast(T, result)
 
     def close(self) -> None:
         """Closes what is idle now, and what is lent as it comes back."""
         self._closed = True
         while self._idle:
             self._close(self._idle.pop())
+
+    def _outcome(self, work: Callable[[Session], T]) -> tuple[T | None, BaseException | None]:
+        try:
+            return self._run_here(work), None
+        except BaseException as error:
+            return None, error
 
     def _run_here(self, work: Callable[[Session], T]) -> T:
         link = self._borrow()

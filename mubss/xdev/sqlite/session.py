@@ -86,12 +86,15 @@ class SqliteSession:
         link.execute(f"RELEASE {name}")
 
     @contextmanager
-    def write(self) -> Iterator[None]:
-        """Makes one statement a transaction of its own where none is open."""
-        if self.link.in_transaction:
-            yield
-            return
-        with self.transaction():
+    def write(self, documents: int = 1) -> Iterator[None]:
+        """Makes one call all or nothing: a transaction of its own where none is open, a savepoint if it has parts."""
+        if not self.link.in_transaction:
+            with self.transaction():
+                yield
+        elif documents > sets.CHUNK:
+            with self.savepoint():
+                yield
+        else:
             yield
 
     def begin(self, reads: Iterable[Read]) -> list[list[Doc]]:

@@ -145,10 +145,9 @@ class SqliteModify(_Statement):
             select = self._select(chosen, "_id", condition)
             row = self._session.link.execute(f"SELECT json_group_array(_id) FROM ({select})", chosen.values).fetchone()
             ids = orjson.loads(row[0])
-            changed = 0
-            for start in range(0, len(ids), sets.CHUNK):
-                changed += self._change(ids[start : start + sets.CHUNK], expressions)
-        return Result(changed, [])
+            with self._session.write(len(ids)):
+                pieces = [ids[start : start + sets.CHUNK] for start in range(0, len(ids), sets.CHUNK)]
+                return Result(sum(self._change(piece, expressions) for piece in pieces), [])
 
     def _change(self, ids: list[str], expressions: list[Node]) -> int:
         """Changes the documents of `ids`; returns how many became different."""

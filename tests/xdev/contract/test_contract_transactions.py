@@ -77,6 +77,23 @@ def test_savepoints(bench: Bench) -> None:
     assert bench.ids() == ["a", "b", "g"]
 
 
+def test_a_call_that_fails_in_a_transaction_leaves_nothing_of_itself(bench: Bench) -> None:
+    many = [{"_id": f"{n:04}"} for n in range(600)]
+
+    def work(session: Session) -> None:
+        t = session.collection("t")
+        with session.transaction():
+            t.add({"_id": "0599", "n": 1})
+            with pytest.raises(DuplicateId):
+                t.add_many(many)
+            with pytest.raises(DuplicateId):
+                t.add_many(many[-2:])
+            assert t.count() == 1
+
+    bench.store.run(work)
+    assert bench.all() == [{"_id": "0599", "n": 1}]
+
+
 def test_begin_reads_and_finish_writes(bench: Bench) -> None:
     bench.store.run(lambda session: session.create_collection("u"))
     bench.add({"_id": "a", "n": 1}, {"_id": "b", "n": 2})

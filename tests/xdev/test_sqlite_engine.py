@@ -1,0 +1,377 @@
+"""What is SQLite's alone: the pool, indexes that are really used, faults of the file, checkpoints, gevent."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mubss.xdev.api import Read, Session, Write
+from mubss.xdev.errors import StoreConflict, StoreError, StoreUnavailable
+from mubss.xdev.sqlite.checkpoint import START_OVER_PAGES, checkpoint
+from mubss.xdev.sqlite.connection import Connection
+from mubss.xdev.sqlite.engine import SqliteStore
+from mubss.xdev.sqlite.turnstile import Turnstile
+from mubss.xdev.store import open_store
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    return tmp_path / "store.db"
+
+
+@pytest.fixture
+def store(file: Path) -> Iterator[SqliteStore]:
+    opened = open_store(f"sqlite:///{file}?busy_timeout_ms=200")
+    assert isinstance(opened, SqliteStore)
+    opened.run(lambda session: session.create_collection("t"))
+    yield opened
+    opened.close()
+
+
+def put(store: SqliteStore, *docs: Any) -> None:
+    store.run(lambda session: session.collection("t").put_many(docs))
+
+
+INDEXED = {
+    "$.plan = 'x'": True,
+    "$.plan = :v": True,
+    "'x' = $.plan": True,
+    "$.plan IN ('x', 'y', 3)": True,
+    "$.plan > 'x' AND $.plan <= 'y'": True,
+    "$.plan BETWEEN 1 AND 2": True,
+    "$.plan IS NULL": True,
+    "$.plan = true": True,
+    "$.plan = 'x' AND $.other = 1": True,
+    "$.plan != 'x'": False,
+    "$.other = 1": False,
+    "upper($.plan) = 'X'": False,
+    "$._id = 'x'": True,
+    "$._id IN ('x', :v)": True,
+    "$._id > 'x'": True,
+}
+
+
+def test_queries_use_the_indexes(store: SqliteStore) -> None:
+    """The SQL of a condition is made of the very expression that the index is over, or SQLite reads every document."""
+
+    def work(session: Session) -> None:
+        t = session.collection("t")
+        t.create_index("by_plan", ["$.plan", "$.state"])
+        plans: list[str] = []
+        link = session.link  # type: ignore[attr-defined]
+        execute = link.execute
+
+        def explained(sql: str, values: Any = ()) -> Any:
+            plans.append(" ".join(row[3] for row in execute(f"EXPLAIN QUERY PLAN {sql}", values)))
+            return execute(sql, values)
+
+        link.execute = explained
+        try:
+            for condition, used in INDEXED.items():
+                statement = t.find(condition)
+                (statement.bind("v", "x") if ":v" in condition else statement).execute()
+                assert (condition, "SEARCH t USING" in plans[-1]) == (condition, used), plans[-1]
+            t.find("$.plan = 'x'").sort("$.state").execute()
+            assert "USE TEMP B-TREE" not in plans[-1]
+            t.find().sort("$.plan").limit(1).execute()
+            assert "USE TEMP B-TREE" not in plans[-1]
+            t.find().sort("_id").limit(1).execute()
+            assert "USE TEMP B-TREE" not in plans[-1]
+            for read in (lambda: t.get_many(["a", "b"]), lambda: t.scan(after="a", until="b")):
+                read()
+                assert "SEARCH t USING INDEX" in plans[-1]
+        finally:
+            del link.execute
+
+    store.run(work)
+
+
+def test_connections_are_lent_again_and_apart(store: SqliteStore) -> None:
+    links: list[Any] = []
+    for _ in range(3):
+        store.run(lambda session: links.append(session.link))  # type: ignore[attr-defined]
+    assert len(set(links)) == 1
+
+    def nested(session: Session) -> None:
+        links.append(session.link)  # type: ignore[attr-defined]
+        store.run(lambda inner: links.append(inner.link))  # type: ignore[attr-defined]
+
+    store.run(nested)
+    assert len(set(links)) == 2
+
+
+def test_many_threads_lose_no_update(file: Path) -> None:
+    store = open_store(f"sqlite:///{file}")
+    store.run(lambda session: session.create_collection("t").add({"_id": "a", "n": 0}))
+
+    def count(session: Session) -> None:
+        ((doc,),) = session.begin([Read("t", ["a"])])
+        session.finish([Write("t", [{"_id": "a", "n": doc["n"] + 1}])])
+
+    def work() -> None:
+        for _ in range(25):
+            store.run(count)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert store.run(lambda session: session.collection("t").get_one("a")) == {"_id": "a", "n": 100}
+    store.close()
+
+
+def test_a_writer_that_waits_too_long_is_told(store: SqliteStore, file: Path) -> None:
+    other = Turnstile(str(file), 1000)
+    other.acquire()
+    with pytest.raises(StoreConflict, match="no turn to write within 200 ms"):
+        put(store, {"_id": "a"})
+    other.release()
+    put(store, {"_id": "a"})
+    other.close()
+
+
+def test_an_outside_tool_that_holds_the_lock_is_named(store: SqliteStore, file: Path) -> None:
+    outside = sqlite3.connect(file, isolation_level=None)
+    outside.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreConflict, match="another program holds the write lock"):
+        put(store, {"_id": "a"})
+    assert store.run(lambda session: session.collection("t").count()) == 0
+    outside.execute("ROLLBACK")
+    outside.close()
+    put(store, {"_id": "a"})
+
+
+def test_a_stopped_process_costs_the_others_no_more_than_the_bound(store: SqliteStore, file: Path) -> None:
+    code = (
+        "import sys\nfrom mubss.xdev.sqlite.turnstile import Turnstile\n"
+        "turnstile = Turnstile(sys.argv[1], 1000)\nturnstile.acquire()\n"
+        "print('held', flush=True)\nsys.stdin.readline()\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-c", code, str(file)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        holder.send_signal(signal.SIGSTOP)
+        with pytest.raises(StoreConflict):
+            put(store, {"_id": "a"})
+        holder.kill()
+        holder.wait(10)
+        put(store, {"_id": "a"})
+
+
+def test_the_turnstile_lets_in_who_waits_first(file: Path) -> None:
+    """The one that let go can't come back before one that already queues."""
+    first, second, third = (Turnstile(str(file), 100) for _ in range(3))
+    first.acquire()
+    assert second._try(second._next)  # what `acquire` does before it waits for `main`
+    with pytest.raises(StoreConflict):
+        third.acquire()
+    first.release()
+    with pytest.raises(StoreConflict):
+        first.acquire()
+    assert second._try(second._main)
+    second._unlock(second._next)
+    second.release()
+    first.acquire()
+    for turnstile in (first, second, third):
+        turnstile.close()
+
+
+def broken(path: Path) -> str:
+    store = open_store(f"sqlite:///{path}?busy_timeout_ms=100")
+    with pytest.raises(StoreError) as caught:
+        store.run(lambda session: session.create_collection("t").add({"_id": "a"}))
+    store.close()
+    assert "\n" not in str(caught.value)
+    assert isinstance(caught.value, StoreUnavailable), caught.value
+    return str(caught.value)
+
+
+def test_faults_of_the_file_are_one_clear_line(tmp_path: Path) -> None:
+    missing = tmp_path / "nowhere" / "store.db"
+    assert f"{missing}: there is no folder {missing.parent}" in broken(missing)
+    assert not missing.parent.exists()
+    text = tmp_path / "text.db"
+    text.write_text("This is no database.\n" * 100)
+    assert f"{text}: it is not an SQLite database" in broken(text)
+    assert sorted(tmp_path.iterdir()) == [text]  # nothing was left beside it
+    folder = tmp_path / "folder.db"
+    folder.mkdir()
+    assert f"{folder}: it can't be opened" in broken(folder)
+    damaged = tmp_path / "damaged.db"
+    link = sqlite3.connect(damaged)
+    link.execute("CREATE TABLE x (y)")
+    link.executemany("INSERT INTO x VALUES (?)", [("x" * 500,)] * 100)
+    link.commit()
+    link.close()
+    content = bytearray(damaged.read_bytes())
+    content[100:4096] = os.urandom(3996)
+    damaged.write_bytes(content)
+    assert f"{damaged}: it is damaged" in broken(damaged)
+
+
+def test_a_full_disk_leaves_nothing_of_the_set_that_did_not_fit(store: SqliteStore, file: Path) -> None:
+    put(store, {"_id": "a", "n": 1})
+
+    def work(session: Session) -> None:
+        session.link.execute("PRAGMA max_page_count = 100")  # type: ignore[attr-defined]
+        session.begin([])
+        t = session.collection("t")
+        t.put_many([{"_id": "a", "n": 2}])
+        with pytest.raises(StoreUnavailable, match=f"{file}: the disk is full"):
+            t.put_many([{"_id": f"{n}", "pad": "x" * 1000} for n in range(1000)])
+        assert t.count() == 1
+        with pytest.raises(StoreUnavailable, match="the disk is full"):
+            session.finish([Write("t", [{"_id": f"{n}", "pad": "x" * 1000} for n in range(1000)])])
+
+    store.run(work)
+    assert store.run(lambda session: session.collection("t").scan()) == [{"_id": "a", "n": 1}]
+    put(store, {"_id": "b"})
+
+
+def test_a_transaction_that_sqlite_gave_up_takes_no_more_statements(store: SqliteStore) -> None:
+    def work(session: Session) -> None:
+        link = session.link  # type: ignore[attr-defined]
+        with pytest.raises(StoreError), session.transaction():
+            link._link.execute("ROLLBACK")  # as SQLite does by itself after some errors
+            session.collection("t").put_many([{"_id": "alone"}])
+        with pytest.raises(StoreError), session.transaction(), session.savepoint():
+            link._link.execute("ROLLBACK")
+            raise StoreError("whatever")
+
+    store.run(work)
+    assert store.run(lambda session: session.collection("t").count()) == 0
+    put(store, {"_id": "a"})
+
+
+NO_SPACE = """
+import resource, signal, sys
+from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.store import open_store
+
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = open_store(sys.argv[1])
+store.run(lambda session: session.create_collection("t"))
+resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, 200_000))
+n = 0
+try:
+    while n < 10_000:
+        store.run(lambda session: session.collection("t").add({"_id": str(n), "pad": "x" * 2000}))
+        n += 1
+except StoreUnavailable as error:
+    print(n, error)
+"""
+
+
+def test_a_file_that_can_not_grow(file: Path) -> None:
+    """A real error of the file system, in the middle of commits: those before it stay."""
+    command = [sys.executable, "-c", NO_SPACE, f"sqlite:///{file}"]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False
+    )
+    count, _, message = done.stdout.partition(" ")
+    assert str(file) in message, done.stderr
+    store = open_store(f"sqlite:///{file}")
+    assert store.run(lambda session: session.collection("t").count()) == int(count) > 0
+    store.close()
+
+
+def test_the_log_starts_over_and_stays_bounded(store: SqliteStore, file: Path) -> None:
+    """A checkpoint beside the writers leaves nothing in the log, and the next writer begins it anew."""
+    pad = "x" * 3000
+    link = Connection(str(file), busy_timeout_ms=1000, cache_kib=1024)
+    rounds = START_OVER_PAGES // 500 + 1
+    for n in range(rounds):
+        store.run(
+            lambda session, n=n: session.collection("t").put_many(
+                [{"_id": f"{k:03}", "n": n, "pad": pad} for k in range(500)]
+            )
+        )
+    log = Path(f"{file}-wal")
+    checkpoint(link)
+    before = log.stat().st_size
+    put(store, {"_id": "after"})
+    length, moved = link.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1:]
+    assert length == moved < 20
+    assert log.stat().st_size == before < 64 << 20
+    link.close()
+
+
+def test_a_long_run_of_writes_is_checkpointed_beside_them(file: Path) -> None:
+    store = open_store(f"sqlite:///{file}")
+    store.run(lambda session: session.create_collection("t"))
+    docs = [{"_id": f"{k:04}", "pad": "x" * 3000} for k in range(1000)]
+    for _ in range(40):  # 160 MB of log, were it never started over
+        store.run(lambda session: session.collection("t").put_many(docs))
+    assert Path(f"{file}-wal").stat().st_size < 80 << 20
+    store.close()
+
+
+def test_closing_twice_and_using_memory_sparingly(store: SqliteStore) -> None:
+    docs = [{"_id": f"{k:05}", "pad": "x" * 900} for k in range(256)]
+    for n in range(200):
+        put(store, *({**doc, "_id": f"{n:03}{doc['_id']}"} for doc in docs))
+    store.close()
+    store.close()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss < 400_000  # KiB; the whole test process
+
+
+GREEN = """
+from gevent import monkey
+monkey.patch_all()
+import sys, threading
+import gevent
+from gevent import get_hub
+from mubss.xdev.api import Read, Write
+from mubss.xdev.store import open_store
+
+store = open_store(sys.argv[1], offload=lambda work: get_hub().threadpool.apply(work))
+store.run(lambda session: session.create_collection("t").add({"_id": "a", "n": 0}))
+ticks = 0
+
+def tick():
+    global ticks
+    while True:
+        ticks += 1
+        gevent.sleep(0.001)
+
+def count(session):
+    ((doc,),) = session.begin([Read("t", ["a"])])
+    docs = [{"_id": f"{k}", "pad": "x" * 500} for k in range(200)]
+    session.finish([Write("t", [{"_id": "a", "n": doc["n"] + 1}]), Write("t", docs)])
+
+def work():
+    for _ in range(20):
+        store.run(count)
+
+ticker = gevent.spawn(tick)
+gevent.joinall([gevent.spawn(work) for _ in range(4)], raise_error=True)  # 16,000 rows: several checkpoints
+assert store.run(lambda session: session.collection("t").find("$.n = :n").bind("n", 80).execute()) != []
+try:
+    store.run(lambda session: session.collection("t").add({"_id": "a"}))
+except Exception as error:
+    print(type(error).__name__, ticks > 20, len([g for g in (ticker,) if not g.dead]))
+store.close()
+"""
+
+
+def test_it_works_under_gevent_and_never_blocks_the_hub(file: Path) -> None:
+    command = [sys.executable, "-W", "error", "-c", GREEN, f"sqlite:///{file}"]
+    done = subprocess.run(
+        command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (done.stdout.split(), done.stderr) == (["DuplicateId", "True", "1"], "")
