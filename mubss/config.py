@@ -69,7 +69,6 @@ class GeneralOptions:
     data_dir: str = option(
         ".", "Folder that relative paths (the store, licences, invoices) are under; the current one by default."
     )
-    operator_name: str = option("Example Operator", "The operator's name, as reports and invoices print it.")
     timezone: str = option(
         "UTC", "The operator's time zone: tariff bands, months and bill periods follow it.", check=_is_zone
     )
@@ -77,7 +76,7 @@ class GeneralOptions:
     log_format: str = option(
         "text", "Log lines for people (text) or for a log collector, one JSON object a line.", choices=("text", "json")
     )
-    mask_msisdn: bool = option(True, "Logs show only the last digits of a subscriber's number.")
+    mask_msisdn: bool = option(True, "Logs show only the last 3 digits of an MSISDN or IMSI.")
 
 
 @dataclass(frozen=True, slots=True)

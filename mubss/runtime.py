@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import signal
 import sys
 import time
@@ -16,6 +17,7 @@ from mubss.core.errors import Busy, ConfigError, InputError, MubssError
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
 SHOWN_DIGITS = 3
+_IDENTITY = re.compile(r"\b((?:e164|imsi|tel|sip):\+?)(\d{4,})")
 
 
 class ExitCode(IntEnum):
@@ -78,14 +80,9 @@ def on_drain(drain: Callable[[], None]) -> None:
         signal.signal(number, handle)
 
 
-def mask_digits(identity: str) -> str:
-    """An MSISDN or IMSI for a log line: all but its last 3 letters as stars."""
-    return "*" * max(0, len(identity) - SHOWN_DIGITS) + identity[-SHOWN_DIGITS:]
-
-
-def masker(general: GeneralOptions) -> Callable[[str], str]:
-    """How this operator's logs show an MSISDN or IMSI."""
-    return mask_digits if general.mask_msisdn else str
+def mask_identities(text: str) -> str:
+    """`text` with the digits of each `e164:…`, `imsi:…`, `tel:…`, `sip:…` as stars, but for the last 3."""
+    return _IDENTITY.sub(lambda found: found[1] + "*" * (len(found[2]) - SHOWN_DIGITS) + found[2][-SHOWN_DIGITS:], text)
 
 
 def one_line(text: str) -> str:
@@ -98,13 +95,21 @@ def one_line(text: str) -> str:
 class TextFormatter(logging.Formatter):
     """`2026-11-23T05:14:00.123Z warning mubss.gy.server: message`; a bug's traceback follows on its own lines."""
 
+    def __init__(self, masked: bool) -> None:
+        super().__init__()
+        self._finish = mask_identities if masked else str
+
     def format(self, record: logging.LogRecord) -> str:
         line = f"{_utc(record)} {record.levelname.lower()} {record.name}: {one_line(record.getMessage())}"
-        return f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line
+        return self._finish(f"{line}\n{self.formatException(record.exc_info)}" if record.exc_info else line)
 
 
 class JsonFormatter(logging.Formatter):
     """One JSON object a line: time, level, logger, pid, message, and a bug's traceback."""
+
+    def __init__(self, masked: bool) -> None:
+        super().__init__()
+        self._finish = mask_identities if masked else str
 
     def format(self, record: logging.LogRecord) -> str:
         import orjson  # 15 ms: a process that logs text never loads it
@@ -114,17 +119,18 @@ class JsonFormatter(logging.Formatter):
             "level": record.levelname.lower(),
             "logger": record.name,
             "pid": record.process,
-            "message": one_line(record.getMessage()),
+            "message": self._finish(one_line(record.getMessage())),
         }
         if record.exc_info:
-            fields["traceback"] = self.formatException(record.exc_info)
+            fields["traceback"] = self._finish(self.formatException(record.exc_info))
         return orjson.dumps(fields).decode()
 
 
 def setup_logging(general: GeneralOptions) -> None:
     """Logs of this process go to stderr, as the configuration says."""
+    formatter = JsonFormatter if general.log_format == "json" else TextFormatter
     handler = logging.StreamHandler()
-    handler.setFormatter(JsonFormatter() if general.log_format == "json" else TextFormatter())
+    handler.setFormatter(formatter(general.mask_msisdn))
     logging.raiseExceptions = False  # a stderr that went away must not take the process with it
     root = logging.getLogger()
     root.handlers[:] = [handler]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mubss.core.errors import MubssError
+from mubss.core.errors import ConfigError, MubssError
 
 
 class StoreError(MubssError):
@@ -42,5 +42,5 @@ class NoSuchCollection(StoreError):
     """The collection was never created: `mubss init` makes them all."""
 
 
-class StoreUrlError(StoreError):
+class StoreUrlError(StoreError, ConfigError):
     """A store URL that names no engine, or options that the engine doesn't know."""

@@ -101,8 +101,8 @@ REFUSED = [
         "general.timezone = 'Europe/Atlantis' (/mubss.toml:2): expected an IANA time zone like \"Europe/Berlin\"",
     ),
     (
-        '[general]\noperator_name = "a\\u0000b"',
-        "general.operator_name = 'a\\x00b' (/mubss.toml:2): expected printable text of up to 1000 letters",
+        '[general]\ndata_dir = "a\\u0000b"',
+        "general.data_dir = 'a\\x00b' (/mubss.toml:2): expected printable text of up to 1000 letters",
     ),
     ("[gy]\nprot = 3868", 'gy.prot = 3868 (/mubss.toml:2): no such option; did you mean "port"?'),
     ("[metric]\nport = 1", "metric = {'port': 1} (/mubss.toml:1): no such section; did you mean \"metrics\"?"),
@@ -155,7 +155,7 @@ ENVIRONMENT = [
     ("MUBSS_GY__PORT", "3869", "gy", "port", 3869),
     ("MUBSS_METRICS__ENABLED", "True", "metrics", "enabled", True),
     ("MUBSS_METRICS__ENABLED", "false", "metrics", "enabled", False),
-    ("MUBSS_GENERAL__OPERATOR_NAME", "Ünïted, Ltd", "general", "operator_name", "Ünïted, Ltd"),
+    ("MUBSS_GY__PRODUCT_NAME", "Ünïted, Ltd", "gy", "product_name", "Ünïted, Ltd"),
     ("MUBSS_GY__SUBSCRIPTION_ID_ORDER", "imsi, e164", "gy", "subscription_id_order", ("imsi", "e164")),
     ("MUBSS_GY__SUBSCRIPTION_ID_ORDER", "", "gy", "subscription_id_order", ()),
 ]

@@ -16,9 +16,11 @@ from mubss.config import GeneralOptions
 from mubss.core.errors import Busy, ConfigError, InputError, MubssError, RefdataError, UnknownAccount
 from mubss.runtime import ExitCode, run_main
 from mubss.storage.database import StoreConflict, StoreUnavailable, UnknownCommit
+from mubss.xdev.errors import StoreUrlError
 
 ENDS = [
     (ConfigError("gy.port = 0"), ExitCode.CONFIG),
+    (StoreUrlError("store URL"), ExitCode.CONFIG),
     (StoreUnavailable("away"), ExitCode.STORE_UNAVAILABLE),
     (UnknownCommit("perhaps"), ExitCode.STORE_UNAVAILABLE),
     (StoreConflict("deadlock"), ExitCode.TRY_AGAIN),
@@ -63,13 +65,32 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     assert (done.stdout, done.stderr) == ("#", "")
 
 
-@pytest.mark.parametrize(
-    ("identity", "masked"),
-    [("999700000001", "*********001"), ("999700000000001", "************001"), ("12", "12"), ("", "")],
-)
-def test_masking(identity: str, masked: str) -> None:
-    assert runtime.masker(GeneralOptions())(identity) == masked
-    assert runtime.masker(GeneralOptions(mask_msisdn=False))(identity) == identity
+MASKED = [
+    ("e164:999700000001 is away", "e164:*********001 is away"),
+    ("'imsi:999700000000001', tel:+4930123456", "'imsi:************001', tel:+*******456"),
+    ("sip:+4930123456@ims.example", "sip:+*******456@ims.example"),
+    ("e164:123, e1640:99999, session 1795413292;1938882561", "e164:123, e1640:99999, session 1795413292;1938882561"),
+]
+
+
+@pytest.mark.parametrize(("text", "masked"), MASKED)
+def test_masking(text: str, masked: str) -> None:
+    assert runtime.mask_identities(text) == masked
+
+
+@pytest.mark.usefixtures("root_logger")
+@pytest.mark.parametrize("log_format", ["text", "json"])
+@pytest.mark.parametrize("masked", [True, False])
+def test_log_lines_are_masked(capsys: pytest.CaptureFixture[str], log_format: str, masked: bool) -> None:
+    runtime.setup_logging(GeneralOptions(log_format=log_format, mask_msisdn=masked))
+    try:
+        raise ValueError("e164:999700000001")
+    except ValueError:
+        logging.getLogger("mubss").exception("imsi:%s", "999700000000001")
+    line = capsys.readouterr().err
+    assert ("999700000001" in line) != masked
+    assert ("999700000000001" in line) != masked
+    assert ("*001" in line) == masked
 
 
 @pytest.fixture
