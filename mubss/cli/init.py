@@ -53,13 +53,12 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
 def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
     """Makes the store; what is there already stays as it is."""
     config = invocation.config
-    note = ""
     if store is not None:
-        configured = config.store_url
         config = replace(config, store=replace(config.store, url=store))
-        if config.store_url != configured:
-            note = _remember(invocation, config, store)
     done = set_up(config, with_demo=with_demo)
+    note = ""
+    if store is not None and config.store_url != invocation.config.store_url:
+        note = _remember(invocation, config, store)
     if invocation.as_json:
         print_json(
             {

@@ -26,6 +26,7 @@ PRODUCT_NAME = "mubss-ccr"
 SUCCESS, COMMAND_UNSUPPORTED = 2001, 3001
 DO_NOT_WANT_TO_TALK = 2  # Disconnect-Cause: this connection isn't needed any more (RFC 6733 §5.4.3)
 RECV_OCTETS = 65_536
+MAX_OCTETS = 1 << 20  # of one message
 _CODES = {short: command.code for short, command in COMMAND_BY_SHORT.items()}
 
 
@@ -58,7 +59,7 @@ class GyClient:
         self.where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.cea: Message  # what the server said of itself
         self._timeout_s = timeout_s
-        self._framer = Framer(1 << 24)
+        self._framer = Framer(MAX_OCTETS)
         self._frames: deque[bytes] = deque()
         self._hop_by_hop = count(secrets.randbits(31))
         # RFC 6733 §3: 12 bits of the time, 20 random ones, so that a restart doesn't repeat an identifier.

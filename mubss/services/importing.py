@@ -136,10 +136,10 @@ def _columns(found: Import, names: list[str]) -> list[str]:
     """The columns that the file's first line names; [] where it isn't one that can be read."""
     columns = [name.strip().lower() for name in names]
     before = len(found.faults)
-    for name in columns:
+    for place, name in enumerate(columns):
         if name not in COLUMNS:
             found.fault(1, f"column {name[:40]!r}; expected {', '.join(COLUMNS)}")
-        elif columns.count(name) > 1:
+        elif name in columns[:place]:
             found.fault(1, f"column {name!r} stands twice")
     for name in REQUIRED:
         if name not in columns:
