@@ -29,6 +29,9 @@ ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_E164 = 1, 2, 8
 NTP_UNIX_OFFSET_S = 2_208_988_800
 """From 1900-01-01, where NTP counts from, to 1970-01-01."""
 
+NO_VENDOR = -1
+"""Where the V flag is set and the Vendor-Id is 0."""
+
 _HEAD = Struct(">II")
 _HEAD_VENDOR = Struct(">III")
 _PACK = {
@@ -68,7 +71,7 @@ class Node(NamedTuple):
     def name(self) -> str:
         if self.definition is not None:
             return self.definition.name
-        return f"AVP-{self.code}" + (f"v{self.vendor_id}" if self.vendor_id else "")
+        return f"AVP-{self.code}" + (f"v{max(self.vendor_id, 0)}" if self.vendor_id else "")
 
 
 def time_from_ntp(seconds: int) -> int:
@@ -85,10 +88,10 @@ def time_to_ntp(unix_s: int) -> int:
 
 
 def raw_avp(code: int, flags: int, data: bytes, vendor_id: int = 0) -> bytes:
-    """One AVP with its padding; the V flag and Vendor-Id are sent where `vendor_id` isn't 0."""
-    if vendor_id:
+    """One AVP with its padding; the V flag and Vendor-Id are sent where either is there."""
+    if vendor_id or flags & FLAG_V:
         length = 12 + len(data)
-        return _HEAD_VENDOR.pack(code, (flags | FLAG_V) << 24 | length, vendor_id) + data + _PADDING[length & 3]
+        return _HEAD_VENDOR.pack(code, (flags | FLAG_V) << 24 | length, max(vendor_id, 0)) + data + _PADDING[length & 3]
     length = 8 + len(data)
     return _HEAD.pack(code, flags << 24 | length) + data + _PADDING[length & 3]
 
@@ -133,6 +136,7 @@ def _encode_address(value: str) -> bytes:
 def split_avp(data: bytes, pos: int, end: int) -> tuple[int, int, int, int, int]:
     """The AVP at `pos` of data that goes to `end`: (code, vendor_id, flags, where its data begin, where they end).
 
+    The V flag with Vendor-Id 0, which RFC 6733 §4.1 forbids, gives NO_VENDOR: it is nobody's, so unknown.
     5014 where its length is below its header's or its padded end is beyond `end` (RFC 6733 §7.1.5).
     """
     if pos + 8 > end:
@@ -142,7 +146,7 @@ def split_avp(data: bytes, pos: int, end: int) -> tuple[int, int, int, int, int]
     begin = pos + 12 if word & 0x80000000 else pos + 8
     if stop < begin or (stop + 3) & ~3 > end:
         raise invalid_length(data, pos, end)
-    vendor_id = _HEAD_VENDOR.unpack_from(data, pos)[2] if word & 0x80000000 else 0
+    vendor_id = (_HEAD_VENDOR.unpack_from(data, pos)[2] or NO_VENDOR) if word & 0x80000000 else 0
     return code, vendor_id, word >> 24, begin, stop
 
 
@@ -157,7 +161,7 @@ def whole_avp(data: bytes, pos: int, end: int) -> bytes:
     of_vendor = bool(word & 0x80000000)
     head_length = 12 if of_vendor else 8
     stop = pos + (word & 0xFFFFFF)
-    definition = BY_CODE.get((vendor_id if of_vendor else 0, code))
+    definition = BY_CODE.get(((vendor_id or NO_VENDOR) if of_vendor else 0, code))
     wanted = None if definition is None else data_length(definition.type)
     fits = stop - pos >= head_length and (stop + 3) & ~3 <= end
     if fits and (wanted is None or stop - pos == head_length + wanted):

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mubss.gy.avp import (
     MAX_AVPS,
     MAX_DEPTH,
+    NO_VENDOR,
     DiameterError,
     Node,
     decode_tree,
@@ -167,8 +168,13 @@ def test_the_number_of_avps_is_bounded() -> None:
 
 def test_unknown_avps_stay_bytes() -> None:
     wire = raw_avp(60_000, 0x40, b"abc") + raw_avp(5, 0, b"x", 9)
-    assert decode_tree(wire) == [Node(None, 60_000, 0, 0x40, b"abc"), Node(None, 5, 9, 0x80, b"x")]
-    assert [node.name for node in decode_tree(wire)] == ["AVP-60000", "AVP-5v9"]
+    wire += bytes.fromhex("00000107 c000000d 00000000 61000000")  # Session-Id's code of vendor 0, who doesn't exist
+    assert decode_tree(wire) == [
+        Node(None, 60_000, 0, 0x40, b"abc"),
+        Node(None, 5, 9, 0x80, b"x"),
+        Node(None, 263, NO_VENDOR, 0xC0, b"a"),
+    ]
+    assert [node.name for node in decode_tree(wire)] == ["AVP-60000", "AVP-5v9", "AVP-263v0"]
     assert encode_nodes(decode_tree(wire)) == wire
 
 

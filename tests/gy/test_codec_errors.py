@@ -233,6 +233,13 @@ def test_unknown_avps_are_stepped_over_and_the_mandatory_ones_kept() -> None:
     assert len(decode_ccr(ccr_of(*[loud] * 100)).unknown_mandatory) == MAX_UNKNOWN
 
 
+def test_a_vendor_0_is_nobody() -> None:
+    """RFC 6733 §4.1 forbids the V flag with Vendor-Id 0."""
+    avp = bytes.fromhex("000001cd c000000d 00000000 61000000")
+    ccr = decode_ccr(ccr_of(avp))
+    assert (ccr.service_context_id, ccr.unknown_mandatory) == (None, [avp])
+
+
 def test_a_subscriber_without_type_or_data_is_none() -> None:
     half = ("Subscription-Id", [("Subscription-Id-Type", 0)])
     other = ("Subscription-Id", [("Subscription-Id-Data", "1")])
