@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from mubss.xdev.api import Offload, Session
 from mubss.xdev.errors import StoreError
-from mubss.xdev.sqlite.checkpoint import EVERY_ROWS, checkpoint, start_native_thread
+from mubss.xdev.sqlite.checkpoint import EVERY_ROWS, checkpoint, preallocate, start_native_thread
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.session import SqliteSession
 
@@ -82,6 +82,7 @@ class SqliteStore:
         except IndexError:
             link = Connection(self._path, busy_timeout_ms=self._busy_timeout_ms, cache_kib=self._cache_kib)
             self._open.add(link)
+            preallocate(self._path)
             return link
 
     def _give_back(self, link: Connection) -> None:
