@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import Any
 
 import click
@@ -99,7 +100,7 @@ def print_postings(desk: Desk, account: Account, found: list[Doc], title: str) -
     columns = {"sequence": "#", "at": "at", "cause": "cause", "service": "service"}
     if any(row["free"] for row in rows):
         columns["free"] = "free units"
-    columns |= {"amount": "amount", "balance": "balance after"}
+    columns |= {"amount": "amount", "balance": "balance"}
     print_table(rows, columns, title, right=("free", "amount", "balance"))
 
 
@@ -125,9 +126,8 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
         account = lifecycle.find_account(desk.store, doc)
         rows = [
             {
-                "sequence": one["sequence"],
                 "from": desk.time(one["from_s"]),
-                "until": desk.time(one["until_s"]),
+                "lasted": str(timedelta(seconds=one["until_s"] - one["from_s"])),
                 "service": one["service"],
                 "called": one.get("called", ""),
                 "units": f"{one['units']:,}",
@@ -136,5 +136,5 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             }
             for one in found
         ]
-    columns = {name: name for name in ("from", "until", "service", "called", "units", "free", "charge")}
-    print_table(rows, {"sequence": "#", **columns}, f"Usage of {doc['msisdn']}", right=("units", "free", "charge"))
+    columns = {name: name for name in ("from", "lasted", "service", "called", "units", "free", "charge")}
+    print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"))
