@@ -19,6 +19,7 @@ VENDOR_3GPP = 10415
 VSAI = ("Vendor-Specific-Application-Id", [("Vendor-Id", VENDOR_3GPP), ("Auth-Application-Id", 4)])
 GY = ("Auth-Application-Id", 4)
 WAIT_SECONDS = 10  # the most a test waits for what must come
+_HOSTS = count(1)
 
 
 def request(
@@ -168,10 +169,10 @@ class Raw:
             return True
         return False
 
-    def open(self, host: str = "pgw.example", state_id: int = 0) -> Self:
-        """Exchanges capabilities."""
-        self.host = host
-        self.send(cer(host, state_id=state_id))
+    def open(self, host: str = "", state_id: int = 0) -> Self:
+        """Exchanges capabilities, under a name of its own unless told which."""
+        self.host = host or f"pgw{next(_HOSTS)}.example"
+        self.send(cer(self.host, state_id=state_id))
         answer = self.receive()
         assert find(answer, "Result-Code") == 2001, decode_message(answer)
         return self

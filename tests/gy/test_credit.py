@@ -118,7 +118,7 @@ def test_every_client_is_understood(name: str) -> None:
     kind, number, identities, units = VECTORS[name]
     command = command_of(decode_ccr(frame))
     assert (command.type, command.number, command.identities) == (kind, number, identities)
-    fields = "key service rating_group service_identifiers wants_grant requested_units used_units".split()
+    fields = ["key", "service", "rating_group", "service_identifiers", "wants_grant", "requested_units", "used_units"]
     found = [tuple(getattr(one, field) for field in fields) for one in command.requests]
     assert found == units
     assert {one.command_level for one in command.requests} <= {name in COMMAND_LEVEL}

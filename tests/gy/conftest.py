@@ -1,0 +1,30 @@
+"""A store and a server for a whole module of tests: each test takes subscribers of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gy_wire import Raw
+from gy_world import GyServer, World
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    made = World(tmp_path_factory.mktemp("gy"))
+    yield made
+    made.close()
+
+
+@pytest.fixture(scope="module")
+def server(world: World) -> Iterator[GyServer]:
+    with GyServer(world) as running:
+        yield running
+
+
+@pytest.fixture
+def pgw(server: GyServer) -> Iterator[Raw]:
+    """A peer that is open."""
+    with Raw(server.port).open() as peer:
+        yield peer
