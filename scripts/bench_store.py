@@ -20,9 +20,9 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from mubss.core.identity import ordered_id  # noqa: E402 (the path comes first)
-from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write  # noqa: E402
-from mubss.xdev.store import open_store  # noqa: E402
+from mubss.core.identity import ordered_id
+from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write
+from mubss.xdev.store import open_store
 
 ACCOUNTS = 100_000
 SIZES = (1, 8, 32, 128)
