@@ -41,6 +41,9 @@ class SqliteSession:
 
     def create_collection(self, name: str) -> SqliteCollection:
         made = self.collection(name)
+        # With a rowid, 64 accounts among 100,000 dirty 64 pages of 4 KB and 64 postings of 200 bytes, each of another
+        # account, 92. WITHOUT ROWID it is 130 pages for the postings, and documents over 1,000 bytes spill into a
+        # second page each (a batch took 7.1 ms instead of 2.8); a range of postings is read in 8 µs instead of 16.
         with self.write():
             self.link.execute(
                 f'CREATE TABLE IF NOT EXISTS "{made.name}" (_id TEXT PRIMARY KEY NOT NULL, doc TEXT NOT NULL)'
