@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from itertools import groupby
 from typing import NamedTuple, cast
 
 from mubss.core.ledger import check_account
 from mubss.core.model import Account
 from mubss.storage import subscribers
-from mubss.storage.database import Doc, Session, Store
+from mubss.storage.database import Doc, Store
 
-PAGE = 500
+REPORT_EVERY = 500  # accounts
+_END = "~"  # behind every id
 
 
 class Finding(NamedTuple):
@@ -23,33 +25,43 @@ class Finding(NamedTuple):
 def check(store: Store, progress: Callable[[int], None] = lambda count: None) -> tuple[int, list[Finding]]:
     """(accounts checked, what is wrong), by walking accounts and postings side by side: both are in account order.
 
-    Charging may go on: an account that doesn't add up at first sight is read again by itself.
+    Only one account's postings are in memory at a time. Charging may go on: an account that doesn't add up at
+    first sight is read again by itself.
     """
-    count, findings, after = 0, list[Finding](), ""
-    while True:
-        accounts, postings = _page(store, after)
-        for account in accounts:
-            if check_account(cast(Account, account), postings.get(account["_id"], [])):
-                findings += _check_one(store, account["_id"])
-        count += len(accounts)
-        progress(count)
-        if len(accounts) < PAGE:
-            return count, findings
-        after = accounts[-1]["_id"]
+    count, findings = 0, list[Finding]()
+    histories = _histories(store)
+    owner, postings = next(histories)
+    for account in subscribers.all_accounts(store):
+        account_id = account["_id"]
+        while owner < account_id:
+            findings += _orphans(store, owner, len(postings))
+            owner, postings = next(histories)
+        own: list[Doc] = []
+        if owner == account_id:
+            own = postings
+            owner, postings = next(histories)
+        if check_account(cast(Account, account), own):
+            findings += _check_one(store, account_id)
+        count += 1
+        if count % REPORT_EVERY == 0:
+            progress(count)
+    while owner < _END:
+        findings += _orphans(store, owner, len(postings))
+        owner, postings = next(histories)
+    progress(count)
+    return count, findings
 
 
-def _page(store: Store, after: str) -> tuple[list[Doc], dict[str, list[Doc]]]:
-    """The next accounts, and their postings by account."""
+def _histories(store: Store) -> Iterator[tuple[str, list[Doc]]]:
+    """Each account id that has postings, with them; at the end one past all ids."""
+    for account_id, postings in groupby(subscribers.all_postings(store), key=lambda posting: str(posting["account"])):
+        yield account_id, list(postings)
+    yield _END, []
 
-    def read_accounts(session: Session) -> list[Doc]:
-        return session.collection(subscribers.ACCOUNTS).scan(after=after, limit=PAGE)
 
-    accounts = store.run(read_accounts)
-    postings: dict[str, list[Doc]] = {}
-    if accounts:
-        for posting in subscribers.postings_between(store, accounts[0]["_id"], accounts[-1]["_id"]):
-            postings.setdefault(posting["account"], []).append(posting)
-    return accounts, postings
+def _orphans(store: Store, account_id: str, count: int) -> Iterator[Finding]:
+    if subscribers.get_account(store, account_id) is None:  # else it was opened a moment ago
+        yield Finding(account_id, f"{count} postings of an account that isn't there")
 
 
 def _check_one(store: Store, account_id: str) -> Iterator[Finding]:
@@ -58,7 +70,7 @@ def _check_one(store: Store, account_id: str) -> Iterator[Finding]:
         postings = subscribers.postings(store, account_id)
         again = subscribers.get_account(store, account_id)
         if account is None or again is None:
-            return
+            return  # erased meanwhile
         if account["version"] == again["version"]:
             for fault in check_account(cast(Account, account), postings):
                 yield Finding(account_id, fault)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from mubss.core.model import ACTIVE, STATES
 from mubss.xdev.api import Doc, Session, Store
 
+PAGE = 1000
 SUBSCRIBERS, IDENTITIES, ACCOUNTS, POSTINGS, USAGE = "subscribers", "identities", "accounts", "postings", "usage"
 
 
@@ -68,30 +69,33 @@ def count_by_state(store: Store) -> dict[str, int]:
 
 def postings(store: Store, account_id: str) -> list[Doc]:
     """Every posting of an account, in order."""
-    return _history(store, POSTINGS, account_id, account_id)
-
-
-def postings_between(store: Store, first: str, last: str) -> list[Doc]:
-    """Every posting of the accounts from `first` to `last`, in order of account and sequence."""
-    return _history(store, POSTINGS, first, last)
+    return list(_walk(store, POSTINGS, account_id, account_id + "~"))
 
 
 def usage(store: Store, account_id: str) -> list[Doc]:
     """Every usage record of an account, in order."""
-    return _history(store, USAGE, account_id, account_id)
+    return list(_walk(store, USAGE, account_id, account_id + "~"))
 
 
-def _history(store: Store, collection: str, first: str, last: str) -> list[Doc]:
-    """Documents of `<account id><sequence>`: one range of ids, a thousand at a time."""
-    found: list[Doc] = []
-    after, until = first, last + "~"
+def all_accounts(store: Store) -> Iterator[Doc]:
+    """Every account, in order of its id."""
+    return _walk(store, ACCOUNTS)
+
+
+def all_postings(store: Store) -> Iterator[Doc]:
+    """Every posting, in order of account and sequence."""
+    return _walk(store, POSTINGS)
+
+
+def _walk(store: Store, collection: str, after: str = "", until: str = "") -> Iterator[Doc]:
+    """Documents in order of their ids, a thousand at a time."""
 
     def read(session: Session) -> list[Doc]:
-        return session.collection(collection).scan(after=after, until=until, limit=1000)
+        return session.collection(collection).scan(after=after, until=until, limit=PAGE)
 
     while True:
         page = store.run(read)
-        found += page
-        if len(page) < 1000:
-            return found
+        yield from page
+        if len(page) < PAGE:
+            return
         after = page[-1]["_id"]
