@@ -7,9 +7,9 @@
   `$.a > 5` is true of any text. Texts compare byte by byte. How two objects or two arrays compare is unspecified.
 - **A missing member is NULL**: every comparison with it is unknown, `NOT` of that too, and only true finds a document.
   JSON `null` is a value: `$.a IS NULL` is true of missing members alone; `json_type($.a) = "NULL"` finds the others.
-- `x IN (a, b)` is `x = a OR x = b`, `x BETWEEN a AND b` is `x >= a AND x <= b` (the MySQL engine spells
-  them out so: MySQL itself would convert both sides to text).
-- `x IN $.list` is JSON_CONTAINS: true if the scalar x is the value at `$.list`, or an element of it.
+- `x IN (a, b)` is `x = a OR x = b`, `x BETWEEN a AND b` is `x >= a AND x <= b`, and `ifnull(x, 0)` is a number. (MySQL
+  itself would make texts of all three: its engine has to spell them out, the last as `ifnull(x + 0, 0)`.)
+- `x IN $.list` is JSON_CONTAINS: true if the scalar x is the value at `$.list`, or in that array, however deep.
 - **A condition is a comparison or a logical combination of them**: a bare `$.a` isn't one, write `$.a = true`.
   NOT binds tighter than `=`, as in X DevAPI: write `NOT ($.a = 1)`.
 - `LIKE` and the text functions work on texts, whole numbers and booleans (`true`), case-sensitively, with `\\` as

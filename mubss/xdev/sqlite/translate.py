@@ -153,13 +153,14 @@ class Translator:
         return f"({sides[0]} {negated}IN ({', '.join(sides[1:])}))"
 
     def _contained(self, scalar: Node, array: Node, *, negated: bool) -> str:
-        """JSON_CONTAINS of a scalar: it is the value, or an element of the array."""
+        """JSON_CONTAINS of a scalar: it is the value, or stands in the array or in an array within it."""
         place = self._place(array)
-        element = (
-            f"CASE type WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} "
-            "WHEN 'object' THEN NULL WHEN 'array' THEN NULL ELSE atom END"
+        element = f"CASE type WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} WHEN 'object' THEN NULL ELSE atom END"
+        elements = (
+            f"WITH RECURSIVE e (type, atom, value) AS (SELECT type, atom, value FROM json_each(doc, {place}) "
+            "UNION ALL SELECT j.type, j.atom, j.value FROM e, json_each(e.value) AS j WHERE e.type = 'array')"
         )
-        found = f"EXISTS (SELECT 1 FROM json_each(doc, {place}) WHERE {element} = {self._compared(scalar)})"
+        found = f"EXISTS ({elements} SELECT 1 FROM e WHERE {element} = {self._compared(scalar)})"
         if negated:
             found = f"NOT {found}"
         kind = f"ifnull(json_type(doc, {place}), '')"

@@ -202,6 +202,34 @@ def test_the_table_on_indexes(filled: Bench) -> None:
         assert (condition, filled.ids(condition)) == (condition, sorted(expected))
 
 
+MEMBERS: dict[str, Any] = {
+    "flat": [1, "x", True],
+    "nested": [[2, [1]], {"k": 5}],
+    "object": {"k": 1},
+    "in object": [{"k": 1}, [{"k": 1}]],
+    "scalar": 1,
+    "null": [None],
+    "empty": [],
+}
+MEMBER_TABLE = {
+    "1 IN $.m": ["flat", "nested", "scalar"],
+    "1 NOT IN $.m": ["object", "in object", "null", "empty"],
+    "2 IN $.m": ["nested"],
+    "5 IN $.m": [],
+    '"x" IN $.m OR true IN $.m': ["flat"],
+    '1 IN $.m[0] AND json_type($.m) = "ARRAY"': ["flat", "nested"],
+    "1 IN $.m.k": ["object"],
+    "1 IN $.nothing": [],
+    "NOT (1 IN $.nothing)": [],
+}
+
+
+def test_members_of_arrays(bench: Bench) -> None:
+    bench.add(*({"_id": name, "m": value} for name, value in MEMBERS.items()))
+    for condition, expected in MEMBER_TABLE.items():
+        assert (condition, bench.ids(condition)) == (condition, sorted(expected))
+
+
 DATES = {
     "leap": "2024-02-29",
     "eve": "2023-12-31 23:59:58",
