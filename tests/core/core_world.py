@@ -21,6 +21,7 @@ from mubss.core.model import (
     CreditControl,
     EndSession,
     Outcome,
+    RequestType,
     Rules,
     Session,
     SessionRecord,
@@ -102,10 +103,9 @@ class World:
         applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables)
         assert (before, record) == seen, "an input document was changed in place"
         self._keep(before, applied)
-        if applied.account is not None and isinstance(
-            command, CreditControl | EndSession
-        ):  # others leave the reservations as they are
-            assert_reserved(self.accounts[before["_id"]], self.tables, self.now_s)
+        after = applied.account
+        if after is not None and _reserves(command, before, after):
+            assert_reserved(after, self.tables, self.now_s)
         return applied
 
     def ask(self, command: CreditControl, account_id: str = "", now_s: int | None = None) -> Outcome:
@@ -139,6 +139,13 @@ class World:
             assert Outcome.from_list(stored(written_form)) == applied.outcome
         if after is not None:
             assert ledger.check_account(after, self.postings[after["_id"]]) == []
+
+
+def _reserves(command: Command, before: Account, after: Account) -> bool:
+    """Whether a command looks at the reservations: of events, those alone that move free units."""
+    if isinstance(command, CreditControl):
+        return command.type is not RequestType.EVENT or before["counters"] != after["counters"]
+    return isinstance(command, EndSession)
 
 
 def available(account: Account) -> int:
