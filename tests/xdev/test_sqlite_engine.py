@@ -16,6 +16,7 @@ import pytest
 
 from mubss.xdev.api import Read, Session, Write
 from mubss.xdev.errors import StoreConflict, StoreError, StoreUnavailable
+from mubss.xdev.sqlite import connection
 from mubss.xdev.sqlite.checkpoint import START_OVER_PAGES, checkpoint, preallocate
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.engine import SqliteStore
@@ -290,16 +291,11 @@ def test_a_file_that_can_not_grow(file: Path) -> None:
 
 
 def test_the_log_starts_over_and_stays_bounded(store: SqliteStore, file: Path) -> None:
-    """A checkpoint beside the writers leaves nothing in the log, and the next writer begins it anew."""
-    pad = "x" * 3000
+    """A checkpoint leaves nothing in the log, and the next writer begins it anew."""
+    store._checkpointing = True  # none beside this one
     link = Connection(str(file), busy_timeout_ms=1000, cache_kib=1024)
-    rounds = START_OVER_PAGES // 500 + 1
-    for n in range(rounds):
-        store.run(
-            lambda session, n=n: session.collection("t").put_many(
-                [{"_id": f"{k:03}", "n": n, "pad": pad} for k in range(500)]
-            )
-        )
+    for n in range(START_OVER_PAGES // 500 + 1):
+        put(store, *({"_id": f"{k:03}", "n": n, "pad": "x" * 3000} for k in range(500)))
     log = Path(f"{file}-wal")
     checkpoint(link)
     before = log.stat().st_size
@@ -310,13 +306,14 @@ def test_the_log_starts_over_and_stays_bounded(store: SqliteStore, file: Path) -
     link.close()
 
 
-def test_a_long_run_of_writes_is_checkpointed_beside_them(file: Path) -> None:
+def test_writes_without_a_pause_are_checkpointed_beside_them(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "AUTOCHECKPOINT_PAGES", 0)  # SQLite's own, within the commits
     store = open_store(f"sqlite:///{file}")
     store.run(lambda session: session.create_collection("t"))
     docs = [{"_id": f"{k:04}", "pad": "x" * 3000} for k in range(1000)]
-    for _ in range(40):  # 160 MB of log, were it never started over
-        store.run(lambda session: session.collection("t").put_many(docs))
-    assert Path(f"{file}-wal").stat().st_size < 80 << 20
+    for n in range(60):  # 240 MB of log, were it never started over
+        store.run(lambda session, n=n: session.collection("t").put_many([{**doc, "n": n} for doc in docs]))
+    assert Path(f"{file}-wal").stat().st_size < 160 << 20
     store.close()
 
 
@@ -365,8 +362,17 @@ import sys, threading
 import gevent
 from gevent import get_hub
 from mubss.xdev.api import Read, Write
+from mubss.xdev.sqlite import engine
 from mubss.xdev.store import open_store
 
+get_ident = monkey.get_original("_thread", "get_ident")
+checkpointed_in = []
+
+def checkpoint(link, checkpoint=engine.checkpoint):
+    checkpointed_in.append(get_ident())
+    checkpoint(link)
+
+engine.checkpoint = checkpoint
 store = open_store(sys.argv[1], offload=lambda work: get_hub().threadpool.apply(work))
 store.run(lambda session: session.create_collection("t").add({"_id": "a", "n": 0}))
 ticks = 0
@@ -389,10 +395,14 @@ def work():
 ticker = gevent.spawn(tick)
 gevent.joinall([gevent.spawn(work) for _ in range(4)], raise_error=True)  # 16,000 rows: several checkpoints
 assert store.run(lambda session: session.collection("t").find("$.n = :n").bind("n", 80).execute()) != []
+for _ in range(1000):
+    if checkpointed_in and not store._checkpointing:
+        break
+    gevent.sleep(0.005)
 try:
     store.run(lambda session: session.collection("t").add({"_id": "a"}))
 except Exception as error:
-    print(type(error).__name__, ticks > 20, len([g for g in (ticker,) if not g.dead]))
+    print(type(error).__name__, ticks > 20, not ticker.dead, bool(checkpointed_in), get_ident() in checkpointed_in)
 store.close()
 """
 
@@ -402,4 +412,4 @@ def test_it_works_under_gevent_and_never_blocks_the_hub(file: Path) -> None:
     done = subprocess.run(
         command, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=False, timeout=60
     )
-    assert (done.stdout.split(), done.stderr) == (["DuplicateId", "True", "1"], "")
+    assert (done.stdout.split(), done.stderr) == (["DuplicateId", "True", "True", "True", "False"], "")

@@ -193,13 +193,15 @@ def test_modify_only_what_the_condition_finds(bench: Bench) -> None:
             t.modify("$.n >= :n").set("$.big", True).bind("n", 299).execute().affected_items_count,
             t.modify(ANYTHING).array_append("$.l", 7).execute().affected_items_count,
             t.modify(ANYTHING).sort("$.n DESC").limit(2).set("$.last", True).execute().affected_items_count,
+            t.modify("$.n < 9").set("$.z", []).array_append("$.z", 1).execute().affected_items_count,
             t.modify("$.n = 1000").set("$.big", True).execute().affected_items_count,
         ]
 
-    assert bench.store.run(work) == [300, 1, 600, 2, 0]
+    assert bench.store.run(work) == [300, 1, 600, 2, 9, 0]
     assert len(bench.find("$.big = true")) == 301
     assert all(doc["l"] == [7] for doc in bench.all())
     assert bench.ids("$.last = true") == ["598", "599"]
+    assert [doc["z"] for doc in bench.find("$.n < 9")] == [[1]] * 9
 
 
 @pytest.mark.parametrize(
