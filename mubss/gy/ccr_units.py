@@ -57,7 +57,6 @@ _UNIT_FIELDS = {
     for head in heads(code, 16)
 }
 _CC_TIME = heads(420, 12)
-_RATING_GROUP = heads(432, 12)
 _REPORTING_REASON = heads(872, 16, FLAG_V)
 
 

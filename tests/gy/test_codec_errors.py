@@ -9,7 +9,7 @@ import pytest
 from mubss.gy.avp import DiameterError, encode_avp, missing_avp, raw_avp, split_avp
 from mubss.gy.ccr_decode import MAX_MSCCS
 from mubss.gy.ccr_units import MAX_LISTED, MAX_UNKNOWN
-from mubss.gy.codec import CcaAnswer, Ccr, CcrError, Identity, decode_ccr, encode_cca, require
+from mubss.gy.codec import CcaAnswer, Ccr, CcrError, Identity, Units, decode_ccr, encode_cca, require
 from mubss.gy.message import decode_message, encode_message
 from tests.vectors.load import load
 
@@ -53,6 +53,7 @@ ASKED = ("Requested-Service-Unit", [])
 NOBODY = encode_avp("Subscription-Id", [("Subscription-Id-Type", 0), ("Subscription-Id-Data", "")])
 zero = missing_avp
 REASON = zero("Reporting-Reason")
+CUT_VALUE = raw_avp(445, 64, hexed("000001bf 40000010 00000001"))
 UNPADDED = raw_avp(443, 64, hexed("000001bc 40000009 61"))
 
 # (what, AVPs behind Session-Id, Origin-Host, type and number, Result-Code, Failed-AVP's content)
@@ -103,6 +104,11 @@ REFUSED: list[tuple[str, list[Any], int, bytes]] = [
      encode_avp("Subscription-Id", [("Subscription-Id-Type", 0), NOT_TEXT])),
     ("an APN that isn't UTF-8", [ps(hexed("0000001e 40000009 ff000000"))], 5004,
      hexed("0000001e 40000009 ff000000")),
+    ("too many reasons", [used(*[("Reporting-Reason", 0)] * (MAX_LISTED + 1))], 5009, REASON),
+    ("a value cut", [used(("CC-Money", [CUT_VALUE]))], 5014, zero("Value-Digits")),
+    ("money cut", [used(raw_avp(413, 64, hexed("000001a9 4000000c")))], 5014, zero("Currency-Code")),
+    ("a service of 3 bytes", [raw_avp(873, 64, bytes(3), 10415)], 5014, hexed("00000000 00000008")),
+    ("a service without room for its vendor", [hexed("00000369 c000000a 000028af")], 5014, zero("Service-Information")),
     ("money without Unit-Value", [("Requested-Service-Unit", [("CC-Money", [])])], 5005, zero("Unit-Value")),
     ("money without digits", [("Used-Service-Unit", [("CC-Money", [("Unit-Value", [("Exponent", 1)])])])], 5005,
      zero("Value-Digits")),
@@ -142,8 +148,18 @@ def test_refused_as_a_whole(what: str, frame: bytes, code: int) -> None:
     assert caught.value.result_code == code, what
 
 
+@pytest.mark.parametrize(("name", "value"), [("CC-Request-Type", 5), ("CC-Request-Type", -1), ("Requested-Action", 4)])
+def test_an_undefined_value_is_named(name: str, value: int) -> None:
+    parts = [("CC-Request-Type", 4), (name, value)] if name == "Requested-Action" else [(name, value)]
+    with pytest.raises(CcrError) as caught:
+        decode_ccr(encode_message(272, 0xC0, 4, 7, 8, parts))
+    assert caught.value.failed_avp == encode_avp(name, value)
+
+
 def test_requested_action_counts_in_events_only() -> None:
     assert decode_ccr(ccr_of(("Requested-Action", 99))).requested_action == 99
+    event = [*BEGIN[:2], ("CC-Request-Type", 4), ("Requested-Action", 3)]
+    assert decode_ccr(encode_message(272, 0xC0, 4, 7, 8, event)).requested_action == 3
 
 
 def test_an_error_is_answered_like_its_request() -> None:
@@ -175,6 +191,20 @@ def test_what_stands_before_a_fault_is_found_and_what_stands_behind_it_is_not() 
     with pytest.raises(CcrError) as caught:
         decode_ccr(encode_message(272, 0xC0, 4, 7, 8, parts))
     assert (caught.value.ccr.cc_request_number, caught.value.ccr.session_id) == (5, None)
+
+
+def test_a_vendors_avp_of_the_same_code_is_no_session_id() -> None:
+    foreign = raw_avp(263, 0x40, b"foreign", 9)
+    with pytest.raises(CcrError) as caught:
+        decode_ccr(encode_message(272, 0xC0, 4, 7, 8, [foreign, ("Session-Id", "s;1"), SHORT_TYPE]))
+    assert caught.value.ccr.session_id == "s;1"
+
+
+def test_reporting_reason_is_3gpps() -> None:
+    foreign = raw_avp(872, 0x40, b"\0\0\0\1", 9)
+    ccr = decode_ccr(ccr_of(used(foreign, ("Reporting-Reason", 2)), mscc(foreign, ("Reporting-Reason", 3))))
+    assert (ccr.used[0].reporting_reasons, ccr.msccs[0].reporting_reasons) == ([2], [3])
+    assert ccr.unknown_mandatory == [foreign, foreign]
 
 
 def test_a_session_id_that_isnt_utf8_is_answered_with_its_bytes() -> None:
@@ -285,6 +315,8 @@ def test_money() -> None:
     value = ("CC-Money", [("Unit-Value", [("Value-Digits", -(2**40)), ("Exponent", -6)]), ("Currency-Code", 978)])
     ccr = decode_ccr(ccr_of(("Used-Service-Unit", [value, ("CC-Time", 3)])))
     assert (ccr.used[0].money, ccr.used[0].time_s) == ((-(2**40), -6, 978), 3)
+    plain = ("CC-Money", [("Unit-Value", [("Value-Digits", 5)])])
+    assert decode_ccr(ccr_of(("Requested-Service-Unit", [plain]))).requested == Units(money=(5, 0, None))
 
 
 def test_pools_and_tariff_change() -> None:
