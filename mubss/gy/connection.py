@@ -8,11 +8,12 @@ from __future__ import annotations
 import logging
 import time
 from functools import partial
+from struct import pack
 from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
-from gevent.socket import socket
+from gevent.socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET, socket
 
 from mubss import metrics
 from mubss.charging.order import Order
@@ -31,6 +32,8 @@ log = logging.getLogger(__name__)
 
 RECV_OCTETS = 256 * 1024
 MAX_PENDING = 4096  # requests of one peer under way; past it we read no more until half are answered
+MAX_PENDING_OCTETS = 4 << 20  # the same for their size, since each may have max_message_octets
+TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
 
 
 class Connection:
@@ -42,14 +45,20 @@ class Connection:
         self.remote = remote
         self.peer = peer
         self.pending = 0
+        self.refused = 0  # CCRs that couldn't be taken
+        self._pending_octets = 0
         self._sock = sock
         self._out: list[bytes] = []
         self._out_octets = 0
         self._writable = Event()
         self._may_read = Event()
         self._may_read.set()
+        self._sending = False  # the writer waits for the peer to read
         self._closing = ""  # why, once it is
+        self._abandoned = False  # nothing more will be written
+        self._last_word: gevent.Greenlet | None = None
         self._probed = False
+        self._turn_ns = 0  # when its turn began
         self.closed = Event()
 
     def __str__(self) -> str:
@@ -68,10 +77,15 @@ class Connection:
                     self.close("the peer closed the connection")
                     break
                 self._take(framer, data)
-                if self.pending > MAX_PENDING or self.server.is_full:
+                if self.pending > MAX_PENDING or self._pending_octets > MAX_PENDING_OCTETS or self.server.is_full:
                     self._wait_for_room()
+                else:
+                    self._give_way()
         except OSError as error:
             self.close(f"the connection broke: {error.strerror or error}")
+        except Exception:
+            log.exception("a fault of ours: what %s sent can't be handled", self)
+            self.close("a fault of ours")
         finally:
             self._writable.set()
             writer.join()
@@ -95,17 +109,34 @@ class Connection:
                 self._charge(frame)
             else:
                 self.perform(peer.receive(frame, now_s))
+            self._give_way()
             if self._closing:
                 return
         if broken is not None:
             self.perform(peer.broken(broken))
 
+    def _give_way(self) -> None:
+        """Lets the others have their turn: recv doesn't while there is data, so one peer could keep us to itself.
+
+        sleep(0) wouldn't do: gevent runs up to 50 of them (3 s of large messages) before it looks at any socket.
+        """
+        if time.monotonic_ns() - self._turn_ns > TURN_NS:
+            gevent.sleep(0.000_001)
+            self._turn_ns = time.monotonic_ns()
+
     def _wait_for_room(self) -> None:
         """TCP's own back-pressure: what we don't read, the peer can't send."""
         self._may_read.clear()
-        while not self._may_read.wait(1) and not self._closing:
-            if self.pending <= MAX_PENDING // 2 and not self.server.is_full:
-                return
+        while not self._may_read.wait(1) and not self._closing and not self._has_room:
+            self.peer.heard(int(time.monotonic()))  # the silence is ours
+
+    @property
+    def _has_room(self) -> bool:
+        return (
+            self.pending <= MAX_PENDING // 2
+            and self._pending_octets <= MAX_PENDING_OCTETS // 2
+            and not self.server.is_full
+        )
 
     # ── the state machine's wishes ─────────────────────────────────────────────────────────────────
 
@@ -151,26 +182,32 @@ class Connection:
         if server.is_busy and command.type in (RequestType.INITIAL, RequestType.EVENT):
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
-        order = Order(command, identities=command.identities, done=partial(self._done, ccr, received_ms))
+        order = Order(command, identities=command.identities, done=partial(self._done, ccr, len(frame), received_ms))
         try:
             server.engine.submit(order)
         except Busy:
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
         self.pending += 1
+        self._pending_octets += len(frame)
         server.pending += 1
+        server.pending_octets += len(frame)
 
     def _refuse(self, ccr: Ccr, error: DiameterError) -> None:
-        log.info("%s sent a CCR that can't be taken: %s", self, error)
+        self.refused += 1
+        if self.refused & (self.refused - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer can't fill the log with them
+            log.info("%s sent a CCR that can't be taken: %s (%d so far)", self, error, self.refused)
         answer = CcaAnswer(error.result_code, failed_avp=error.failed_avp, error_message=error.text)
         self._answer(ccr, answer)
 
-    def _done(self, ccr: Ccr, received_ms: int, order: Order) -> None:
+    def _done(self, ccr: Ccr, octets: int, received_ms: int, order: Order) -> None:
         server = self.server
         self.pending -= 1
+        self._pending_octets -= octets
         server.pending -= 1
+        server.pending_octets -= octets
         server.answered += 1
-        if not self._may_read.is_set() and self.pending <= MAX_PENDING // 2 and not server.is_full:
+        if not self._may_read.is_set() and self._has_room:
             self._may_read.set()
         if self._closing and self.closed.is_set():
             return
@@ -187,27 +224,31 @@ class Connection:
             self._writable.set()
 
     def _answer(self, ccr: Ccr, answer: CcaAnswer) -> None:
-        metrics.GY_ANSWERS.inc(str(ccr.cc_request_type), str(int(answer.result_code)))
+        kind = ccr.cc_request_type
+        name = str(kind) if kind in (1, 2, 3, 4) else "none"  # what a peer sends must not make a metric of its own
+        metrics.GY_ANSWERS.inc(name, str(int(answer.result_code)))
         self.send(encode_cca(ccr, answer, self.server.identity))
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, data: bytes) -> None:
         """Queues bytes; a peer that doesn't read what it asked for is closed."""
+        if self._abandoned:
+            return
         self._out.append(data)
         self._out_octets += len(data)
-        if self._out_octets > self.server.options.send_buffer_octets:
-            self._out.clear()
+        if self._sending and self._out_octets > self.server.options.send_buffer_octets:
             self.close(f"the peer doesn't read: {self._out_octets} octets wait for it")
-            self._sock.close()
+            self._abandon()
         elif not self._writable.is_set():
             self._writable.set()
 
     def close(self, reason: str) -> None:
-        """Ends the connection once what is queued and under way is written."""
+        """Ends the connection once what is queued and under way is written, within the deadline of an answer."""
         if not self._closing:
             self._closing = reason
             log.info("closing %s: %s", self, reason)
+            self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
             self._writable.set()
             self._may_read.set()
 
@@ -219,30 +260,42 @@ class Connection:
                 while self._out:
                     data = b"".join(self._out)
                     self._out.clear()
+                    self._sending = True
                     self._sock.sendall(data)
+                    self._sending = False
                     self._out_octets -= len(data)
-                if self._closing and not self.pending:
-                    break
-                if self._closing and not self._writable.wait(self.server.options.deadline_ms / 1000):
+                if self._abandoned or (self._closing and not self.pending):
                     break
         except OSError as error:
             self.close(f"the connection broke: {error.strerror or error}")
         finally:
             self._shut()
 
+    def _abandon(self) -> None:
+        """Ends a connection whose time is over; what its peer doesn't take goes, from the kernel's buffers too."""
+        self._abandoned = True
+        self._out.clear()
+        if self._sending:
+            self._sock.setsockopt(SOL_SOCKET, SO_LINGER, _RESET)
+        self._shut()
+        self._writable.set()
+
     def _shut(self) -> None:
-        """Ends both directions, so that the reader wakes too."""
+        """Ends both directions, so that the reader and the writer wake."""
         try:
-            self._sock.shutdown(2)
+            self._sock.shutdown(SHUT_RDWR)
         except OSError:
             pass  # it is closed already
 
     def _end(self) -> None:
         self.closed.set()
+        if self._last_word is not None:
+            self._last_word.kill(block=False)
         self._sock.close()
         self.server.forget(self)
 
 
+_RESET = pack("ii", 1, 0)  # linger for no time: close sends a reset
 _CCR_HEADS = {bytes((flags, 0, 1, 16, 0, 0, 0, 4)) for flags in (0x80, 0x90, 0xC0, 0xD0)}
 
 

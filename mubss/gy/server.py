@@ -26,6 +26,8 @@ from mubss.storage.database import StoreError, open_database
 
 log = logging.getLogger(__name__)
 
+MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 8192 of the usual size have 6 MB
+
 
 def offload(work: Callable[[], object]) -> object:
     """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile.
@@ -57,6 +59,7 @@ class Server:
             command_level_credit_limit=config.gy.out_of_credit == "command",
         )
         self.pending = 0  # requests under way
+        self.pending_octets = 0  # their size
         self.answered = 0
         self.registry: Registry  # set by whoever accepts connections
         self._connections: dict[int, Connection] = {}
@@ -102,7 +105,7 @@ class Server:
     @property
     def is_full(self) -> bool:
         """Nothing more is read from any peer for now."""
-        return self.pending >= 2 * self.options.max_pending_requests
+        return self.pending >= 2 * self.options.max_pending_requests or self.pending_octets >= MAX_PENDING_OCTETS
 
     def adopt(self, number: int, sock: socket, remote: str) -> Connection:
         """Serves one connection, in a greenlet of its own."""
