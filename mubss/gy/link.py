@@ -36,14 +36,16 @@ class Link:
         """The worker's end."""
         return Link(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET, fileno=descriptor))
 
-    def send(self, do: str, descriptor: int | None = None, **arguments: Any) -> None:
-        """One message; where the other end is gone it is lost, and the reader of this link will notice."""
+    def send(self, do: str, descriptor: int | None = None, **arguments: Any) -> bool:
+        """One message; False where the other end is gone, as the reader of this link will notice, too."""
         data = msgpack.packb({"do": do, **arguments})
         try:
             with self._lock:
                 socket.send_fds(self._sock, [data], [] if descriptor is None else [descriptor])
         except OSError as error:
             log.debug("%r wasn't sent: %s", do, error)
+            return False
+        return True
 
     def receive(self) -> tuple[dict[str, Any] | None, int | None]:
         """The next message and its descriptor; (None, None) when the other end is gone."""

@@ -34,6 +34,7 @@ class WorkerProcess:
         self.connections: set[int] = set()
         self.rate = 0  # requests in the last second
         self.ready = Event()
+        self.was_ready = False
         self._command = command
         self.start()
 
@@ -75,12 +76,13 @@ class Parent:
         return sum(len(worker.connections) for worker in self._workers)
 
     def adopt(self, number: int, sock: socket.socket, remote: str) -> None:
-        """Hands a connection to the worker with the least load."""
+        """Hands a connection to the worker with the least load, to the next if that one has just died."""
         ready = [worker for worker in self._workers if worker.ready.is_set()]
-        if ready:
-            worker = min(ready, key=lambda one: one.load)
+        for worker in sorted(ready, key=lambda one: one.load):
             worker.connections.add(number)
-            worker.link.send("adopt", sock.fileno(), connection=number, remote=remote)
+            if worker.link.send("adopt", sock.fileno(), connection=number, remote=remote):
+                break
+            worker.connections.discard(number)
         else:
             log.warning("no worker is up: %s is closed", remote)
         sock.close()
@@ -110,11 +112,12 @@ class Parent:
             if message is not None:
                 self._handle(worker, message)
                 continue
+            worker.ready.clear()
             worker.link.close()
             worker.process.wait()
             for number in list(worker.connections):
                 self._release(worker, number)
-            if self._drained.is_set() or not worker.ready.is_set():
+            if self._drained.is_set() or not worker.was_ready:  # what can't even begin is not tried again
                 return
             log.error("worker %d ended with %s: starting another", worker.index, worker.process.returncode)
             self._drained.wait(RESTART_SECONDS)
@@ -125,7 +128,9 @@ class Parent:
     def _handle(self, worker: WorkerProcess, message: dict[str, Any]) -> None:
         do, number = message["do"], message.get("connection", 0)
         if do == "ready":
+            worker.was_ready = True
             worker.ready.set()
+            log.info("worker %d is up, process %d", worker.index, worker.process.pid)
         elif do == "report":
             worker.rate = message["rate"]
         elif do == "claim":  # it may wait for another worker's connection to answer a probe

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import socket
+import threading
 from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, Self
@@ -160,6 +163,30 @@ class Raw:
         if not data:
             raise EOFError("the server closed the connection")
         return data
+
+    @contextmanager
+    def answering(self) -> Iterator[None]:
+        """Answers DWRs meanwhile, as a peer that lives does; what else comes is dropped."""
+        stop = threading.Event()
+
+        def work() -> None:
+            self.sock.settimeout(0.02)
+            while not stop.is_set():
+                try:
+                    self.receive()
+                except TimeoutError:
+                    continue
+                except EOFError:
+                    return
+
+        thread = threading.Thread(target=work)
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            thread.join()
+            self.sock.settimeout(WAIT_SECONDS)
 
     def closed(self) -> bool:
         """Reads to the end: whether the server closed without a further word."""

@@ -188,7 +188,7 @@ class GyServer:
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
         if wait:
-            self.port = int(self.wait_for(r"listening on \S+:(\d+)$")[1])
+            self.port = int(self.wait_for(r"listening on [^\s\"]+:(\d+)")[1])
 
     def __enter__(self) -> Self:
         return self
