@@ -9,6 +9,7 @@ from core_builders import (
     INITIAL,
     MB,
     NOW_S,
+    PEAK,
     SERVICES,
     TERMINATE,
     UPDATE,
@@ -112,6 +113,21 @@ def test_a_call_that_is_reported_once(seconds: int) -> None:
     world.ask(ccr(DEMO, TERMINATE, 1, mscc(used=seconds, service="VOICE")), now_s=NOW_S + 200)
     assert spent(world) == -(-seconds // 60) * 90_000
     assert len(world.usage) == (1 if seconds else 0)
+
+
+def test_quota_of_a_call_is_priced_from_where_its_usage_ends() -> None:
+    """Reported at 20:00:10, the call has got to 19:59:30: the next minute is half a peak's."""
+    rows = (ANY, "peak", 90_000, 60, 0, 0), (ANY, ANY, 30_000, 60, 0, 0)
+    tables = make_tables(plan("calls", plan_service(VOICE, *rows)), bands=(PEAK,))
+    world = World(tables, make_account("calls"))
+    eight_pm = NOW_S + 7 * 3600
+    world.ask(ccr(tables, INITIAL, 0, mscc(asks=60, service="VOICE")), now_s=eight_pm - 60)
+    world.ask(ccr(tables, UPDATE, 1, mscc(used=60, asks=60, service="VOICE")), now_s=eight_pm)
+    assert world.account["reserved_micros"] == 30_000
+    world.ask(ccr(tables, INITIAL, 0, mscc(asks=60, service="VOICE"), session="s2"), now_s=eight_pm - 60)
+    world.ask(ccr(tables, UPDATE, 1, mscc(used=30, asks=60, service="VOICE"), session="s2"), now_s=eight_pm - 30)
+    world.ask(ccr(tables, UPDATE, 2, mscc(used=0, asks=60, service="VOICE"), session="s2"), now_s=eight_pm + 10)
+    assert world.session(session_hash("s2"))["grants"][0]["rate"] == "VOICE/any/peak/90000/60/0/0"
 
 
 def test_out_of_credit_keeps_the_session_for_a_top_up() -> None:

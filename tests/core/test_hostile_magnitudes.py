@@ -102,9 +102,9 @@ def test_no_usage_takes_the_balance_beyond_what_an_account_can_hold() -> None:
 def test_two_reports_of_one_request_share_what_the_balance_can_hold() -> None:
     world = World(DEMO, make_account(balance="0"))
     half = MAX_MICROS // 80_000 // 2
-    world.ask(ccr(DEMO, INITIAL, 0, mscc(1, used=half, service="SMS"), mscc(2, used=half, service="SMS")))
-    over = world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=1, service="SMS"), mscc(2, used=1, service="SMS")))
-    assert [answer.result for answer in over.answers] == [Result.INVALID_AVP_VALUE] * 2
+    outcome = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, used=half, service="SMS"), mscc(2, used=half + 1, service="SMS")))
+    assert [answer.result for answer in outcome.answers] == [Result.CREDIT_LIMIT_REACHED, Result.INVALID_AVP_VALUE]
+    assert world.account["balance_micros"] == -half * 80_000
 
 
 def test_units_that_cost_nothing_do_not_add_up_for_ever() -> None:
