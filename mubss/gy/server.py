@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address
 
 import gevent
@@ -21,6 +22,7 @@ from mubss.gy.message import Identity
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.registry import Registry, Tell
 from mubss.refdata.live import Refdata
+from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
 from mubss.storage.database import StoreError, open_database
 
@@ -64,7 +66,7 @@ class Server:
         self.registry: Registry  # set by whoever accepts connections
         self._connections: dict[int, Connection] = {}
         self._settings = _peer_settings(config, self.identity)
-        self._store = open_database(config.store_url, offload=offload)
+        self._store = open_made(config.store_url, partial(open_database, offload=offload))
         self.refdata = Refdata(self._store, config.general.timezone)
         charging = config.charging
         self.engine = Engine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -42,12 +43,15 @@ def missing(store: Store) -> list[str]:
     return [name for name in COLLECTIONS if name not in there]
 
 
-def open_made(url: str) -> Store:
-    """The store, which the caller closes; StoreUnavailable, naming `mubss init`, where it hasn't been made."""
+def open_made(url: str, open_store: Callable[[str], Store] = open_database) -> Store:
+    """The store, which the caller closes; StoreUnavailable, naming `mubss init`, where it hasn't been made.
+
+    A process with an event loop brings its own `open_store`.
+    """
     file = file_of(url)
     if file is not None and not file.exists():  # opening it would leave an empty one behind
         raise StoreUnavailable(f"{file}: there is no store yet; `mubss init` makes it")
-    store = open_database(url)
+    store = open_store(url)
     try:
         lacking = missing(store)
         if lacking:
