@@ -48,6 +48,8 @@ def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes:
     A number whose outcome is no longer kept answers UNABLE_TO_COMPLY: nobody can be waiting for it.
     """
     number, end_to_end = command.number, command.end_to_end if command.retransmitted else None
+    if end_to_end is None and seen and number > seen[-1][1]:  # the ordinary case: the highest so far
+        return None
     for stored in reversed(outcomes):
         if stored[0] == number or (end_to_end is not None and stored[1] == end_to_end):
             return Outcome.from_list(stored)

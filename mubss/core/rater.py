@@ -7,7 +7,7 @@ drawn raw, before anything is rounded up.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 from mubss.core.calendar import QUARTER_SECONDS
@@ -65,16 +65,19 @@ def absurd(plan: PlanService, units: int, at_s: int, now_s: int) -> bool:
     return units > MAX_UNITS or (plan.service.unit is Unit.SECONDS and at_s + units > now_s + MAX_AHEAD_S)
 
 
-def pieces(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterator[Piece]:
+def pieces(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterable[Piece]:
     """Cuts usage that begins at `at_s` where the month or the band turns.
 
     Only seconds lie in time; octets and events take the band and month they are reported in (`at_s`).
     """
+    if plan.service.unit is Unit.SECONDS:
+        return _pieces_of_time(tables, plan, zone, units, at_s)
+    quarter = tables.calendar.at(at_s)
+    return (Piece(quarter.month, plan.rate_key(zone, tables.band(quarter)), units),)
+
+
+def _pieces_of_time(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterator[Piece]:
     calendar = tables.calendar
-    if plan.service.unit is not Unit.SECONDS:
-        quarter = calendar.at(at_s)
-        yield Piece(quarter.month, plan.rate_key(zone, tables.band(quarter)), units)
-        return
     start_s = at_s
     while units > 0:
         quarter = calendar.at(start_s)

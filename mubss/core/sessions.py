@@ -196,7 +196,9 @@ def _use(
 
 def _bearable(draft: Draft, rated: Usage, charged: dict[str, tuple[int, dict[str, int]]]) -> bool:
     """Whether the session and the balance can bear this usage with what the request charged before it."""
-    charge_micros = rated.charge_micros + sum(micros for micros, _ in charged.values())
+    charge_micros = rated.charge_micros
+    for micros, _ in charged.values():
+        charge_micros += micros
     return sum(rated.rates.values()) <= MAX_UNITS and draft.can_hold(-charge_micros)
 
 
@@ -232,12 +234,15 @@ def _close_or_keep(
     if command.type is RequestType.TERMINATION or (opened and outcome.result != Result.SUCCESS):
         end_session(draft, key, rules)
         return
-    validity_s = max((answer.validity_s or 0 for answer in outcome.answers), default=0)
-    session["expires_s"] = draft.now_s + max(rules.supervision_s, 2 * validity_s)
-    today = draft.tables.calendar.at(draft.now_s).day
+    supervision_s = rules.supervision_s
+    for answer in outcome.answers:
+        if answer.validity_s and 2 * answer.validity_s > supervision_s:
+            supervision_s = 2 * answer.validity_s
+    session["expires_s"] = draft.now_s + supervision_s
+    calendar = draft.tables.calendar
     for service, meter in sorted(session["services"].items()):
         since_s = meter["part"]["since_s"]
-        if draft.now_s - since_s > 3600 and draft.tables.calendar.at(since_s).day != today:
+        if draft.now_s - since_s > 3600 and calendar.at(since_s).day != calendar.at(draft.now_s).day:
             _record_part(draft, key, session, service, meter)
             part: UsagePart = {"since_s": draft.now_s, "units": 0, "free_units": 0, "charge_micros": 0}
             session["services"][service] = {**meter, "part": part}
