@@ -77,15 +77,15 @@ class Avp(NamedTuple):
         return split(self.data) if definition.type is Type.GROUPED else decode_value(definition.type, self.data)
 
 
-def split(data: bytes, pos: int = 0) -> list[Avp]:
-    """The AVPs of a message (from byte 20) or a group, one level; their padding is zeros, their lengths fit."""
+def split(data: bytes, pos: int = 0, padding: bytes = b"\0") -> list[Avp]:
+    """The AVPs of a message (from byte 20) or a group, one level; their lengths fit, and padding is of these bytes."""
     found = []
     while pos < len(data):
         code, vendor_id, flags, begin, stop = split_avp(data, pos, len(data))
         definition = BY_CODE.get((vendor_id, code))
         found.append(Avp(definition.name if definition else str(code), code, vendor_id, flags, data[begin:stop]))
         pos = stop + 3 & -4
-        assert not any(data[stop:pos]), "padding is zeros"
+        assert not data[stop:pos].strip(padding), "padding is zeros"
     assert pos == len(data)
     return found
 

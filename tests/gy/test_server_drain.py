@@ -91,6 +91,27 @@ def test_who_doesnt_say_goodbye_holds_nobody_up(world: World) -> None:
     server.stop()
 
 
+def test_who_goes_on_after_the_goodbye_is_cut_off_cleanly(world: World) -> None:
+    person = world.person(1_000)
+    server = GyServer(world, drain_seconds=1)
+    answered = 0
+    with Raw(server.port).open() as deaf:
+        server.process.terminate()
+        assert is_dpr(deaf.receive())
+        try:
+            while True:
+                deaf.send(b"".join(encode_ccr(sms(world, person)) for _ in range(20)))
+                for _ in range(20):
+                    assert find(deaf.receive(), "Result-Code") == 2001
+                    answered += 1
+        except (EOFError, OSError):
+            pass  # cut off
+    server.wait_until_ended()
+    assert server.process.returncode == 0
+    assert answered <= world.spent(person, 1_000) // SMS_MICROS <= answered + 20
+    server.stop()
+
+
 def test_a_store_that_is_stuck_holds_nobody_up(world: World) -> None:
     person = world.person()
     server = GyServer(world, drain_seconds=1, store__busy_timeout_ms=600_000)
