@@ -32,21 +32,8 @@ MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 8192 of the usual size h
 
 
 def offload(work: Callable[[], object]) -> object:
-    """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile.
-
-    Errors come back as values: the pool would print a traceback of each that leaves its thread.
-    """
-
-    def guarded() -> tuple[object, BaseException | None]:
-        try:
-            return work(), None
-        except BaseException as error:
-            return None, error
-
-    result, error = gevent.get_hub().threadpool.apply(guarded)
-    if error is not None:
-        raise error
-    return result
+    """Runs blocking work in gevent's pool of native threads, so that the other peers are served meanwhile."""
+    return gevent.get_hub().threadpool.apply(work)
 
 
 class Server:
