@@ -21,6 +21,7 @@ REQUEST, PROXIABLE, ERROR, RETRANSMITTED = 0x80, 0x40, 0x20, 0x10
 VENDOR_3GPP = 10415
 VSAI = ("Vendor-Specific-Application-Id", [("Vendor-Id", VENDOR_3GPP), ("Auth-Application-Id", 4)])
 GY = ("Auth-Application-Id", 4)
+ANY = bytes(range(256))
 WAIT_SECONDS = 10  # the most a test waits for what must come
 _HOSTS = count(1)
 
@@ -96,8 +97,8 @@ def names(frame: bytes) -> list[str]:
 
 
 def find_all(frame: bytes, name: str) -> list[Any]:
-    """The values of all AVPs of that name at the top level."""
-    return [avp.value for avp in split(frame, 20) if avp.name == name]
+    """The values of all AVPs of that name at the top level, however the others are padded."""
+    return [avp.value for avp in split(frame, 20, ANY) if avp.name == name]
 
 
 def find(frame: bytes, name: str) -> Any:

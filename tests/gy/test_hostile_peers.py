@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+import random
 import socket
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from urllib.request import urlopen
@@ -18,6 +20,7 @@ from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person,
 from mubss.gy.avp import encode_avp, raw_avp
 from mubss.gy.codec import CcaAnswer, Mscc, encode_ccr
 from mubss.gy.message import decode_header
+from tests.vectors.load import every, load
 
 
 @pytest.fixture(scope="module")
@@ -377,3 +380,24 @@ def test_a_peer_that_never_stops_leaves_the_others_their_turn(
             threads[1].join(WAIT_SECONDS)
     assert not any(thread.is_alive() for thread in threads)
     server.wait_for(f"closing {peer.host} at 127.0.0.1: the peer closed the connection")
+
+
+def test_mutants_of_real_requests_move_no_money_by_mistake(
+    world: World, server: GyServer, good: Callable[[], None]
+) -> None:
+    """Whatever becomes of them, the ledger holds, and no fault of ours is among the answers."""
+    person, rng = world.person(1_000), random.Random(20_261_123)
+    real = [load(*vector) for vector in every() if vector[1] != "cer"]
+    results: Counter[int] = Counter()
+    with Raw(server.port).open() as peer:
+        for number in range(400):
+            frame = bytearray(person.in_place_of_the_vectors(rng.choice(real), session=f"{number % 100:02}"))
+            for _ in range(rng.randrange(1, 4)):
+                at = rng.randrange(20, len(frame))
+                frame[at] = rng.choice([0, 1, 3, 8, 127, 128, 255, frame[at] ^ 1 << rng.randrange(8)])
+            results[find(peer.ask(bytes(frame)), "Result-Code")] += 1
+    assert set(results) <= {2001, 4012, 5002, 5004, 5005, 5009, 5012, 5014, 5030, 5031}, results
+    assert results[2001] > 20
+    assert world.account(person)["sequence"] == len(world.postings(person)) + 1
+    assert not server.find("fault of ours|can't be stored|error ")
+    good()
