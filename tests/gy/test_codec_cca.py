@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mubss.gy.avp import DiameterError, Node, encode_avp, missing_avp
+from mubss.gy.avp import DiameterError, Node, encode_avp, missing_avp, raw_avp
 from mubss.gy.cca import REDIRECT, REDIRECT_SIP_URI, RESTRICT_ACCESS, TERMINATE
 from mubss.gy.codec import (
     CcaAnswer,
@@ -249,6 +249,8 @@ def test_an_experimental_result_stands_for_a_result_code() -> None:
 # (what, AVPs, Result-Code)
 UNREADABLE = [
     ("no result", [("Session-Id", "s")], 5005),
+    ("a vendor's result", [raw_avp(268, 0, b"\0\0\7\xd1", 9)], 5005),
+    ("an empty experimental result", [("Experimental-Result", [])], 5005),
     (
         "a redirect without an address",
         [("Result-Code", 2001), ("Final-Unit-Indication", [("Final-Unit-Action", 1)])],

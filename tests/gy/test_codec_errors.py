@@ -50,6 +50,7 @@ SHORT_U64 = hexed("000001a5 4000000c 00000001")
 LONG_TIME = hexed("000001a4 40000010 0000000000000001")
 NOT_TEXT = hexed("000001bc 40000009 ff000000")
 ASKED = ("Requested-Service-Unit", [])
+RECIPIENT = ("Recipient-Address", [("Address-Data", "")])
 NOBODY = encode_avp("Subscription-Id", [("Subscription-Id-Type", 0), ("Subscription-Id-Data", "")])
 zero = missing_avp
 REASON = zero("Reporting-Reason")
@@ -97,6 +98,8 @@ REFUSED: list[tuple[str, list[Any], int, bytes]] = [
     ("too many MSCCs", [mscc()] * (MAX_MSCCS + 1), 5009, zero("Multiple-Services-Credit-Control")),
     ("too many used units", [mscc(*[used()] * (MAX_LISTED + 1))], 5009, zero("Used-Service-Unit")),
     ("too many subscribers", [NOBODY] * (MAX_LISTED + 1), 5009, NOBODY),
+    ("too many subscribers of a service", [service(*[NOBODY] * (MAX_LISTED + 1))], 5009, NOBODY),
+    ("too many recipients", [service(("MMS-Information", [RECIPIENT] * (MAX_LISTED + 1)))], 5009, zero("Address-Data")),
     ("too many services", [mscc(*[("Service-Identifier", 0)] * (MAX_LISTED + 1))], 5009, zero("Service-Identifier")),
     ("too many proxies", [("Proxy-Info", [])] * (MAX_LISTED + 1), 5009, zero("Proxy-Info")),
     ("text that isn't UTF-8", [hexed("000001cd 40000009 ff000000")], 5004, hexed("000001cd 40000009 ff000000")),
@@ -205,6 +208,34 @@ def test_reporting_reason_is_3gpps() -> None:
     ccr = decode_ccr(ccr_of(used(foreign, ("Reporting-Reason", 2)), mscc(foreign, ("Reporting-Reason", 3))))
     assert (ccr.used[0].reporting_reasons, ccr.msccs[0].reporting_reasons) == ([2], [3])
     assert ccr.unknown_mandatory == [foreign, foreign]
+
+
+def test_facts_of_a_service_are_3gpps() -> None:
+    """Another vendor's AVPs of the same codes are none of them."""
+
+    def foreign(code: int, data: bytes = b"\0\0\0\1") -> bytes:
+        return raw_avp(code, 0, data, 9)
+
+    address = ("Recipient-Address", [foreign(897), ("Address-Data", "1")])
+    recipients = [foreign(1201), foreign(2026), address, ("Recipient-Info", [foreign(1201), address])]
+    parts = [foreign(874), foreign(876), foreign(2000), foreign(443), raw_avp(874, 0, b""), raw_avp(876, 0, b"")]
+    facts = [foreign(code) for code in (2, 13, 18, 21, 22, 30, 458)] + [raw_avp(2, 0, b""), raw_avp(21, 0, b"")]
+    talk = [foreign(code) for code in (829, 831, 832)]
+    ccr = decode_ccr(
+        ccr_of(
+            foreign(873),
+            foreign(2055),
+            service(*parts),
+            ps(*facts),
+            ims(*talk),
+            service(("SMS-Information", recipients)),
+        )
+    )
+    assert ccr.recipient_addresses == ["1", "1"]
+    ccr.recipient_addresses = []
+    bare = decode_ccr(ccr_of())
+    bare.unknown_mandatory = ccr.unknown_mandatory
+    assert ccr == bare
 
 
 def test_a_session_id_that_isnt_utf8_is_answered_with_its_bytes() -> None:
