@@ -26,6 +26,7 @@ from core_builders import (
 from core_world import World
 from mubss.core.identity import session_hash
 from mubss.core.model import Movement, Result, UnitAnswer, UnitRequest
+from mubss.core.money import parse_amount
 from mubss.core.tariff import ANY
 
 DEMO = demo_tables()
@@ -34,7 +35,7 @@ S1 = session_hash("s1")
 
 def spent(world: World, began: str = "10.00") -> int:
     """Micros that usage took from the first account."""
-    return int(float(began) * 1_000_000) - world.account["balance_micros"]
+    return parse_amount(began) - world.account["balance_micros"]
 
 
 def test_a_data_session() -> None:
