@@ -16,7 +16,7 @@ from struct import error as StructError
 from typing import Any, NamedTuple
 
 from mubss.core.errors import MubssError
-from mubss.gy.dictionary import BY_CODE, BY_NAME, FLAG_M, FLAG_V, Definition, Type, data_length
+from mubss.gy.dictionary import BY_CODE, BY_NAME, FLAG_V, Definition, Type, data_length
 
 MAX_DEPTH = 12
 """Levels of AVPs in one tree; the deepest that TS 32.299 has is six."""
@@ -258,8 +258,3 @@ def missing_avp(name: str) -> bytes:
     definition = BY_NAME[name]
     length = 6 if definition.type is Type.ADDRESS else data_length(definition.type) or 0
     return raw_avp(definition.code, definition.flags, bytes(length), definition.vendor_id)
-
-
-def is_mandatory(flags: int) -> bool:
-    """The M flag."""
-    return bool(flags & FLAG_M)

@@ -1,7 +1,8 @@
 """A Credit-Control-Request from bytes, in one pass: the hot path of the server.
 
 No tree is built: an AVP's code leads to the number of the slot that its value goes to, and groups that charging doesn't
-need are stepped over.
+need are stepped over. An open5gs CCR-U of 848 bytes, 51 AVPs, takes 13.6 µs on one of 2 shared cores, of which its
+PS-Information takes 3.4 and its MSCC 2.3; its generic tree takes 65 (scripts/bench_codec.py).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""A Credit-Control-Request to bytes, for the test client and the load generator; the inverse of `decode_ccr`."""
+"""A Credit-Control-Request to bytes, for the test client and the load generator; the inverse of `decode_ccr`.
+
+17 µs for the open5gs CCR-U, half of it Service-Information: who sends one often passes that as `extra`.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +26,8 @@ _PADDING = (b"", b"\0\0\0", b"\0\0", b"\0")
 def encode_ccr(ccr: Ccr, extra: bytes = b"") -> bytes:
     """The whole request, AVPs in the order of RFC 8506 §3.1; `extra` are encoded AVPs to stand at the end.
 
-    Session-Id is made of `session_id`, `session_id_avp` isn't looked at. What `service_information` holds goes to
-    PS-, IMS- and SMS-Information as far as it is set.
+    Session-Id is made of `session_id`; `session_id_avp` isn't looked at. What `ccr` says of the service goes to
+    PS-, IMS- and SMS-Information, as far as it is set.
     """
     parts: list[bytes] = []
     _text(parts, 263, ccr.session_id)

@@ -17,7 +17,7 @@ from mubss.gy.dictionary_values import ENUMERATIONS, RESULT_CODES
 IETF = 0
 VENDOR_3GPP = 10415
 
-FLAG_V, FLAG_M, FLAG_P = 0x80, 0x40, 0x20
+FLAG_V, FLAG_M = 0x80, 0x40
 """AVP flags (RFC 6733 §4.1)."""
 
 
