@@ -6,7 +6,23 @@ from typing import Any
 
 import pytest
 
-from gy_wire import GY, PROXIABLE, REQUEST, RETRANSMITTED, VSAI, cer, cut, dwr, failed, find, names, origin, request
+from gy_wire import (
+    GY,
+    PROXIABLE,
+    REQUEST,
+    RETRANSMITTED,
+    VSAI,
+    cer,
+    cut,
+    dwr,
+    failed,
+    find,
+    names,
+    origin,
+    request,
+    split,
+)
+from mubss.gy.avp import raw_avp
 from mubss.gy.message import FrameError, Framer, Identity, Part, decode_header, encode_message
 from mubss.gy.peer import BUSY, Action, Charge, Claim, Close, Peer, Send, Settings, State
 from tests.vectors.load import every, load
@@ -304,6 +320,20 @@ def test_an_unknown_command_gets_its_session_and_proxies_back() -> None:
     assert [node.value for node in find(answer, "Proxy-Info")] == ["dra.example", b"42"]
 
 
+@pytest.mark.parametrize("session_id", ["s;123", "s;12345", "s;12", "s;1234"])
+def test_the_session_id_comes_back_whole_whatever_stands_beside_it(session_id: str) -> None:
+    beside = [raw_avp(263, 0, b"another", 4_711), raw_avp(284, 0, b"proxy", 4_711), raw_avp(999, 0, b"12345")]
+    twice = [("Session-Id", session_id), ("Session-Id", "second"), PROXY, PROXY]
+    answer = sent(open_peer().receive(request("STR", *beside, *twice, *beside), 1000))
+    assert [avp.value for avp in split(answer, 20) if avp.name == "Session-Id"] == [session_id]
+    assert names(answer).count("Proxy-Info") == 2
+    assert "284" not in names(answer)
+
+
+def test_a_name_may_have_255_letters() -> None:
+    assert new_peer().receive(cer("h" * 255), 1000) == [Claim("h" * 255, 0)]
+
+
 @pytest.mark.parametrize("application_id", [0, 3, 16_777_238, 0xFFFFFFFF])
 def test_a_ccr_of_another_application_is_refused_as_a_cca(application_id: int) -> None:
     avps = [SESSION, *origin("pgw.example"), ("CC-Request-Type", 2), ("CC-Request-Number", 9), PROXY]
@@ -412,7 +442,7 @@ def test_who_says_nothing_is_closed_in_time(watchdog_s: int, cer_timeout_s: int)
 def test_a_probe_asks_at_once() -> None:
     peer = open_peer(watchdog_s=30)
     assert decode_header(sent(peer.probe(1010))).command_code == 280
-    assert watchdog(peer, 1030, 1039, 1040, 1070) == ["-", "-", "-", "close"]
+    assert watchdog(peer, 1030, 1039, 1040, 1069, 1070) == ["-", "-", "-", "-", "close"]
     assert new_peer().probe(1000) == []
 
 
@@ -431,6 +461,14 @@ def test_a_disconnect_waits_for_the_dpa_and_still_charges() -> None:
     answer = encode_message(282, 0, 0, 1, 1, [("Result-Code", 2001), *origin("p.example")])
     assert reason(peer.receive(answer, 1000)) == "goodbye (DPA)"
     assert peer.state is State.CLOSED
+
+
+def test_other_answers_are_no_goodbye() -> None:
+    peer = open_peer()
+    peer.disconnect()
+    for code in (257, 258, 272, 280):
+        assert peer.receive(encode_message(code, 0, 0, 1, 1, [("Result-Code", 2001)]), 1000) == []
+    assert peer.state is State.CLOSING
 
 
 def test_both_may_say_goodbye() -> None:
@@ -462,6 +500,12 @@ def test_a_broken_stream_is_answered_where_it_can_be_and_closed(data: bytes, res
     assert find(sent(actions), "Result-Code") == result_code
     assert reason(actions).startswith(f"{result_code}: ")
     assert len(new_peer().broken(caught.value)) == 1, "a stranger gets no answer"
+
+
+def test_a_broken_answer_gets_none() -> None:
+    with pytest.raises(FrameError) as caught:
+        Framer().feed(b"\x01\xff\xff\xfc\0" + dwr()[5:])
+    assert len(open_peer().broken(caught.value)) == 1
 
 
 def test_the_answer_to_a_broken_stream_is_whole() -> None:
