@@ -1,0 +1,101 @@
+"""More than fits: new sessions are refused first, nothing that was taken is lost; a tariff that changes meanwhile."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from pathlib import Path
+
+from gy_wire import Raw, dwr, find
+from gy_world import EVENT, INITIAL, SMS, TARIFF, TERMINATION, UPDATE, GyServer, World, data, octets
+from mubss.gy.codec import Mscc, Units, encode_ccr
+from mubss.gy.message import decode_header
+from mubss.refdata.form import parse
+from mubss.refdata.live import operator_calendar
+from mubss.refdata.load import load
+
+PATIENT = {"deadline_ms": 60_000, "store__busy_timeout_ms": 60_000}
+
+
+def test_new_sessions_are_refused_first(world: World) -> None:
+    person, session_id = world.person(), world.session_id()
+    used = Mscc(1, requested=Units(1_000), used=octets(100_000))
+
+    def frame(kind: int, number: int, session: str = session_id) -> bytes:
+        return encode_ccr(data(kind, number, session, person, used, hop_by_hop=number))
+
+    with GyServer(world, max_pending_requests=5, **PATIENT) as server, Raw(server.port).open() as peer:
+        peer.ask(frame(INITIAL, 0))
+        with world.locked():
+            peer.send(b"".join(frame(UPDATE, number) for number in range(1, 6)))
+            for kind in (INITIAL, EVENT):
+                answer = peer.ask(frame(kind, 99, world.session_id()))
+                assert (find(answer, "Result-Code"), decode_header(answer).hop_by_hop) == (3004, 99)
+            peer.send(frame(TERMINATION, 6))
+            assert decode_header(peer.ask(dwr(peer.host, hop_by_hop=77))).hop_by_hop == 77
+        answers = [peer.receive() for _ in range(6)]
+        assert [find(answer, "Result-Code") for answer in answers] == [2001] * 6
+        assert peer.charge(data(INITIAL, 0, world.session_id(), person)).answer.result_code == 2001
+    assert world.spent(person) == 20_000
+
+
+def test_a_full_queue_is_3004_and_a_repeat_is_welcome(world: World) -> None:
+    person = world.person()
+    events = [
+        encode_ccr(data(EVENT, 0, world.session_id(), person, Mscc(None, [1]), service_context_id=SMS, hop_by_hop=one))
+        for one in range(20)
+    ]
+    with GyServer(world, charging__queue_limit=5, **PATIENT) as server, Raw(server.port).open() as peer:
+        with world.locked():
+            peer.send(b"".join(events) + dwr(peer.host, hop_by_hop=77))
+            refused = []
+            while decode_header(answer := peer.receive()).hop_by_hop != 77:
+                refused.append(answer)
+        assert len(refused) in (14, 15), "five wait, and one may be under way"
+        assert {find(answer, "Result-Code") for answer in refused} == {3004}
+        done = [peer.receive() for _ in range(20 - len(refused))]
+        assert {find(answer, "Result-Code") for answer in done} == {2001}
+        for answer in refused:
+            assert find(peer.ask(events[decode_header(answer).hop_by_hop]), "Result-Code") == 2001
+    assert world.spent(person) == 20 * 80_000
+
+
+def test_nothing_is_lost_of_what_a_peer_sends_ahead(world: World) -> None:
+    """Far more than is taken at a time: the rest waits in the socket, and its turn comes."""
+    person, session_id = world.person(100), world.session_id()
+    count = 3_000
+    frames = [
+        encode_ccr(data(UPDATE, number, session_id, person, Mscc(1, used=octets(10_000)), user_name="x" * 100))
+        for number in range(1, count + 1)
+    ]
+    with GyServer(world, max_pending_requests=50, **PATIENT) as server, Raw(server.port).open() as peer:
+        peer.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
+        peer.send(b"".join(frames))
+        results = Counter(find(peer.receive(), "Result-Code") for _ in range(count))
+        assert results == {2001: count}
+        peer.charge(data(TERMINATION, count + 1, session_id, person, Mscc(1)))
+    assert world.spent(person, 100) == count * 10_000 // 1_000_000 * 20_000
+
+
+def test_a_new_tariff_is_in_force_within_seconds(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    person, session_id = world.person(), world.session_id()
+
+    def sms(peer: Raw) -> None:
+        ccr = data(EVENT, 0, world.session_id(), person, Mscc(None, [1]), service_context_id=SMS)
+        assert peer.charge(ccr).answer.result_code == 2001
+
+    with GyServer(world, charging__refdata_poll_seconds=1) as server, Raw(server.port).open() as peer:
+        sms(peer)
+        peer.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
+        peer.charge(data(UPDATE, 1, session_id, person, Mscc(1, used=octets(1_000_000))))
+        assert world.spent(person) == 100_000
+        dearer = TARIFF.replace(b'price = "0.08"', b'price = "0.50"').replace(b'price = "0.02"', b'price = "1.00"')
+        load(world.store, [parse("demo.toml", dearer)], operator_calendar("UTC"), int(time.time()))
+        server.wait_for("reference data: version 2 is in force")
+        sms(peer)
+        assert world.spent(person) == 600_000
+        last = data(TERMINATION, 2, session_id, person, Mscc(1, used=octets(1_000_000)))
+        assert peer.charge(last).answer.result_code == 2001
+        assert world.spent(person) == 1_600_000
+    world.close()
