@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from mubss.core.draft import Draft
-from mubss.core.history import find_repeat, with_number, with_outcome
+from mubss.core.history import find_repeat, with_key, with_outcome
 from mubss.core.model import (
     ACTIVE,
     Account,
@@ -25,10 +25,11 @@ from mubss.core.model import (
 from mubss.core.money import MAX_MICROS
 from mubss.core.quota import reserve
 from mubss.core.rater import Usage, absurd, rate_usage
-from mubss.core.sessions import gy_source, refuse, suspended_units
+from mubss.core.sessions import answer_repeat, gy_source, refuse, suspended_units
 from mubss.core.tariff import PlanService
 
 ENOUGH_CREDIT, NO_CREDIT = 0, 1
+MONEY = "money"  # the unit of an answer that grants an amount
 
 
 def apply_event(
@@ -40,16 +41,17 @@ def apply_event(
     if record is not None:
         repeat = find_repeat(command, record["seen"], record["outcomes"])
         if repeat is not None:
-            return Applied(None, repeat)
+            return answer_repeat(command, repeat, [], now_ms)
     if account["state"] != ACTIVE:
         return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
     draft = Draft(account, command.tables, now_ms)
     if command.action in (Action.CHECK_BALANCE, Action.PRICE_ENQUIRY):
         return Applied(None, _enquire(draft, command))
-    answers = [_debit_or_refund(draft, command, request) for request in command.requests]
+    answers = [_debit_or_refund(draft, command, request, rules) for request in command.requests]
     failed = [answer.result for answer in answers if answer.result != Result.SUCCESS]
     result = failed[0] if len(failed) == len(answers) and failed else Result.SUCCESS
-    outcome = Outcome(command.number, command.end_to_end, result, answers)
+    currency = account["currency"] if any(answer.unit == MONEY for answer in answers) else ""
+    outcome = Outcome(command.key, command.end_to_end, result, answers, None, currency)
     if not draft.postings and not draft.usage:
         return Applied(None, outcome, suspense=draft.suspense)  # nothing moved, so a repeat may try again
     draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))
@@ -68,7 +70,7 @@ def _record(
         "account": account["_id"],
         "open": False,
         "due_s": now_s + rules.replay_s,
-        "seen": with_number(seen, command.number),
+        "seen": with_key(seen, command.key),
         "outcomes": with_outcome(outcomes, outcome, rules.outcome_history),
     }
 
@@ -89,13 +91,13 @@ def _enquire(draft: Draft, command: CreditControl) -> Outcome:
     for request in command.requests:
         result, micros = _cost(draft, command, request)
         if result != Result.SUCCESS:
-            return Outcome(command.number, command.end_to_end, result, [])
+            return Outcome(command.key, command.end_to_end, result, [])
         cost_micros += micros
     currency = draft.account["currency"]
     if command.action == Action.PRICE_ENQUIRY:
-        return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], cost_micros, currency)
+        return Outcome(command.key, command.end_to_end, Result.SUCCESS, [], cost_micros, currency)
     enough = ENOUGH_CREDIT if cost_micros <= max(0, draft.available_micros) else NO_CREDIT
-    return Outcome(command.number, command.end_to_end, Result.SUCCESS, [], None, currency, enough)
+    return Outcome(command.key, command.end_to_end, Result.SUCCESS, [], None, currency, enough)
 
 
 def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[Result, int]:
@@ -115,29 +117,31 @@ def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[R
     return (Result.SUCCESS if priced.charge_micros <= MAX_MICROS else Result.INVALID_AVP_VALUE), priced.charge_micros
 
 
-def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest) -> UnitAnswer:
+def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest, rules: Rules) -> UnitAnswer:
     """Does one request; units reported as used that can't be charged are kept in suspense."""
-    answer = _move(draft, command, request)
+    answer = _move(draft, command, request, rules)
     if answer.result != Result.SUCCESS and request.used_units:
         draft.suspense.append(suspended_units(command, request, Result(answer.result).name, draft.now_ms))
     return answer
 
 
-def _move(draft: Draft, command: CreditControl, request: UnitRequest) -> UnitAnswer:
+def _move(draft: Draft, command: CreditControl, request: UnitRequest, rules: Rules) -> UnitAnswer:
     plan = draft.plan_service(request.service)
     if plan is None:
         return UnitAnswer.to(request, "", Result.RATING_FAILED)
     unit = plan.service.unit.value
     if request.money_micros is not None:
-        result = _money(draft, command, request, plan)
+        result = _money(draft, command, request, plan, rules)
     elif absurd(plan, _units(request), draft.now_s, draft.now_s):
         result = Result.INVALID_AVP_VALUE
     elif command.action == Action.REFUND_ACCOUNT:
-        result = _refund(draft, command, request, plan)
+        result = _refund(draft, command, request, plan, rules)
     else:
         result = _debit(draft, command, request, plan)
-    if result != Result.SUCCESS or command.action == Action.REFUND_ACCOUNT or request.money_micros is not None:
+    if result != Result.SUCCESS or command.action == Action.REFUND_ACCOUNT:
         return UnitAnswer.to(request, unit, result)
+    if request.money_micros is not None:
+        return UnitAnswer.to(request, MONEY, result, request.money_micros)
     return UnitAnswer.to(request, unit, result, _units(request))
 
 
@@ -171,7 +175,7 @@ def _draw_free(draft: Draft, service: str, free_units: Mapping[str, int]) -> Non
         reserve(draft)
 
 
-def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
+def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService, rules: Rules) -> Result:
     """Gives units back: as free units while the month has used ones, the rest as money.
 
     Free units are drawn first, so giving them back first is worth the same to the subscriber, and never turns
@@ -183,6 +187,8 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     priced = _price(draft, command, replace(plan, free_units=0), units - returned)
     if priced.unpriced_units:
         return Result.RATING_FAILED
+    if priced.charge_micros > rules.refund_limit_micros:
+        return Result.UNABLE_TO_COMPLY
     if not draft.can_hold(priced.charge_micros):
         return Result.INVALID_AVP_VALUE
     more: dict[str, Any] = {"service": service}
@@ -195,7 +201,7 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     return Result.SUCCESS
 
 
-def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService) -> Result:
+def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService, rules: Rules) -> Result:
     """A debit or refund of an amount that the client names (CC-Money)."""
     result, micros = _check_money(draft, request), request.money_micros or 0
     if result != Result.SUCCESS:
@@ -203,6 +209,8 @@ def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pla
     refund = command.action == Action.REFUND_ACCOUNT
     if not refund and micros > draft.available_micros:
         return Result.CREDIT_LIMIT_REACHED
+    if refund and micros > rules.refund_limit_micros:
+        return Result.UNABLE_TO_COMPLY
     amount_micros = micros if refund else -micros
     if not draft.can_hold(amount_micros):
         return Result.INVALID_AVP_VALUE

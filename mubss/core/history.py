@@ -1,58 +1,74 @@
-"""Which request numbers a session has taken, and what came of the last of them: repeats move nothing."""
+"""Which requests a session has taken, and what came of the last of them: repeats move nothing.
+
+A request is known by its CC-Request-Type and -Number together (`CreditControl.key`): clients that give an update the
+number of the initial request mean another request. What was taken is kept as closed ranges of keys [low, high], which
+is one for each type nearly always.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
-from mubss.core.model import CreditControl, Outcome, Result
+from mubss.core.model import CreditControl, Outcome
 
-MAX_RANGES = 32
-
-
-def number_seen(seen: Sequence[Sequence[int]], number: int) -> bool:
-    """Whether `number` lies in one of the closed ranges."""
-    for low, high in seen:
-        if low <= number <= high:
-            return True
-    return False
+MAX_RANGES = 256  # 6 KB: a client that skips every other number 256 times over
+MAX_ANSWERS = 64  # in a session's history: its account stays small however many MSCCs a request has
 
 
-def with_number(seen: Sequence[Sequence[int]], number: int) -> list[list[int]]:
-    """The ranges with `number` in them, sorted and merged.
+class Repeat(NamedTuple):
+    """A request that was taken before. Without an outcome it is no longer known what came of it.
 
-    Clients count up, so there is one range nearly always. Past MAX_RANGES the gap between the two oldest is
-    given up: a number never sent would then be taken for a repeat, which loses no money of the operator's.
+    `certain` is False where so many gaps lie in the numbers that not each could be kept: it may be new.
     """
-    if len(seen) == 1 and seen[0][1] + 1 == number:  # the ordinary case
-        return [[seen[0][0], number]]
+
+    outcome: Outcome | None
+    certain: bool = True
+
+
+def find_range(seen: Sequence[Sequence[int]], key: int) -> Sequence[int] | None:
+    """The range that holds `key`."""
+    for taken in seen:
+        if taken[0] <= key <= taken[1]:
+            return taken
+    return None
+
+
+def with_key(seen: Sequence[Sequence[int]], key: int) -> list[list[int]]:
+    """The ranges with `key` in them, sorted and merged.
+
+    Past MAX_RANGES the two oldest become one with a third element: whether a key in it was taken is then uncertain.
+    """
+    if seen and seen[-1][1] + 1 == key and len(seen[-1]) == 2:  # the ordinary case: clients count up
+        return [*map(list, seen[:-1]), [seen[-1][0], key]]
     merged: list[list[int]] = []
-    for low, high in sorted([*map(list, seen), [number, number]]):
-        if merged and low <= merged[-1][1] + 1:
-            merged[-1][1] = max(merged[-1][1], high)
+    for taken in sorted([*map(list, seen), [key, key]]):
+        last = merged[-1] if merged else None
+        if last is not None and taken[0] <= last[1] + (len(last) == len(taken)):
+            last[1] = max(last[1], taken[1])
         else:
-            merged.append([low, high])
+            merged.append(taken)
     while len(merged) > MAX_RANGES:
-        merged[0:2] = [[merged[0][0], merged[1][1]]]
+        merged[0:2] = [[merged[0][0], merged[1][1], 1]]
     return merged
 
 
 def with_outcome(outcomes: list[list[Any]], outcome: Outcome, limit: int) -> list[list[Any]]:
-    """The history with one more outcome, the oldest dropped past `limit`."""
-    return [*outcomes, outcome.to_list()][-limit:]
+    """The history with one more outcome, the oldest dropped past `limit` outcomes or MAX_ANSWERS answers."""
+    kept = [*outcomes, outcome.to_list()][-limit:]
+    while len(kept) > 1 and sum(len(stored[3]) for stored in kept) > MAX_ANSWERS:
+        del kept[0]
+    return kept
 
 
-def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes: list[list[Any]]) -> Outcome | None:
-    """The stored outcome if this request was done before, by its number or, under the T flag, its End-to-End.
-
-    A number whose outcome is no longer kept answers UNABLE_TO_COMPLY: nobody can be waiting for it.
-    """
-    number, end_to_end = command.number, command.end_to_end if command.retransmitted else None
-    if end_to_end is None and seen and number > seen[-1][1]:  # the ordinary case: the highest so far
+def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes: list[list[Any]]) -> Repeat | None:
+    """What is known if this request was taken before, by its key or, under the T flag, its End-to-End identifier."""
+    key = command.key
+    end_to_end = command.end_to_end if command.retransmitted else 0  # 0: nobody's
+    if not end_to_end and seen and key > seen[-1][1]:  # the ordinary case: the highest so far
         return None
     for stored in reversed(outcomes):
-        if stored[0] == number or (end_to_end is not None and stored[1] == end_to_end):
-            return Outcome.from_list(stored)
-    if number_seen(seen, number):
-        return Outcome(number, command.end_to_end, Result.UNABLE_TO_COMPLY, [])
-    return None
+        if stored[0] == key or (end_to_end and stored[1] == end_to_end and stored[0] >> 32 == command.type):
+            return Repeat(Outcome.from_list(stored))
+    taken = find_range(seen, key)
+    return None if taken is None else Repeat(None, len(taken) == 2)

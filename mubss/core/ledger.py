@@ -54,7 +54,7 @@ def apply(
     if isinstance(command, Movement):
         _move(draft, command)
     elif isinstance(command, SetState):
-        if not _set_state(draft, command, rules):
+        if not _set_state(draft, command):
             return Applied(None)
     elif not _end(draft, command, rules):
         return Applied(None)
@@ -74,7 +74,7 @@ def _move(draft: Draft, movement: Movement) -> None:
     draft.post(amount, {"kind": kind, "reference": movement.reference})
 
 
-def _set_state(draft: Draft, command: SetState, rules: Rules) -> bool:
+def _set_state(draft: Draft, command: SetState) -> bool:
     state = draft.account["state"]
     if command.state not in STATES:
         raise LedgerError(f"state: {command.state[:20]!r}; expected one of {', '.join(STATES)}")
@@ -83,9 +83,6 @@ def _set_state(draft: Draft, command: SetState, rules: Rules) -> bool:
     if command.state == state:
         return False
     draft.account["state"] = command.state
-    if command.state == TERMINATED:
-        for session_hash in sorted(draft.account["sessions"]):
-            end_session(draft, session_hash, rules)
     return True
 
 

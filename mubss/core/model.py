@@ -90,7 +90,7 @@ class Session(TypedDict):
     opened_s: int
     expires_s: int
     reserved_micros: int
-    seen: list[list[int]]  # CC-Request-Numbers taken, as closed ranges
+    seen: list[list[int]]  # requests taken, as closed ranges of their keys (history.py)
     outcomes: list[list[Any]]  # the last ones, for replays
     services: dict[str, Meter]
     grants: list[Grant]  # in the order they were made
@@ -134,7 +134,7 @@ class UnitAnswer(NamedTuple):
     rating_group: int | None
     service_identifiers: list[int]
     result: int
-    unit: str = ""  # of the service; "" where it is unknown
+    unit: str = ""  # of the service, or "money" (micros); "" where it is unknown
     granted_units: int | None = None
     validity_s: int | None = None
     final: bool = False  # these are the last units the balance covers
@@ -155,7 +155,7 @@ class UnitAnswer(NamedTuple):
 class Outcome(NamedTuple):
     """What came of a request: all that its answer is made of, so a repeat gets the same answer."""
 
-    number: int
+    key: int  # of the request: CreditControl.key
     end_to_end: int
     result: int
     answers: list[UnitAnswer]
@@ -169,13 +169,13 @@ class Outcome(NamedTuple):
         Results are bare integers: an enum's member takes longer to serialise.
         """
         answers = [_trimmed([*answer[:3], int(answer.result), *answer[4:]]) for answer in self.answers]
-        return _trimmed([self.number, self.end_to_end, int(self.result), answers, *self[4:]])
+        return _trimmed([self.key, self.end_to_end, int(self.result), answers, *self[4:]])
 
     @staticmethod
     def from_list(stored: list[Any]) -> Outcome:
         """From the stored form."""
-        number, end_to_end, result, answers, *rest = stored
-        return Outcome(number, end_to_end, result, [UnitAnswer(*answer) for answer in answers], *rest)
+        key, end_to_end, result, answers, *rest = stored
+        return Outcome(key, end_to_end, result, [UnitAnswer(*answer) for answer in answers], *rest)
 
 
 def _trimmed(values: list[Any]) -> list[Any]:
@@ -218,6 +218,11 @@ class CreditControl:
     action: int = Action.DIRECT_DEBITING
     facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
 
+    @property
+    def key(self) -> int:
+        """What tells the requests of a session apart: the type, then the 32 bits of the number."""
+        return self.type << 32 | self.number
+
 
 @dataclass(slots=True)
 class Movement:
@@ -230,7 +235,7 @@ class Movement:
 
 @dataclass(slots=True)
 class SetState:
-    """A subscriber's life: terminating ends the open sessions."""
+    """A subscriber's life. Open sessions stay until their client ends them, so that what they used is charged."""
 
     state: str
     reason: str = ""
@@ -254,6 +259,7 @@ class Rules:
     outcome_history: int = 6
     supervision_s: int = 7200  # the least; twice the Validity-Time where that is more
     replay_s: int = 86_400  # how long an ended session's outcomes stay
+    refund_limit_micros: int = 100_000_000  # the most that one REFUND_ACCOUNT gives back
 
 
 @dataclass(slots=True)

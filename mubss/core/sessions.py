@@ -9,13 +9,14 @@ from __future__ import annotations
 from typing import Any
 
 from mubss.core.draft import Draft
-from mubss.core.history import find_repeat, with_number, with_outcome
+from mubss.core.history import Repeat, find_repeat, with_key, with_outcome
 from mubss.core.identity import session_hash
 from mubss.core.model import (
     ACTIVE,
     Account,
     Applied,
     CreditControl,
+    Grant,
     Meter,
     Outcome,
     RequestType,
@@ -43,7 +44,7 @@ def apply_session(
     if known is not None:
         repeat = find_repeat(command, known["seen"], known["outcomes"])
         if repeat is not None:
-            return Applied(None, repeat)
+            return answer_repeat(command, repeat, stored["grants"] if stored else [], now_ms)
     initial = command.type is RequestType.INITIAL
     if stored is None:
         if not initial:
@@ -63,7 +64,7 @@ def apply_session(
         for request, result in zip(command.requests, results, strict=True)
     ]
     result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
-    outcome = Outcome(command.number, command.end_to_end, result, answers)
+    outcome = Outcome(command.key, command.end_to_end, result, answers)
     _remember(session, outcome, rules)
     _close_or_keep(draft, command, session, outcome, rules, opened=stored is None)
     applied = draft.applied()
@@ -71,18 +72,38 @@ def apply_session(
     return applied
 
 
+def answer_repeat(command: CreditControl, repeat: Repeat, grants: list[Grant], now_ms: int) -> Applied:
+    """Says again what was said; where that is no longer kept, that the request was done, and what is granted now.
+
+    A request that perhaps was never taken is refused, and what it reports is kept for the operator to judge.
+    """
+    if repeat.outcome is not None:
+        return Applied(None, repeat.outcome)
+    if not repeat.certain:
+        return refuse(command, Result.UNABLE_TO_COMPLY, now_ms)
+    held = {grant["key"]: grant["units"] for grant in grants}
+    answers = []
+    for request in command.requests:
+        service = command.tables.services.get(request.service or "")
+        answer = UnitAnswer.to(request, service.unit.value if service else "", Result.SUCCESS)
+        if service is not None and request.key in held:
+            answer = answer._replace(granted_units=held[request.key], validity_s=service.validity_s)
+        answers.append(answer)
+    return Applied(None, Outcome(command.key, command.end_to_end, Result.SUCCESS, answers))
+
+
 def refuse(command: CreditControl, result: Result, now_ms: int) -> Applied:
     """An outcome that moves nothing; units that were reported all the same are kept in suspense."""
     suspense = [
         suspended_units(command, request, result.name, now_ms) for request in command.requests if request.used_units
     ]
-    return Applied(None, Outcome(command.number, command.end_to_end, result, []), suspense=suspense)
+    return Applied(None, Outcome(command.key, command.end_to_end, result, []), suspense=suspense)
 
 
 def suspended_units(command: CreditControl, request: UnitRequest, reason: str, now_ms: int) -> dict[str, Any]:
     """The suspense document of units that can't be charged; its `_id` makes a repeat fall on the same one."""
     return {
-        "_id": session_hash(f"{command.session_id}\0{command.number}\0{request.key}"),
+        "_id": session_hash(f"{command.session_id}\0{command.key}\0{request.key}"),
         "kind": "gy",
         "reason": reason,
         "at_s": now_ms // 1000,
@@ -223,7 +244,7 @@ def _command_result(answers: list[UnitAnswer]) -> int:
 
 
 def _remember(session: Session, outcome: Outcome, rules: Rules) -> None:
-    session["seen"] = with_number(session["seen"], outcome.number)
+    session["seen"] = with_key(session["seen"], outcome.key)
     session["outcomes"] = with_outcome(session["outcomes"], outcome, rules.outcome_history)
 
 

@@ -57,7 +57,7 @@ def test_a_debit() -> None:
     world = World(DEMO, make_account())
     applied = world.do(event(DEMO, sms(2), number=7, end_to_end=70, peer="smsc", facts={"called": "49"}))
     answer = UnitAnswer(False, None, [], Result.SUCCESS, "events", 2, None, False)
-    assert applied.outcome == Outcome(7, 70, Result.SUCCESS, [answer])
+    assert applied.outcome == Outcome(4 << 32 | 7, 70, Result.SUCCESS, [answer])
     assert world.account["balance_micros"] == 9_840_000
     assert applied.postings[0]["cause"] == {"kind": "event", "session": S1, "number": 7}
     assert applied.usage == [
@@ -86,7 +86,7 @@ def test_a_debit() -> None:
         "account": "acc1",
         "open": False,
         "due_s": NOW_S + 86_400,
-        "seen": [[7, 7]],
+        "seen": [[4 << 32 | 7] * 2],
         "outcomes": [applied.outcome.to_list()],
     }
     assert world.account["sessions"] == {}
@@ -215,7 +215,7 @@ def test_a_refund_mirrors_a_debit() -> None:
 def test_a_balance_check(balance: str, request_: UnitRequest, enough: int) -> None:
     world = World(DEMO, make_account(balance=balance))
     applied = world.do(event(DEMO, request_, action=CHECK, end_to_end=3))
-    assert applied.outcome == Outcome(0, 3, Result.SUCCESS, [], None, "EUR", enough)
+    assert applied.outcome == Outcome(4 << 32, 3, Result.SUCCESS, [], None, "EUR", enough)
     assert applied.account is None and not applied.records
 
 
@@ -242,7 +242,7 @@ def test_a_balance_check_agrees_with_the_debit() -> None:
 def test_a_price_enquiry(requests: list[UnitRequest], cost: int) -> None:
     world = World(DEMO, make_account())
     applied = world.do(event(DEMO, *requests, action=PRICE))
-    assert applied.outcome == Outcome(0, 0, Result.SUCCESS, [], cost, "EUR")
+    assert applied.outcome == Outcome(4 << 32, 0, Result.SUCCESS, [], cost, "EUR")
     assert applied.account is None
 
 

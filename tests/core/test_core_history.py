@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core_builders import UPDATE, ccr, demo_tables
+from core_builders import INITIAL, TERMINATE, UPDATE, ccr, demo_tables
 from core_world import stored
-from mubss.core.history import MAX_RANGES, find_repeat, number_seen, with_number, with_outcome
+from mubss.core.history import MAX_ANSWERS, MAX_RANGES, Repeat, find_range, find_repeat, with_key, with_outcome
 from mubss.core.identity import ordered_id, sequence_id, session_hash
-from mubss.core.model import CreditControl, Outcome, Result, UnitAnswer
+from mubss.core.model import CreditControl, Outcome, RequestType, Result, UnitAnswer
 
 TABLES = demo_tables()
 
@@ -33,9 +33,9 @@ TABLES = demo_tables()
         ([[1, 2**32 - 2]], 2**32 - 1, [[1, 2**32 - 1]]),
     ],
 )
-def test_with_number(seen: list[list[int]], number: int, expected: list[list[int]]) -> None:
+def test_with_key(seen: list[list[int]], number: int, expected: list[list[int]]) -> None:
     before = [list(pair) for pair in seen]
-    assert with_number(seen, number) == expected
+    assert with_key(seen, number) == expected
     assert seen == before
 
 
@@ -43,32 +43,47 @@ def test_with_number(seen: list[list[int]], number: int, expected: list[list[int
 def test_ranges_hold_the_numbers_taken_and_no_other(numbers: list[int]) -> None:
     seen: list[list[int]] = []
     for number in numbers:
-        seen = with_number(seen, number)
-    assert {number for number in range(-1, 62) if number_seen(seen, number)} == set(numbers)
+        seen = with_key(seen, number)
+    assert {number for number in range(-1, 62) if find_range(seen, number)} == set(numbers)
     assert all(before[1] + 1 < after[0] for before, after in pairwise(seen))
 
 
-def test_ranges_are_bounded_and_never_forget_a_number() -> None:
+def test_ranges_are_bounded_and_what_they_can_no_longer_tell_is_uncertain() -> None:
     seeded, seen, taken = random.Random(3), list[list[int]](), list[int]()
-    for _ in range(500):
+    for _ in range(1500):
         taken.append(seeded.randrange(2**32))
-        seen = with_number(seen, taken[-1])
+        seen = with_key(seen, taken[-1])
         assert len(seen) <= MAX_RANGES
-    assert all(number_seen(seen, number) for number in taken)
-    newest = sorted(taken)[-MAX_RANGES + 2 :]
-    assert not any(number_seen(seen, number + 1) for number in newest if number + 1 not in taken)
+    for number in taken:
+        assert find_range(seen, number)
+    certain = [key for key in range(2**32 - 10**6, 2**32) if len(find_range(seen, key) or ()) == 2]
+    assert set(certain) <= set(taken)  # never sure of a number that was not taken
+    untaken = next(number for number in range(min(taken), 2**32) if number not in set(taken))
+    assert len(find_range(seen, untaken) or ()) == 3
+
+
+def test_counting_on_after_the_ranges_ran_out_is_certain_again() -> None:
+    seen: list[list[int]] = []
+    for number in [*range(0, 1000, 2), 2000, 2001, 2002]:
+        seen = with_key(seen, number)
+    assert find_range(seen, 2001) == [2000, 2002] and find_range(seen, 1999) is None
+    assert [len(taken) for taken in seen] == [3] + [2] * (len(seen) - 1)
+
+
+def _key(number: int, type: RequestType = UPDATE) -> int:
+    return type << 32 | number
 
 
 def _outcome(number: int, end_to_end: int = 0) -> Outcome:
     answer = UnitAnswer(False, 1, [7, 8], Result.SUCCESS, "octets", 5_000_000, 3600, True)
-    return Outcome(number, end_to_end, Result.SUCCESS, [answer], None, "EUR", 1)
+    return Outcome(_key(number), end_to_end, Result.SUCCESS, [answer], None, "EUR", 1)
 
 
 def test_history_keeps_the_last() -> None:
     outcomes: list[list[Any]] = []
     for number in range(5):
         outcomes = with_outcome(outcomes, _outcome(number), 3)
-    assert [stored_outcome[0] for stored_outcome in outcomes] == [2, 3, 4]
+    assert [stored_outcome[0] for stored_outcome in outcomes] == [_key(2), _key(3), _key(4)]
 
 
 def test_an_outcome_comes_back_from_json() -> None:
@@ -89,18 +104,33 @@ def _request(number: int, end_to_end: int = 0, again: bool = False) -> CreditCon
         (_request(5, 40, again=True), 4),  # sent again under a number of its own
         (_request(5, 40), None),
         (_request(5, 41, again=True), None),
-        (_request(6, 0, again=True), None),
+        (_request(6, 0, again=True), None),  # an End-to-End of 0 is nobody's
+        (ccr(TABLES, TERMINATE, 3), None),  # another type is another request, whatever its number
+        (ccr(TABLES, INITIAL, 4), None),
+        (ccr(TABLES, TERMINATE, 9, end_to_end=40, retransmitted=True), None),
     ],
 )
 def test_find_repeat(request_: CreditControl, expected: int | None) -> None:
-    outcomes = [_outcome(3, 30).to_list(), _outcome(4, 40).to_list()]
-    repeat = find_repeat(request_, [[0, 4]], outcomes)
-    assert (repeat.number if repeat else None) == expected
+    outcomes = [_outcome(2, 0).to_list(), _outcome(3, 30).to_list(), _outcome(4, 40).to_list()]
+    repeat = find_repeat(request_, [[_key(0), _key(4)]], outcomes)
+    assert (repeat and repeat.outcome and repeat.outcome.key) == (None if expected is None else _key(expected))
 
 
-def test_a_repeat_whose_outcome_is_forgotten() -> None:
-    repeat = find_repeat(_request(1, 77), [[0, 4]], [_outcome(4).to_list()])
-    assert repeat == Outcome(1, 77, Result.UNABLE_TO_COMPLY, [])
+@pytest.mark.parametrize(("blurred", "certain"), [([], True), ([1], False)])
+def test_a_repeat_whose_outcome_is_forgotten(blurred: list[int], certain: bool) -> None:
+    seen = [[_key(0), _key(4), *blurred]]
+    assert find_repeat(_request(1, 77), seen, [_outcome(4).to_list()]) == Repeat(None, certain)
+
+
+def test_the_history_is_bounded_by_answers_too() -> None:
+    answer = UnitAnswer(False, 1, [], Result.SUCCESS, "octets", 5_000_000)
+    large = Outcome(_key(1), 0, Result.SUCCESS, [answer] * (MAX_ANSWERS - 1))
+    outcomes = with_outcome([_outcome(0).to_list()], large, 8)
+    assert [stored_outcome[0] for stored_outcome in outcomes] == [_key(0), _key(1)]
+    outcomes = with_outcome(outcomes, large._replace(key=_key(2)), 8)
+    assert [stored_outcome[0] for stored_outcome in outcomes] == [_key(2)]
+    huge = large._replace(key=_key(3), answers=[answer] * 4 * MAX_ANSWERS)
+    assert len(with_outcome(outcomes, huge, 8)) == 1  # the last is always kept
 
 
 def test_ordered_ids_sort_by_time_and_fit_a_mysql_id() -> None:

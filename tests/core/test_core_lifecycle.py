@@ -65,19 +65,21 @@ def test_a_session_goes_on_when_its_account_is_reactivated() -> None:
     assert world.ask(ccr(DEMO, UPDATE, 2, mscc(1, asks=MB))).answers[0].granted_units == MB
 
 
-def test_termination_ends_the_sessions_with_their_usage() -> None:
+def test_sessions_of_a_terminated_account_are_charged_to_their_end() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB)))
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB), session="s2"))
     world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=3 * MB, asks=MB)))
     world.do(SetState("terminated", "left"))
     assert world.account["state"] == "terminated"
+    denied = world.ask(ccr(DEMO, UPDATE, 2, mscc(1, used=MB, asks=MB)))
+    assert denied.result == Result.END_USER_SERVICE_DENIED and denied.answers[0].granted_units is None
+    assert world.ask(ccr(DEMO, TERMINATE, 3, mscc(1, used=MB))).result == Result.SUCCESS
+    assert [(record["units"], record["charge_micros"]) for record in world.usage] == [(5 * MB, 100_000)]
+    assert not world.records[S1]["open"] and world.records[S2]["open"]
+    world.do(EndSession(S2), now_s=NOW_S + 10**6)
     assert (world.account["sessions"], world.account["reserved_micros"]) == ({}, 0)
-    assert [(record["units"], record["charge_micros"]) for record in world.usage] == [(3 * MB, 60_000)]
-    assert not world.records[S1]["open"] and not world.records[S2]["open"]
-    late = world.ask(ccr(DEMO, TERMINATE, 2, mscc(1, used=MB)))
-    assert late.result == Result.UNKNOWN_SESSION_ID
-    assert len(world.suspense) == 1
+    assert world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB), session="s3")).result == Result.END_USER_SERVICE_DENIED
 
 
 @pytest.mark.parametrize(

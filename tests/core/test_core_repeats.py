@@ -25,6 +25,7 @@ from core_builders import (
     plan_service,
 )
 from core_world import World
+from mubss.core.history import MAX_RANGES
 from mubss.core.identity import session_hash
 from mubss.core.model import Action, CreditControl, Result, Rules, SetState
 
@@ -84,9 +85,13 @@ def test_a_repeat_older_than_the_history_moves_nothing_either() -> None:
     for number in range(1, 6):
         world.ask(ccr(DEMO, UPDATE, number, mscc(1, used=MB, asks=MB)))
     assert len(world.session()["outcomes"]) == 2
-    applied = world.do(ccr(DEMO, UPDATE, 2, mscc(1, used=MB, asks=MB)))
-    assert applied.outcome is not None and applied.outcome.result == Result.UNABLE_TO_COMPLY
-    assert applied.account is None
+    applied = world.do(ccr(DEMO, UPDATE, 2, mscc(1, used=MB, asks=MB), mscc(2, used=MB)))
+    assert applied.outcome is not None and applied.outcome.result == Result.SUCCESS
+    assert [(answer.result, answer.granted_units) for answer in applied.outcome.answers] == [
+        (Result.SUCCESS, MB),  # what is granted now
+        (Result.SUCCESS, None),
+    ]
+    assert applied.account is None and not world.suspense
     assert world.account["balance_micros"] == 9_900_000
 
 
@@ -97,6 +102,35 @@ def test_any_numbers_in_any_order(numbers: tuple[int, int, int]) -> None:
     world.ask(ccr(DEMO, UPDATE, numbers[1], mscc(1, used=MB, asks=MB)))
     assert world.ask(ccr(DEMO, TERMINATE, numbers[2], mscc(1, used=MB))).result == Result.SUCCESS
     assert world.account["balance_micros"] == 9_960_000
+
+
+def test_one_number_for_requests_of_different_types_is_no_repeat() -> None:
+    world = World(DEMO, make_account())
+    world.ask(ccr(DEMO, INITIAL, 1, mscc(1, asks=MB)))
+    world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=3 * MB, asks=MB)))
+    last = world.ask(ccr(DEMO, TERMINATE, 1, mscc(1, used=3 * MB)))
+    assert last.answers[0].granted_units is None
+    assert world.account["balance_micros"] == 9_880_000 and not world.account["sessions"]
+
+
+def test_every_number_counts_however_many_gaps_there_are() -> None:
+    world = World(DEMO, make_account(balance="1000"))
+    world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB)))
+    numbers = [*range(80, 0, -2), *range(79, 0, -2)]
+    for number in numbers:
+        assert world.ask(ccr(DEMO, UPDATE, number, mscc(1, used=MB, asks=MB))).result == Result.SUCCESS
+    assert world.account["balance_micros"] == 1_000_000_000 - len(numbers) * 20_000
+
+
+def test_where_gaps_are_beyond_counting_reports_are_kept_for_the_operator() -> None:
+    world = World(DEMO, make_account(balance="1000"))
+    world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB)))
+    for number in range(2, 2 * MAX_RANGES + 20, 2):
+        world.ask(ccr(DEMO, UPDATE, number, mscc(1, asks=MB)))
+    balance = world.account["balance_micros"]
+    assert world.ask(ccr(DEMO, UPDATE, 3, mscc(1, used=5 * MB))).result == Result.UNABLE_TO_COMPLY
+    assert [entry["units"] for entry in world.suspense.values()] == [5 * MB]
+    assert world.account["balance_micros"] == balance
 
 
 def test_parallel_updates_cross() -> None:
@@ -145,11 +179,11 @@ def test_a_session_id_that_comes_back_keeps_its_history() -> None:
     world.ask(ccr(DEMO, TERMINATE, 1, mscc(1, used=MB)))
     world.ask(ccr(DEMO, INITIAL, 2, mscc(1, asks=2 * MB)))
     assert world.records[S1]["open"]
-    assert world.session()["seen"] == [[0, 2]]
+    assert world.session()["seen"] == [[1 << 32] * 2, [1 << 32 | 2] * 2, [3 << 32 | 1] * 2]
     assert world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB))) == first
     world.ask(ccr(DEMO, TERMINATE, 3, mscc(1, used=MB)))
     assert world.account["balance_micros"] == 9_960_000
-    assert world.records[S1]["seen"] == [[0, 3]]
+    assert world.records[S1]["seen"][2:] == [[3 << 32 | 1] * 2, [3 << 32 | 3] * 2]
 
 
 def test_a_refused_first_request_may_be_tried_again() -> None:
@@ -171,7 +205,7 @@ def test_an_event_again(action: Action) -> None:
     assert world.account["balance_micros"] == balance
     world.ask(dataclasses.replace(command, number=10))
     assert world.account["balance_micros"] - balance == balance - 10_000_000
-    assert world.records[S1]["seen"] == [[9, 10]]
+    assert world.records[S1]["seen"] == [[4 << 32 | 9, 4 << 32 | 10]]
 
 
 def test_an_event_that_moved_nothing_may_be_tried_again() -> None:

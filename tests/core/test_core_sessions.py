@@ -91,7 +91,11 @@ def test_a_data_session() -> None:
         }
     ]
     ended = world.records[S1]
-    assert (ended["open"], ended["seen"], ended["due_s"]) == (False, [[0, 3]], NOW_S + 180 + 86_400)
+    assert (ended["open"], ended["seen"], ended["due_s"]) == (
+        False,
+        [[1 << 32] * 2, [2 << 32 | 1, 2 << 32 | 2], [3 << 32 | 3] * 2],
+        NOW_S + 180 + 86_400,
+    )
 
 
 def test_a_call_in_blocks_of_a_minute() -> None:

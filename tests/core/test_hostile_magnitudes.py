@@ -25,7 +25,7 @@ from core_builders import (
 )
 from core_world import World
 from mubss.core.identity import session_hash
-from mubss.core.model import Action, Result
+from mubss.core.model import Action, Result, Rules
 from mubss.core.money import MAX_MICROS
 from mubss.core.rater import MAX_AHEAD_S, MAX_UNITS
 
@@ -138,14 +138,14 @@ def test_a_price_beyond_all_money_is_refused() -> None:
     asked = mscc(asks=MAX_UNITS, service="SMS")
     assert world.ask(event(DEMO, asked, action=Action.PRICE_ENQUIRY)).result == Result.INVALID_AVP_VALUE
     assert world.ask(event(DEMO, asked, action=Action.DIRECT_DEBITING)).result == Result.CREDIT_LIMIT_REACHED
-    assert world.ask(event(DEMO, asked, action=Action.REFUND_ACCOUNT)).result == Result.INVALID_AVP_VALUE
+    assert world.ask(event(DEMO, asked, action=Action.REFUND_ACCOUNT)).result == Result.UNABLE_TO_COMPLY
     reported = world.ask(event(DEMO, mscc(used=MAX_UNITS, service="SMS")))
     assert reported.result == Result.INVALID_AVP_VALUE
     assert [entry["units"] for entry in world.suspense.values()] == [MAX_UNITS]
 
 
 def test_refunds_of_money_stop_at_what_an_account_can_hold() -> None:
-    world = World(DEMO, make_account(balance="0"))
+    world = World(DEMO, make_account(balance="0"), rules=Rules(refund_limit_micros=MAX_MICROS))
     results = [
         world.ask(
             event(DEMO, mscc(service="SMS", money_micros=MAX_MICROS // 2), action=Action.REFUND_ACCOUNT, session=name)
