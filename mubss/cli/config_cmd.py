@@ -28,7 +28,7 @@ def show(invocation: Invocation) -> None:
         print_json({name: {"value": value, "source": sources[name]} for name, value in values.items()})
         return
     rows = [{"option": name, "value": _shown(value), "source": sources[name]} for name, value in values.items()]
-    print_table(rows, {"option": "option", "value": "value", "source": "from"})
+    print_table(rows, {"option": "option", "value": "value", "source": "from"}, fold=("value", "source"))
 
 
 @config.command("defaults")

@@ -45,7 +45,7 @@ def check(invocation: Invocation, /) -> ExitCode:
         print_json({"accounts": count, "seconds": round(seconds, 3), "per_second": per_second, "findings": rows})
         return ExitCode.FAILURE if findings else ExitCode.OK
     if findings:
-        print_table(rows, {"msisdn": "msisdn", "account": "account", "fault": "what is wrong"})
+        print_table(rows, {"msisdn": "msisdn", "account": "account", "fault": "what is wrong"}, fold=("fault",))
     wrong = f"{len(numbers):,} don't add up" if findings else "all add up"
     click.echo(f"{count:,} accounts checked in {seconds:.1f} s ({per_second:,}/s): {wrong}")
     return ExitCode.FAILURE if findings else ExitCode.OK
@@ -101,7 +101,7 @@ def print_postings(desk: Desk, account: Account, found: list[Doc], title: str) -
     if any(row["free"] for row in rows):
         columns["free"] = "free units"
     columns |= {"amount": "amount", "balance": "balance"}
-    print_table(rows, columns, title, right=("free", "amount", "balance"))
+    print_table(rows, columns, title, right=("free", "amount", "balance"), fold=("at", "cause"))
 
 
 def _cause(posting: Doc) -> str:
@@ -137,4 +137,4 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             for one in found
         ]
     columns = {name: name for name in ("from", "lasted", "service", "called", "units", "free", "charge")}
-    print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"))
+    print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"), fold=("from",))

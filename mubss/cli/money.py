@@ -83,4 +83,4 @@ def print_balance(desk: Desk, doc: Doc, account: Account) -> None:
         ]
         columns = {"session": "session", "since": "since", "used": "used", "reserved": "reserved"}
         click.echo()
-        print_table(sessions, columns, "Open sessions", right=("reserved",))
+        print_table(sessions, columns, "Open sessions", right=("reserved",), fold=("since", "used"))

@@ -118,6 +118,7 @@ def show_command(invocation: Invocation, table: str, key: str | None) -> None:
     print_table(
         [{"field": _heading(name), "value": _shown(name, value)} for name, value in single.items()],
         {"field": "field", "value": "value"},
+        fold=("value",),
     )
     for name, value in rows[key].items():
         if _is_rows(value):

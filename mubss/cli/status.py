@@ -39,7 +39,7 @@ def status(invocation: Invocation, /) -> ExitCode:
     if invocation.as_json:
         print_json(found)
     else:
-        print_table(_rows(found), {"what": "", "value": ""})
+        print_table(_rows(found), {"what": "", "value": ""}, fold=("value",))
     return code
 
 

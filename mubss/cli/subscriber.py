@@ -30,6 +30,7 @@ _COLUMNS = {
     "bill_cycle": "cycle",
     "language": "language",
 }
+_SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is too narrow, the last first
 
 
 @click.group("subscriber", cls=Group)
@@ -148,7 +149,7 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("account", doc["account"]),
     ]
     rows = [{"field": name, "value": str(value)} for name, value in fields if value not in (None, "")]
-    print_table(rows, {"field": "field", "value": "value"})
+    print_table(rows, {"field": "field", "value": "value"}, fold=("value",))
 
 
 @subscriber.command("list")
@@ -175,9 +176,9 @@ def list_command(
     with open_desk(invocation) as desk:
         start = lifecycle.find_subscriber(desk.store, after)["_id"] if after else ""
         found = subscribers.find(desk.store, given, after=start, limit=limit + 1)
-    print_rows(invocation.as_json, found[:limit], _COLUMNS)
+    print_rows(invocation.as_json, found[:limit], _COLUMNS, spare=_SPARE)
     if len(found) > limit and not invocation.as_json:
-        click.echo(f"more: --after {found[limit - 1]['msisdn']}")
+        click.echo(f"more: --after {found[limit - 1]['msisdn']}", err=True)
 
 
 @subscriber.command("suspend")

@@ -122,8 +122,8 @@ def test_tables(capsys: pytest.CaptureFixture[str]) -> None:
     output.print_rows(False, rows, {"who": "who", "n": "count", "on": "on"}, "Title")
     lines = [line.rstrip() for line in capsys.readouterr().out.splitlines()]
     assert lines[0] == "Title"
-    assert lines[1] == " who        count   on"
-    assert lines[3:] == [" [b]ü[/b]       1   yes", " x\\x1b\\ny    1000"]
+    assert lines[1] == "who       count  on"
+    assert lines[3:] == ["[b]ü[/b]      1  yes", "x\\x1b\\ny   1000"]
 
 
 def test_json(capsys: pytest.CaptureFixture[str]) -> None:
