@@ -175,6 +175,13 @@ class ChargingOptions:
     outcome_history: int = option(
         8, "Answers kept in a session for requests that come again.", low=1, high=64, unit="answers"
     )
+    refund_limit_micros: int = option(
+        100_000_000,
+        "The most that one CCR with REFUND_ACCOUNT gives back; more is refused with 5012.",
+        low=0,
+        high=1_000_000_000_000,
+        unit="millionths of the currency",
+    )
     session_supervision_seconds: int = option(
         7200,
         "Least time without a request after which a session's reservation is released.",

@@ -19,13 +19,14 @@ from mubss.charging.batch import Batch
 from mubss.charging.locator import Locator
 from mubss.charging.order import Order
 from mubss.core.errors import Busy
-from mubss.core.model import Rules
+from mubss.core.model import RequestType, Rules
 from mubss.core.tariff import Tables
 from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 
 log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
+INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,7 @@ class Limits:
     lanes: int = 1
     batch: int = 256  # commands in a transaction
     queue: int = 20_000  # commands waiting in all; past it `submit` raises Busy
+    patience_ms: int = 2_000  # how long a command waits for its turn or for the store: then its client hears Busy
 
 
 def wall_clock_ms() -> int:
@@ -59,6 +61,7 @@ class Engine:
         self._limits = limits or Limits()
         self._clock_ms = clock_ms
         self._locator = Locator()
+        self._store_is_away = False
         self._lanes = [Lane(self, f"lane-{number}") for number in range(self._limits.lanes)]
 
     def start(self) -> None:
@@ -94,9 +97,25 @@ class Engine:
             self.run(orders[start : start + size])
         return orders
 
+    def too_late(self, orders: list[Order]) -> list[Order]:
+        """First requests and events that waited so long that their client has given up; nobody would use a grant.
+
+        Reports go on: what was used must be charged, and its repeat then finds it done.
+        """
+        since_ms = self._clock_ms() - self._limits.patience_ms
+        if orders[0].queued_ms >= since_ms:  # the oldest
+            return []
+        late = []
+        for order in orders:
+            credit = order.credit
+            if credit is not None and order.queued_ms < since_ms and credit.type in (INITIAL, EVENT):
+                order.fail(Busy("waited too long for its turn"))
+                late.append(order)
+        return late
+
     def run(self, orders: list[Order]) -> None:
         """One batch, with all that can go wrong: conflicts are tried again, a faulty command ends up alone."""
-        pending = [orders]
+        pending = [orders] if orders else []
         while pending:
             part = pending.pop()
             again: list[Order] = []
@@ -122,7 +141,10 @@ class Engine:
         carry their number, guarded commands their new document. Others are told that nobody knows.
         """
         error: StoreError | None = None
-        for _ in range(CONFLICT_TRIES):
+        since_ms = min(order.queued_ms for order in orders) or self._clock_ms()
+        for attempt in range(CONFLICT_TRIES):
+            if attempt and self._clock_ms() - since_ms >= self._limits.patience_ms:
+                break
             settling = isinstance(error, UnknownCommit)
             batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms(), settling=settling)
             started = time.perf_counter()
@@ -133,6 +155,7 @@ class Engine:
                 if any(order.credit is None and not order.guards for order in orders):
                     return error
             except StoreUnavailable as unavailable:
+                self._store_is(unavailable)
                 return unavailable
             except StoreConflict as conflict:
                 error = conflict
@@ -145,8 +168,21 @@ class Engine:
                 metrics.BATCH_SIZE.observe(len(orders))
                 metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
                 again += batch.again
+                self._store_is(None)
                 return None
-        return StoreUnavailable(str(error)) if isinstance(error, StoreConflict) else error
+        if isinstance(error, StoreConflict):
+            error = StoreUnavailable(str(error))
+        self._store_is(error)
+        return error
+
+    def _store_is(self, error: StoreError | None) -> None:
+        """Logs when the store goes away and when it is back, once each."""
+        if (error is None) == self._store_is_away:
+            self._store_is_away = error is not None
+            if error is None:
+                log.info("the store can be written again")
+            else:
+                log.warning("the store can't be written, requests get 3004: %s", error)
 
 
 class Lane:
@@ -182,13 +218,15 @@ class Lane:
             while self.queue:
                 orders = [self.queue.popleft() for _ in range(min(len(self.queue), engine._limits.batch))]
                 metrics.BATCH_WAIT_SECONDS.observe((engine._clock_ms() - orders[0].queued_ms) * 1e-3)
+                late = engine.too_late(orders)
+                orders = [order for order in orders if order not in late] if late else orders
                 try:
                     engine.run(orders)
                 except Exception as error:
                     log.exception("a batch of %d commands failed", len(orders))
                     for order in orders:
                         order.fail(error)
-                for order in orders:
+                for order in late + orders:
                     answer(order)
             if self._stopping:
                 return

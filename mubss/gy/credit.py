@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from mubss.core.events import MONEY
 from mubss.core.identity import session_hash
 from mubss.core.model import Action, CreditControl, Outcome, RequestType, Result, UnitAnswer, UnitRequest
 from mubss.core.money import Rounding, divide
@@ -102,12 +103,14 @@ def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -
     request = UnitRequest(key, code, group, identifiers)
     asked, used = mscc.requested, mscc.used
     request.wants_grant = _wants_grant(mscc, request_type)
-    if service is None:
+    by_money = asked is not None and asked.money is not None
+    if service is None or any(one.money for one in used) or (by_money and request_type is not RequestType.EVENT):
+        request.service = None  # no session is sold by money: 5031, and what was used is kept in suspense
         request.used_units = _any_units(used)
         return request
     if asked is not None:
         request.requested_units = _units(asked, service.unit)
-        if asked.money is not None and request_type is RequestType.EVENT:
+        if asked.money is not None:
             request.money_micros = _micros(asked.money)
             request.currency = asked.money[2]
     if used:
@@ -139,7 +142,10 @@ def _units(units: Units, unit: Unit) -> int | None:
 
 def _any_units(used: list[UsedUnits]) -> int | None:
     """Whatever was reported for a service that nobody sells: suspense keeps the largest count."""
-    counts = [one.octets or one.time_s or one.service_specific_units or 0 for one in used]
+    counts = [
+        one.octets or one.time_s or one.service_specific_units or (_micros(one.money) if one.money else 0)
+        for one in used
+    ]
     return sum(counts) if counts else None
 
 
@@ -173,7 +179,7 @@ def to_answer(outcome: Outcome, profile: Profile, currency_numbers: Mapping[str,
         answer.result_code = Result.CREDIT_LIMIT_REACHED
     for unit_answer in outcome.answers:
         final = _FINAL_TERMINATE if unit_answer.final else None
-        granted = _granted(unit_answer)
+        granted = _granted(unit_answer, currency_numbers.get(outcome.currency))
         if unit_answer.command_level:
             answer.granted, answer.validity_time_s, answer.final_unit = granted, unit_answer.validity_s, final
             continue
@@ -194,10 +200,36 @@ def to_answer(outcome: Outcome, profile: Profile, currency_numbers: Mapping[str,
     return answer
 
 
-def _granted(answer: UnitAnswer) -> Units | None:
+def offending_units(ccr: Ccr) -> bytes:
+    """The AVP of a request whose units are more than there can be, for its Failed-AVP: the largest count."""
+    groups = [ccr.requested, *ccr.used, *(mscc.requested for mscc in ccr.msccs)]
+    groups += [used for mscc in ccr.msccs for used in mscc.used]
+    largest, name = -1, ""
+    for units in groups:
+        if units is None:
+            continue
+        if units.money is not None:
+            digits, exponent, currency = units.money
+            parts: list[tuple[str, Any]] = [("Unit-Value", [("Value-Digits", digits), ("Exponent", exponent)])]
+            return encode_avp("CC-Money", parts + ([] if currency is None else [("Currency-Code", currency)]))
+        for avp, count in (
+            ("CC-Total-Octets", units.total_octets),
+            ("CC-Input-Octets", units.input_octets),
+            ("CC-Output-Octets", units.output_octets),
+            ("CC-Time", units.time_s),
+            ("CC-Service-Specific-Units", units.service_specific_units),
+        ):
+            if count is not None and count > largest:
+                largest, name = count, avp
+    return encode_avp(name, largest) if name else b""
+
+
+def _granted(answer: UnitAnswer, currency_number: int | None) -> Units | None:
     units = answer.granted_units
     if units is None:
         return None
+    if answer.unit == MONEY:
+        return Units(money=_money(units, currency_number))
     if answer.unit == Unit.OCTETS:
         return Units(units)
     if answer.unit == Unit.SECONDS:

@@ -8,7 +8,6 @@ import gc  # noqa: E402
 import logging  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
-from collections.abc import Callable  # noqa: E402
 from dataclasses import replace  # noqa: E402
 from itertools import count  # noqa: E402
 
@@ -67,7 +66,7 @@ def serve_alone(config: Config) -> int:
     server = Server(config, int(time.time()))
     server.registry = LocalRegistry(server.tell)
     start(server, config, 0)
-    acceptor = accept(listener, config, lambda: server.connection_count, server.adopt)
+    acceptor = accept(listener, config, server)
     drained.wait()
     acceptor.close()
     server.drain()
@@ -89,7 +88,7 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
         raise ConfigError("a worker didn't start; it has said why")
-    acceptor = accept(listener, config, lambda: parent.connection_count, parent.adopt)
+    acceptor = accept(listener, config, parent)
     drained.wait()
     acceptor.close()
     parent.drain(config.gy.drain_seconds)
@@ -140,22 +139,17 @@ class Acceptor(StreamServer):  # type: ignore[misc]
         """Not here."""
 
 
-def accept(
-    listener: socket.socket,
-    config: Config,
-    connection_count: Callable[[], int],
-    adopt: Callable[[int, socket.socket, str], object],
-) -> StreamServer:
-    """Accepts connections and hands them to `adopt`, numbered."""
+def accept(listener: socket.socket, config: Config, server: Server | Parent) -> StreamServer:
+    """Accepts connections and hands them over, numbered. Where there are too many a silent one makes room."""
     numbers = count(1)
 
     def handle(sock: socket.socket, address: tuple[str, int]) -> None:
         remote = plain_address(address[0])
-        if connection_count() >= config.gy.max_peers:
+        if server.connection_count >= config.gy.max_peers and not server.make_room():
             log.warning("%s is closed: %d peers are connected, gy.max_peers", remote, config.gy.max_peers)
             sock.close()
             return
-        adopt(next(numbers), sock, remote)
+        server.adopt(next(numbers), sock, remote)
 
     acceptor = Acceptor(listener, handle)
     acceptor.start()

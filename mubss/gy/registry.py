@@ -74,6 +74,10 @@ class LocalRegistry:
         self._by_host[origin_host] = self._by_connection[connection] = new
         return True
 
+    def knows(self, connection: int) -> bool:
+        """Whether the connection has said who it is."""
+        return connection in self._by_connection
+
     def _is_alive(self, holder: _Holder) -> bool:
         if holder.waiting is None:
             holder.waiting = AsyncResult()

@@ -6,6 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from ipaddress import ip_address
 
@@ -53,14 +54,26 @@ class Server:
         self.registry: Registry  # set by whoever accepts connections
         self._connections: dict[int, Connection] = {}
         self._settings = _peer_settings(config, self.identity)
-        self._store = open_made(config.store_url, partial(open_database, offload=offload))
+        # A lock that can't be had must be given up while a 3004 is still in time.
+        wait_ms = min(config.store.busy_timeout_ms, config.gy.deadline_ms // 3)
+        url = replace(config, store=replace(config.store, busy_timeout_ms=wait_ms)).store_url
+        self._store = open_made(url, partial(open_database, offload=offload))
         self.refdata = Refdata(self._store, config.general.timezone)
         charging = config.charging
         self.engine = Engine(
             self._store,
             lambda: self.refdata.tables,
-            Rules(charging.outcome_history, charging.session_supervision_seconds),
-            Limits(charging.lanes or 1, charging.batch_limit, charging.queue_limit),
+            Rules(
+                charging.outcome_history,
+                charging.session_supervision_seconds,
+                refund_limit_micros=charging.refund_limit_micros,
+            ),
+            Limits(
+                charging.lanes or 1,
+                charging.batch_limit,
+                charging.queue_limit,
+                patience_ms=config.gy.deadline_ms * 2 // 3,
+            ),
         )
         self._timers = [
             gevent.spawn(_every, 1, self._watch_peers),
@@ -96,6 +109,13 @@ class Server:
         """Nothing more is read from any peer for now."""
         return self.pending >= 2 * self.options.max_pending_requests or self.pending_octets >= MAX_PENDING_OCTETS
 
+    def make_room(self) -> bool:
+        """Closes the connection that has been silent for longest without saying who it is, if there is one."""
+        for connection in self._connections.values():
+            if connection.close_if_silent("room is needed for others"):
+                return True
+        return False
+
     def adopt(self, number: int, sock: socket, remote: str) -> Connection:
         """Serves one connection, in a greenlet of its own."""
         sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
@@ -128,7 +148,7 @@ class Server:
         if what is Tell.PROBE:
             connection.probe()
         else:
-            connection.close("the peer connected anew")
+            connection.close("another connection takes its place")
 
     # ── timers ─────────────────────────────────────────────────────────────────────────────────────
 

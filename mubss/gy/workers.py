@@ -87,6 +87,14 @@ class Parent:
             log.warning("no worker is up: %s is closed", remote)
         sock.close()
 
+    def make_room(self) -> bool:
+        """Closes the oldest connection that hasn't said who it is, if there is one."""
+        numbers = sorted(number for worker in self._workers for number in worker.connections)
+        silent = next((number for number in numbers if not self._registry.knows(number)), None)
+        if silent is not None:
+            self._tell(silent, Tell.CLOSE)
+        return silent is not None
+
     def drain(self, seconds: int) -> None:
         """Has every worker drain, and waits for them to end."""
         self._drained.set()

@@ -290,3 +290,54 @@ def test_a_full_queue_says_busy_and_a_faulty_answer_stops_nobody(world: World) -
     engine.stop()
     assert done.is_set() and orders[0].outcome is not None
     assert isinstance(orders[0].command, CreditControl)
+
+
+def test_a_first_request_that_waited_too_long_is_not_done_and_a_report_is(world: World) -> None:
+    alice = world.account(ALICE)
+    world.engine().execute([request(world, ALICE, INITIAL, 0, mscc(1))])
+    engine = world.engine(limits=Limits(patience_ms=2000))
+    orders = [
+        request(world, ALICE, INITIAL, 0, mscc(1), session="late"),
+        request(world, ALICE, EVENT, 0, mscc(service="SMS"), session="late too"),
+        request(world, ALICE, UPDATE, 1, mscc(1, 1_000_000)),
+        Order(Movement("topup", 1_000_000), account=alice),
+    ]
+    answered: list[Order] = []
+    for order in orders:
+        order.done = answered.append
+        engine.submit(order)
+    world.clock.now_ms += 2001
+    engine.submit(in_time := request(world, ALICE, EVENT, 0, mscc(service="SMS"), session="in time"))
+    engine.start()
+    engine.stop()
+    assert [isinstance(order.error, Busy) for order in orders] == [True, True, False, False]
+    assert in_time.outcome is not None and len(answered) == 4
+    assert balance(world, alice) == 10_000_000 - 20_000 + 1_000_000 - 80_000
+
+
+def test_a_store_that_is_away_is_logged_once_and_its_return_too(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    alice = world.account(ALICE)
+    faults = [("before", StoreUnavailable("away"))] * 3
+    engine = world.engine(Faulty(world.store, *faults))  # type: ignore[arg-type]
+    with caplog.at_level("INFO"):
+        for _ in range(5):
+            engine.execute([Order(Movement("topup", 1_000_000), account=alice)])
+    assert [record.message.split(",")[0] for record in caplog.records] == [
+        "the store can't be written",
+        "the store can be written again",
+    ]
+    assert balance(world, alice) == 12_000_000
+
+
+def test_conflicts_are_tried_again_only_while_the_client_waits(world: World) -> None:
+    alice = world.account(ALICE)
+
+    class Slow(Faulty):
+        def run(self, work: Any) -> Any:
+            world.clock.now_ms += 1500
+            return super().run(work)
+
+    store = Slow(world.store, *[("before", StoreConflict("locked"))] * 2)
+    engine = world.engine(store, limits=Limits(patience_ms=2000))  # type: ignore[arg-type]
+    [order] = engine.execute([Order(Movement("topup", 1_000_000), account=alice)])
+    assert isinstance(order.error, StoreUnavailable) and balance(world, alice) == 10_000_000
