@@ -39,7 +39,7 @@ def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
     assert sum("2001 DIAMETER_SUCCESS" in line for line in lines) == 8
     balance = next(line.split() for line in lines if line.strip().startswith("999700000001  "))
     assert balance == ["999700000001", "10.00", "EUR", "0.38", "EUR", "9.62", "EUR", "0.00", "EUR"]
-    postings = [re.findall(r"-?\d+\.\d\d(?= EUR)", line) for line in lines if re.match(r" \d   \d{4}-", line)]
+    postings = [re.findall(r"-?\d+\.\d\d(?= EUR)", line) for line in lines if re.match(r"\d  \d{4}-", line)]
     amounts = [["10.00", "10.00"], ["-0.04", "9.96"], ["-0.06", "9.90"], ["-0.02", "9.88"]]
     assert postings == [*amounts, ["-0.09", "9.79"], ["-0.09", "9.70"], ["-0.08", "9.62"]]
     assert "20 accounts checked: every balance is the sum of its postings" in lines
