@@ -21,8 +21,10 @@ from mubss.storage.database import Doc
 @click.pass_obj
 def topup(invocation: Invocation, /, msisdn: str, amount: str, reference: str) -> None:
     """Adds AMOUNT (10 or 10.50) to the balance of MSISDN."""
-    micros = parse_amount(amount)
     with open_desk(invocation) as desk:
+        account = lifecycle.find_account(desk.store, lifecycle.find_subscriber(desk.store, msisdn))
+        currency = desk.tables.currencies.get(account["currency"])
+        micros = parse_amount(amount, decimals=currency.decimals if currency is not None else 6)
         account = lifecycle.top_up(desk.engine, desk.store, desk.tables, msisdn, micros, reference)
         if invocation.as_json:
             before = account["balance_micros"] - micros

@@ -12,7 +12,7 @@ from mubss.core.errors import InputError
 
 MICROS_PER_UNIT = 1_000_000
 MAX_MICROS = 10**15  # a milliard of the main unit: no amount or balance may leave ±this
-_AMOUNT = re.compile(r"([+-]?)(\d{1,12})(?:\.(\d{1,6}))?", re.ASCII)
+_AMOUNT = re.compile(r"([+-]?)(\d+)(?:\.(\d+))?", re.ASCII)
 
 
 class Rounding(Enum):
@@ -39,14 +39,19 @@ def divide(numerator: int, denominator: int, rounding: Rounding) -> int:
     return quotient if numerator >= 0 else -quotient
 
 
-def parse_amount(text: str, field: str = "amount") -> int:
-    """'10', '-0.5' or '10.000001' as micros; at most 12 digits before the point and 6 behind it."""
+def parse_amount(text: str, field: str = "amount", decimals: int = 6) -> int:
+    """'10', '-0.5' or '10.000001' as micros: up to MAX_MICROS either way, at most `decimals` (0 to 6) decimals."""
     match = _AMOUNT.fullmatch(text.strip())
-    if match is None:
-        raise InputError(f"{field}: {text[:40]!r}; expected an amount like 10 or 10.50, at most 6 decimals")
-    sign, units, fraction = match.groups()
-    micros = int(units) * MICROS_PER_UNIT + int((fraction or "").ljust(6, "0"))
-    return -micros if sign == "-" else micros
+    if match is not None:
+        sign, units, fraction = match.group(1), match.group(2).lstrip("0"), (match.group(3) or "").rstrip("0")
+        if len(fraction) <= decimals and len(units) <= 12:
+            micros = int(units or "0") * MICROS_PER_UNIT + int(fraction.ljust(6, "0"))
+            if micros <= MAX_MICROS:
+                return -micros if sign == "-" else micros
+    example = "10 or 10.50" if decimals > 1 else "10 or 10.5" if decimals else "10"
+    places = f"at most {decimals} decimals" if decimals else "without decimals"
+    most = f"up to {format_amount(MAX_MICROS, 0)}"
+    raise InputError(f"{field}: {text[:40]!r}; expected an amount like {example}, {places}, {most}")
 
 
 def format_amount(micros: int, decimals: int = 2) -> str:

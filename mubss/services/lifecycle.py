@@ -68,6 +68,8 @@ def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
         amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
         yield f"balance: {amount}; expected at most {limit} either way"
+    elif new.balance_micros < 0 and plan is not None and plan.type == PREPAID:
+        yield f"balance: {format_amount(new.balance_micros)}; expected 0 or more for a {PREPAID} subscriber"
 
 
 def _bill_cycles(tables: Tables) -> str:
