@@ -1,5 +1,6 @@
 # Sourced by the scripts beside it: makes .venv and installs what the caller needs into it.
 # `make_venv base` or `make_venv dev`; does nothing where an earlier run did the same for the same setup.py.
+# PYTHON names the interpreter to use, and no other is: .venv is made anew where it was made with another version.
 
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 cd "$root"
@@ -9,9 +10,19 @@ _is_new_enough() {
     "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
 }
 
+# The interpreter that PYTHON names, or the first that will do.
 _find_python() {
     local candidate
-    for candidate in ${PYTHON:+"$PYTHON"} python3 python3.13 python3.12 python3.11 python; do
+    if [ -n "${PYTHON:-}" ]; then
+        if _is_new_enough "$PYTHON"; then
+            command -v "$PYTHON"
+            return
+        fi
+        echo "PYTHON=$PYTHON: $("$PYTHON" --version 2>/dev/null || echo "it doesn't run")." >&2
+        echo "Name an interpreter of Python 3.11 or later, or unset PYTHON." >&2
+        return 1
+    fi
+    for candidate in python3 python3.13 python3.12 python3.11 python; do
         if _is_new_enough "$candidate"; then
             command -v "$candidate"
             return
@@ -22,9 +33,9 @@ _find_python() {
     return 1
 }
 
+# _create_venv INTERPRETER
 _create_venv() {
-    local python
-    python="$(_find_python)" || exit 1
+    local python="$1"
     if ! "$python" -c 'import venv, ensurepip' >/dev/null 2>&1; then
         echo "$python cannot make virtual environments: install its venv module." >&2
         echo "Debian, Ubuntu: apt install python3-venv" >&2
@@ -34,14 +45,21 @@ _create_venv() {
     "$python" -m venv --clear .venv
 }
 
+_version() {
+    "$1" -c 'import sys; print(*sys.version_info[:3], sep=".")'
+}
+
 make_venv() {
-    local kind="$1" extras="" stamp
+    local kind="$1" extras="" stamp python=""
     stamp="$root $(cksum <setup.py)"
-    if _is_new_enough "$venv_python"; then
+    if [ -n "${PYTHON:-}" ] || ! _is_new_enough "$venv_python"; then
+        python="$(_find_python)" || exit 1
+    fi
+    if _is_new_enough "$venv_python" && { [ -z "$python" ] || [ "$(_version "$python")" = "$(_version "$venv_python")" ]; }; then
         if [ "$(cat .venv/.installed-dev 2>/dev/null)" = "$stamp" ]; then return; fi
         if [ "$(cat ".venv/.installed-$kind" 2>/dev/null)" = "$stamp" ]; then return; fi
     else
-        _create_venv
+        _create_venv "$python"
     fi
     if [ "$kind" = dev ]; then extras="[dev]"; fi
     echo "installing mubss$extras into .venv" >&2

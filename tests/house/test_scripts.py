@@ -26,8 +26,8 @@ def tree(tmp_path: Path) -> Path:
     return folder
 
 
-def run(tree: Path, *command: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    environ = {"PATH": str(tree / "bin"), "HOME": os.environ.get("HOME", "/")}
+def run(tree: Path, *command: str, cwd: Path | None = None, python: str = "") -> subprocess.CompletedProcess[str]:
+    environ = {"PATH": str(tree / "bin"), "HOME": os.environ.get("HOME", "/"), "PYTHON": python}
     return subprocess.run(
         [BASH, *command], cwd=cwd or tree.parent, env=environ, capture_output=True, text=True, check=False
     )
@@ -59,6 +59,63 @@ def test_a_missing_venv_module_is_said(tree: Path) -> None:
     done = run(tree, str(tree / "scripts/demo"))
     assert done.returncode == 1
     assert "apt install python3-venv" in done.stderr
+
+
+def write_python(path: Path, version: str) -> None:
+    """A stand-in that says its version, and makes a .venv whose interpreter has it too."""
+    new_enough = "true" if version.startswith("3.1") else "false"
+    inner = f'case "$*" in *"pip install"*) echo installed >&2 ;; *print*) echo {version} ;; esac'
+    write_program(
+        path,
+        f"""case "$*" in
+            --version) echo Python {version} ;;
+            *sys.exit*) {new_enough} ;;
+            *print*) echo {version} ;;
+            *ensurepip*) test ! -e "$0.novenv" ;;
+            "-m venv --clear .venv")
+                "${{BASH%/*}}/rm" -rf .venv; "${{BASH%/*}}/mkdir" -p .venv/bin
+                echo '#!{BASH}' >.venv/bin/python; echo '{inner}' >>.venv/bin/python
+                "${{BASH%/*}}/chmod" +x .venv/bin/python ;;
+        esac""",
+    )
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["first run", "with a .venv"])
+def test_the_interpreter_that_is_named_or_none(tree: Path, there: bool) -> None:
+    """No other one is taken in its place, not even what an earlier run made."""
+    write_python(tree / "bin/python3", "3.12.1")
+    if there:
+        assert run(tree, "-ec", MAKE, "-", str(tree), "base").returncode == 0
+    write_python(tree / "old", "3.9.2")
+    write_python(tree / "bare", "3.13.0")
+    (tree / "bare.novenv").touch()
+    for python, said in [
+        ("/nonexistent", "PYTHON=/nonexistent: it doesn't run."),
+        (str(tree / "old"), f"PYTHON={tree / 'old'}: Python 3.9.2."),
+        (str(tree / "bare"), f"{tree / 'bare'} cannot make virtual environments"),
+    ]:
+        done = run(tree, "-ec", MAKE, "-", str(tree), "base", python=python)
+        assert done.returncode == 1, python
+        assert said in done.stderr
+        assert "installing" not in done.stderr
+        assert (tree / ".venv").exists() == there
+
+
+def test_a_named_interpreter_of_another_version_makes_the_venv_anew(tree: Path) -> None:
+    write_python(tree / "bin/python3", "3.12.1")
+    write_python(tree / "other", "3.13.0")
+
+    def said(python: str) -> str:
+        done = run(tree, "-ec", MAKE, "-", str(tree), "base", python=python)
+        assert done.returncode == 0, done.stderr
+        return done.stderr
+
+    assert "making .venv with Python 3.12.1" in said("")
+    assert said("python3") == ""
+    assert "making .venv with Python 3.13.0" in said(str(tree / "other"))
+    assert said(str(tree / "other")) == ""
+    assert said("") == ""  # whoever names none takes what is there
+    assert "making .venv with Python 3.12.1" in said("python3")
 
 
 def test_it_installs_only_what_changed(tree: Path) -> None:
