@@ -12,7 +12,6 @@ import click
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import Desk
 from mubss.cli.output import print_json, print_table
-from mubss.config import Config
 from mubss.core.errors import MubssError
 from mubss.runtime import ExitCode, exit_code
 from mubss.services import stores
@@ -23,8 +22,10 @@ PROBE_SECONDS = 1
 
 
 @click.command("status", cls=Command)
+@click.option("--host", help="Where mubss-gy listens; gy.host by default.")
+@click.option("--port", type=click.IntRange(1, 65_535), help="Its port; gy.port by default.")
 @click.pass_obj
-def status(invocation: Invocation, /) -> ExitCode:
+def status(invocation: Invocation, /, host: str | None, port: int | None) -> ExitCode:
     """The store, what is in it, and whether a server listens; the exit code isn't 0 if the store can't be used."""
     config = invocation.config
     code = ExitCode.OK
@@ -35,7 +36,7 @@ def status(invocation: Invocation, /) -> ExitCode:
     except MubssError as error:
         code = exit_code(error)
         found["store"] |= {"usable": False, "error": str(error)}
-    found["gy"] = _gy(config)
+    found["gy"] = _gy(host or config.gy.host, port or config.gy.port)
     if invocation.as_json:
         print_json(found)
     else:
@@ -59,13 +60,12 @@ def _contents(desk: Desk) -> dict[str, Any]:
     }
 
 
-def _gy(config: Config) -> dict[str, Any]:
+def _gy(host: str, port: int) -> dict[str, Any]:
     """Whether something takes connections where mubss-gy would."""
-    host, port = config.gy.host, config.gy.port
     reached = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
     try:
         socket.create_connection((reached, port), PROBE_SECONDS).close()
-    except OSError:
+    except (OSError, UnicodeError):  # a host name that IDNA can't encode is a UnicodeError
         return {"host": host, "port": port, "listening": False}
     return {"host": host, "port": port, "listening": True}
 
@@ -85,5 +85,6 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
             ("open sessions", f"{found['open_sessions']:,}"),
             ("suspense", f"{found['suspense']:,} reports that no account could be charged for"),
         ]
-    rows.append(("mubss-gy", f"{gy['host']} port {gy['port']}: {'listening' if gy['listening'] else 'nobody listens'}"))
+    heard = "listening" if gy["listening"] else "nobody listens; --port looks at another"
+    rows.append(("mubss-gy", f"{gy['host']} port {gy['port']}: {heard}"))
     return [{"what": what, "value": value} for what, value in rows]
