@@ -52,12 +52,17 @@ def load_command(invocation: Invocation, files: tuple[str, ...], replace: bool, 
     if invocation.as_json:
         changes = {table: change._asdict() for table, change in loaded.changes.items()}
         version = loaded.version._asdict()
-        print_json({"changed": loaded.changed, "checked_only": check, "version": version, "tables": changes})
+        lost = {plan: list(services) for plan, services in loaded.lost.items()}
+        found = {"changed": loaded.changed, "checked_only": check, "version": version, "tables": changes}
+        print_json({**found, "plans_lost_services": lost})
         return
     if loaded.changed:
         rows = [{"table": table, **change._asdict()} for table, change in loaded.changes.items() if any(change)]
         print_table(rows, {"table": "table", "added": "added", "updated": "updated", "removed": "removed"})
     click.echo(_verdict(loaded, check))
+    for plan, services in loaded.lost.items():
+        warning = f"{plan}, which subscribers have, no longer prices {', '.join(services)}"
+        click.echo(f"warning: {warning}: such requests are refused", err=True)
 
 
 def _verdict(loaded: Loaded, check: bool) -> str:
@@ -93,11 +98,14 @@ def _version_line(version: Version, timezone: str) -> str:
 
 
 @ref.command("show")
-@click.argument("table", type=click.Choice(list(TABLES)))
+@click.argument("table", metavar="TABLE", type=click.Choice(list(TABLES)))
 @click.argument("key", required=False)
 @click.pass_obj
 def show_command(invocation: Invocation, table: str, key: str | None) -> None:
-    """The rows of TABLE, or all there is of the one of KEY: a code, zone, number or context."""
+    """The rows of TABLE, or all there is of the one of KEY: a code, zone, number or context.
+
+    TABLE is one of currencies, taxes, services, bands, destinations, price_plans, service_map, bill_cycles.
+    """
     with closing(invocation.open_store()) as store:
         _, documents = read_documents(store)
     rows = documents[table]

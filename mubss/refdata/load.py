@@ -30,11 +30,15 @@ class Changes(NamedTuple):
 
 
 class Loaded(NamedTuple):
-    """The version in force after a load, the same as before if nothing changed, and what it did by table."""
+    """The version in force after a load, the same as before if nothing changed, and what it did by table.
+
+    `lost` is {plan that subscribers have: services that it priced before and no longer does}.
+    """
 
     version: Version
     changed: bool
     changes: dict[str, Changes]
+    lost: dict[str, tuple[str, ...]]
 
 
 def load(
@@ -57,11 +61,12 @@ def load(
         documents, _ = validate(sources, calendar, base.version.number + 1, None if replace else before)
         changes = {table: _compare(before[table], documents[table]) for table in TABLES}
         if storage.split(documents) == base.stored:
-            return Loaded(base.version, False, changes)
+            return Loaded(base.version, False, changes, {})
         _check_use(session, before, documents)
+        lost = _lost_services(session, before["price_plans"], documents["price_plans"])
         if dry_run:
-            return Loaded(base.version, True, changes)
-        return Loaded(storage.write_all(session, base, documents, now_s, digest(documents)), True, changes)
+            return Loaded(base.version, True, changes, lost)
+        return Loaded(storage.write_all(session, base, documents, now_s, digest(documents)), True, changes, lost)
 
     for _ in range(_ATTEMPTS - 1):
         try:
@@ -121,6 +126,22 @@ def _rows(base: Snapshot, replace: bool) -> Documents:
 def _compare(before: Mapping[str, Doc], after: Mapping[str, Doc]) -> Changes:
     updated = sum(before[key] != after[key] for key in before.keys() & after.keys())
     return Changes(len(after.keys() - before.keys()), updated, len(before.keys() - after.keys()))
+
+
+def _lost_services(session: Session, before: Mapping[str, Doc], after: Mapping[str, Doc]) -> dict[str, tuple[str, ...]]:
+    """Plans in use, with the services that they no longer price."""
+    lost = {}
+    for code in before.keys() & after.keys():
+        gone = _priced(before[code]) - _priced(after[code])
+        if gone and storage.is_plan_used(session, code):
+            lost[code] = tuple(sorted(gone))
+    return dict(sorted(lost.items()))
+
+
+def _priced(plan: Doc) -> set[str]:
+    """The services of a plan; what a damaged store holds instead of rates, a load mends, so it names none."""
+    rates = plan["rates"]
+    return {rate["service"] for rate in rates if "service" in rate} if isinstance(rates, list) else set()
 
 
 def _check_use(session: Session, before: Documents, after: Documents) -> None:

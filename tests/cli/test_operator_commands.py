@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from cli_tools import Shell
+from gy_peers import Scripted
 from mubss.runtime import ExitCode
 from mubss.services.demo import demo_subscribers
 
@@ -97,6 +98,15 @@ def test_status(demo_shell: Shell) -> None:
     demo_shell.ok("subscriber", "suspend", PREPAID)
     assert demo_shell.json("status")["subscribers"] == {"active": 19, "suspended": 1, "barred": 0, "terminated": 0}
     assert "19 active, 1 suspended" in demo_shell.ok("status").out
+
+
+def test_status_looks_where_it_is_told(demo_shell: Shell, scripted: Scripted) -> None:
+    assert "nobody listens; --port looks at another" in demo_shell.ok("status").out
+    assert demo_shell.json("status", "--port", scripted.port)["gy"]["listening"]
+    found = demo_shell.json("status", "--host", "localhost", "--port", scripted.port)
+    assert found["gy"] == {"host": "localhost", "port": scripted.port, "listening": True}
+    assert not demo_shell.json("status", "--host", "no..name")["gy"]["listening"]
+    assert demo_shell("status", "--port", 0).code == ExitCode.USAGE
 
 
 def test_status_of_nothing(shell: Shell) -> None:
@@ -268,6 +278,23 @@ def test_lists_are_narrowed_and_paged(demo_shell: Shell) -> None:
     paged = demo_shell("subscriber", "list", "--limit", 15)
     assert (paged.code, paged.err) == (0, f"more: --after {first[-1]['msisdn']}\n")
     assert "more" not in paged.out  # rows alone, for a pipe
+
+
+def test_what_a_plan_in_use_no_longer_prices_is_named(demo_shell: Shell) -> None:
+    file = demo_shell.folder / "plans.toml"
+    plan = '[[price_plans]]\ncode = "{}"\ntype = "prepaid"\ncurrency = "EUR"\n'
+    rate = '[[price_plans.rates]]\nservice = "{}"\nprice = "0.02"\nper_units = 1\n'
+    three = "".join(map(rate.format, ("DATA", "VOICE", "SMS")))
+    file.write_text(plan.format("demo-prepaid") + rate.format("SMS") + plan.format("unused") + three)
+    warned = "warning: demo-prepaid, which subscribers have, no longer prices DATA, VOICE: such requests are refused\n"
+    for options in (["--check"], []):
+        done = demo_shell("ref", "load", *options, file)
+        assert (done.code, done.err) == (0, warned)
+    file.write_text(plan.format("demo-prepaid") + three + plan.format("unused") + rate.format("SMS"))
+    assert demo_shell.json("ref", "load", file)["plans_lost_services"] == {}
+    file.write_text(plan.format("demo-prepaid") + rate.format("DATA"))
+    assert demo_shell.json("ref", "load", file)["plans_lost_services"] == {"demo-prepaid": ["SMS", "VOICE"]}
+    demo_shell.ok("ref", "load", file)  # nothing changes: nothing is lost
 
 
 def _spoil(folder: Path, account: str, **changes: object) -> None:

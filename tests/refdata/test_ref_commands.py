@@ -102,7 +102,7 @@ def test_faults_are_one_line_each(ref: Call, tariff: str, tmp_path: Path) -> Non
     [
         (["load"], ExitCode.USAGE, "Missing argument 'FILE...'"),
         (["load", "none.toml"], ExitCode.INPUT, "none.toml: can't be read: No such file or directory"),
-        (["show", "plans"], ExitCode.USAGE, "'plans' is not one of"),
+        (["show", "plans"], ExitCode.USAGE, "Invalid value for 'TABLE': 'plans' is not one of"),
         (["show", "taxes", "X"], ExitCode.INPUT, "taxes: 'X'; there is none"),
     ],
 )

@@ -38,7 +38,7 @@ def test_a_load_is_a_version_and_the_same_again_is_none(store: Store) -> None:
     before = everything(store)
     reordered = "# the same, otherwise written\n" + CYCLE + TARIFF.replace(CYCLE, "").replace('"49170"', '"+49170"')
     for again in (TARIFF, reordered, CURRENCY, ""):
-        assert put(store, again) == Loaded(first.version, False, NOTHING)
+        assert put(store, again) == Loaded(first.version, False, NOTHING, {})
     assert everything(store) == before
 
 
