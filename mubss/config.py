@@ -59,7 +59,9 @@ def _is_zone(text: str) -> str:
 
 
 def _is_url(text: str) -> str:
-    return "" if re.fullmatch(r"[a-z]+://.+", text) else "a URL like sqlite:///var/mubss.db"
+    if text.startswith("mysqlx:"):
+        return "a URL like sqlite:///var/mubss.db: this version has no MySQL engine yet"
+    return "" if re.fullmatch(r"sqlite://.+", text) else "a URL like sqlite:///var/mubss.db"
 
 
 @dataclass(frozen=True, slots=True)

@@ -85,13 +85,13 @@ def test_a_wrong_command_line(run: Run, arguments: list[str], code: int, text: s
 
 def test_config_show_masks_secrets_and_tells_sources(run: Run, tmp_path: Path) -> None:
     (tmp_path / "mubss.toml").write_text(
-        '[store]\nurl = "mysqlx://root:hush@db/mubss"\n[[gy.peers]]\norigin_host = "ggsn.example"'
+        '[store]\nurl = "sqlite://root:hush@db/mubss"\n[[gy.peers]]\norigin_host = "ggsn.example"'
     )
     for arguments in (["config", "show"], ["config", "show", "--json"]):
         code, out, _ = run(*arguments)
         assert code == 0
         assert "hush" not in out
-        assert "mysqlx://root:***@db/mubss" in out
+        assert "sqlite://root:***@db/mubss" in out
         assert "mubss.toml:2" in out
         assert "ggsn.example" in out
 
