@@ -95,6 +95,9 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
         summary = {"file": file, "added": written, "right": len(found.new), "skipped": found.skipped}
         print_json({**summary, "seconds": round(seconds, 3), "per_second": per_second})
         return
+    if not found.new and not found.skipped:
+        click.echo(f"{file}: no rows below the first line; nothing was added")
+        return
     skipped = f", {found.skipped:,} were there already" if found.skipped else ""
     if check:
         click.echo(f"{len(found.new):,} lines are right{skipped}; nothing was written")
@@ -153,7 +156,7 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
 
 
 @subscriber.command("list")
-@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state; no command sets barred yet.")
 @click.option("--plan", help="Only those of this price plan.")
 @click.option("--type", "kind", type=click.Choice([PREPAID, POSTPAID]), help="Only these.")
 @click.option("--bill-cycle", type=int, help="Only those of this bill cycle.")

@@ -140,8 +140,8 @@ def _lost_services(session: Session, before: Mapping[str, Doc], after: Mapping[s
 
 def _priced(plan: Doc) -> set[str]:
     """The services of a plan; what a damaged store holds instead of rates, a load mends, so it names none."""
-    rates = plan["rates"]
-    return {rate["service"] for rate in rates if "service" in rate} if isinstance(rates, list) else set()
+    rates = plan.get("rates")
+    return {str(rate.get("service")) for rate in rates if isinstance(rate, dict)} if isinstance(rates, list) else set()
 
 
 def _check_use(session: Session, before: Documents, after: Documents) -> None:

@@ -118,6 +118,15 @@ def test_skipping_takes_only_the_same_subscriber(demo_shell: Shell) -> None:
     assert (done.json["added"], done.json["skipped"]) == (1, 1)
 
 
+@pytest.mark.parametrize("rows", ["", "\n\n", ",,,,,,\n"])
+@pytest.mark.parametrize("options", [[], ["--check"], ["--skip-existing"]])
+def test_a_file_without_rows_is_said(demo_shell: Shell, rows: str, options: list[str]) -> None:
+    file = write(demo_shell, HEADER + rows)
+    said = f"{file}: no rows below the first line; nothing was added\n"
+    assert demo_shell.ok("subscriber", "import", file, *options).out == said
+    assert demo_shell.json("subscriber", "import", file, *options)["right"] == 0
+
+
 def test_checking_writes_nothing(demo_shell: Shell) -> None:
     done = demo_shell.ok("subscriber", "import", write(demo_shell, HEADER + GOOD + OTHER), "--check")
     assert "2 lines are right; nothing was written" in done.out
