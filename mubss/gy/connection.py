@@ -22,7 +22,7 @@ from mubss.core.model import RequestType, Result
 from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, Ccr, CcrError, DiameterError, decode_ccr, encode_cca
 from mubss.gy.message import FrameError, Framer
-from mubss.gy.peer import Action, Charge, Claim, Peer, Send
+from mubss.gy.peer import Action, Charge, Claim, Peer, Send, State
 from mubss.storage.database import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -213,6 +213,8 @@ class Connection:
             return
         if order.outcome is not None:
             answer = credit.to_answer(order.outcome, server.profile, server.currency_numbers)
+            if answer.result_code == credit.INVALID_AVP_VALUE:
+                answer.failed_avp = credit.offending_units(ccr)
         else:
             answer = CcaAnswer(_result_of(order.error))
         # Past the deadline the client has given up: its repeat will find the stored outcome.
@@ -251,6 +253,13 @@ class Connection:
             self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
             self._writable.set()
             self._may_read.set()
+
+    def close_if_silent(self, reason: str) -> bool:
+        """Closes a connection that hasn't sent its CER yet."""
+        if self._closing or self.peer.state is not State.WAIT_CER:
+            return False
+        self.close(reason)
+        return True
 
     def _write(self) -> None:
         try:
