@@ -103,14 +103,13 @@ def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -
     request = UnitRequest(key, code, group, identifiers)
     asked, used = mscc.requested, mscc.used
     request.wants_grant = _wants_grant(mscc, request_type)
-    by_money = asked is not None and asked.money is not None
-    if service is None or any(one.money for one in used) or (by_money and request_type is not RequestType.EVENT):
-        request.service = None  # no session is sold by money: 5031, and what was used is kept in suspense
+    if service is None or any(one.money for one in used):
+        request.service = None  # nothing is sold by money used: 5031, and the report is kept in suspense
         request.used_units = _any_units(used)
         return request
     if asked is not None:
         request.requested_units = _units(asked, service.unit)
-        if asked.money is not None:
+        if asked.money is not None and request_type is RequestType.EVENT:
             request.money_micros = _micros(asked.money)
             request.currency = asked.money[2]
     if used:

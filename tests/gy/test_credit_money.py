@@ -30,12 +30,11 @@ def ccr(kind: int, *msccs: Mscc, context: str = "32251@3gpp.org") -> Ccr:
 @pytest.mark.parametrize(
     ("mscc", "used"),
     [
-        (Mscc(1, [], Units(money=FIVE)), None),
         (Mscc(1, [], Units(), [UsedUnits(money=FIVE)]), 5_000_000),
         (Mscc(1, [], None, [UsedUnits(money=FIVE), UsedUnits(money=(25, -2, 978))]), 5_250_000),
     ],
 )
-def test_a_session_is_not_sold_by_money(mscc: Mscc, used: int | None) -> None:
+def test_money_that_a_session_used_has_no_price(mscc: Mscc, used: int) -> None:
     [request] = to_command(ccr(2, mscc), Profile(), demo_tables()).requests
     assert (request.service, request.used_units, request.money_micros) == (None, used, None)
 

@@ -409,7 +409,8 @@ def test_rule_10_price_enquiry(world: World, pgw: Raw) -> None:
 def test_rule_10_an_amount_of_money(world: World, pgw: Raw) -> None:
     person = world.person(1)
     money = Mscc(None, [1], Units(money=(25, -2, 978)))
-    assert event(world, pgw, person, 0, money).answer == CcaAnswer(2001, [MsccAnswer(None, [1])])
+    debited = MsccAnswer(None, [1], 2001, Units(money=(25, -2, 978)))
+    assert event(world, pgw, person, 0, money).answer == CcaAnswer(2001, [debited])
     assert world.balance(person) == 750_000
     assert event(world, pgw, person, 1, money).answer.result_code == 2001
     assert world.balance(person) == 1_000_000

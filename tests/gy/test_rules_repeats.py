@@ -182,7 +182,8 @@ def test_rule_12_a_repeat_from_long_ago_moves_nothing(world: World, pgw: Raw) ->
     pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
     for number in range(1, 20):
         assert pgw.charge(update(number, session_id, person, 10)).answer.result_code == 2001
-    assert pgw.charge(update(1, session_id, person, 10)).answer == CcaAnswer(5012)
+    again = pgw.charge(update(1, session_id, person, 10)).answer
+    assert (again.result_code, again.msccs[0].result_code) == (2001, 2001)
     assert pgw.charge(update(19, session_id, person, 10)).answer.result_code == 2001
     pgw.charge(data(TERMINATION, 20, session_id, person, Mscc(1)))
     [record] = world.usage(person)

@@ -96,7 +96,7 @@ def test_a_peer_that_is_silent_loses_it(world: World, server: GyServer, person: 
         works(world, person, second)
         assert decode_header(first.receive()).command_code == 280, "it was asked"
         assert first.closed()
-    server.wait_for("closing mute.example at 127.0.0.1: the peer connected anew")
+    server.wait_for("closing mute.example at 127.0.0.1: another connection takes its place")
 
 
 def test_a_peer_that_rebooted_has_it_at_once(world: World, server: GyServer, person: Person) -> None:
@@ -104,7 +104,7 @@ def test_a_peer_that_rebooted_has_it_at_once(world: World, server: GyServer, per
         second.open("boot.example", state_id=8)
         assert first.watchdogs == 0
         works(world, person, second)
-    server.wait_for("closing boot.example at 127.0.0.1: the peer connected anew")
+    server.wait_for("closing boot.example at 127.0.0.1: another connection takes its place")
 
 
 def test_a_peer_that_is_gone_leaves_its_place(world: World, server: GyServer, person: Person) -> None:
