@@ -19,6 +19,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,7 +97,9 @@ def batches(port: int) -> tuple[float, float]:
 
 def measure(name: str, process: subprocess.Popen[str], port: int, metrics_port: int, arguments: list[str]) -> None:
     """One run of the load generator, as a line of the table."""
-    command = [sys.executable, str(HERE / "gy_load.py"), "--port", str(port), *arguments]
+    # A seed of its own: with one seed each run would leave its last sessions open in the same few accounts.
+    seed = str(zlib.crc32(name.encode()))
+    command = [sys.executable, str(HERE / "gy_load.py"), "--port", str(port), "--seed", seed, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as generator:
         assert generator.stdout is not None
