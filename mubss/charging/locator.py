@@ -39,8 +39,12 @@ class Locator:
             self._look_up(session, strangers)
 
     def _look_up(self, session: Session, orders: list[Order]) -> None:
-        wanted = list({identity: None for order in orders for identity in order.identities})
+        # Nearly always the preferred identity is the account's: the others are read only where it is not.
+        wanted = list({order.identities[0]: None for order in orders if order.identities})
         found = storage.find_accounts(session, wanted) if wanted else {}
+        others = {i: None for o in orders if o.identities and o.identities[0] not in found for i in o.identities[1:]}
+        if others:
+            found |= storage.find_accounts(session, list(others))
         if len(self._accounts) + len(found) > MEMO_LIMIT:
             self._accounts.clear()
         self._accounts.update(found)

@@ -34,13 +34,13 @@ def find_range(seen: Sequence[Sequence[int]], key: int) -> Sequence[int] | None:
     return None
 
 
-def with_key(seen: Sequence[Sequence[int]], key: int) -> list[list[int]]:
+def with_key(seen: list[list[int]], key: int) -> list[list[int]]:
     """The ranges with `key` in them, sorted and merged.
 
     Past MAX_RANGES the two oldest become one with a third element: whether a key in it was taken is then uncertain.
     """
     if seen and seen[-1][1] + 1 == key and len(seen[-1]) == 2:  # the ordinary case: clients count up
-        return [*map(list, seen[:-1]), [seen[-1][0], key]]
+        return [*seen[:-1], [seen[-1][0], key]]
     merged: list[list[int]] = []
     for taken in sorted([*map(list, seen), [key, key]]):
         last = merged[-1] if merged else None

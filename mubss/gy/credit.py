@@ -103,8 +103,7 @@ def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -
     request = UnitRequest(key, code, group, identifiers)
     asked, used = mscc.requested, mscc.used
     request.wants_grant = _wants_grant(mscc, request_type)
-    if service is None or any(one.money for one in used):
-        request.service = None  # nothing is sold by money used: 5031, and the report is kept in suspense
+    if service is None:
         request.used_units = _any_units(used)
         return request
     if asked is not None:
@@ -113,7 +112,12 @@ def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -
             request.money_micros = _micros(asked.money)
             request.currency = asked.money[2]
     if used:
-        request.used_units = sum(_units(one, service.unit) or 0 for one in used)
+        units = 0
+        for one in used:
+            units += _units(one, service.unit) or 0
+            if one.money is not None:
+                request.service = None  # nothing is sold by money used: 5031, and the report is kept in suspense
+        request.used_units = units if request.service else _any_units(used)
     return request
 
 
@@ -126,8 +130,10 @@ def _wants_grant(mscc: Mscc, request_type: RequestType) -> bool:
         return True
     if mscc.requested is None:
         return not mscc.used
-    final = _REASON_FINAL in mscc.reporting_reasons or any(_REASON_FINAL in one.reporting_reasons for one in mscc.used)
-    return not (final and mscc.used)
+    for one in mscc.used:
+        if _REASON_FINAL in one.reporting_reasons or _REASON_FINAL in mscc.reporting_reasons:
+            return False
+    return True
 
 
 def _units(units: Units, unit: Unit) -> int | None:

@@ -22,11 +22,13 @@ def identities(ccr: Ccr, order: tuple[str, ...], default: str) -> list[str]:
     A Subscription-Id-Type that lies (a SIP URI under E164, an NAI under IMSI) is read by what it looks like.
     """
     ranks = _ranks(order)
-    named = [pair for pair in ccr.subscription_ids if pair[0] in ranks]
+    named = ccr.subscription_ids
     if len(named) > 1:
-        named.sort(key=lambda pair: ranks[pair[0]])
+        named = sorted(named, key=lambda pair: ranks.get(pair[0], 0))
     found: list[str] = []
     for subscription_type, data in named:
+        if subscription_type not in ranks:
+            continue
         found += [identity for identity in _readings(data, subscription_type) if identity not in found]
     if not found and ccr.user_name:
         found = _readings(ccr.user_name, -1)
