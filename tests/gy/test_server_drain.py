@@ -214,3 +214,20 @@ def test_no_more_than_max_peers_are_served(world: World) -> None:
                         break
                 except EOFError:
                     continue  # its place is about to be free
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_who_says_nothing_makes_room_for_who_does(world: World, workers: str) -> None:
+    with (
+        GyServer(world, "--workers", workers, max_peers=2, cer_timeout_seconds=300) as server,
+        Raw(server.port).open() as kept,
+        Raw(server.port) as silent,
+        Raw(server.port) as late,
+    ):
+        late.open()
+        assert silent.closed()
+        server.wait_for("closing a peer at 127.0.0.1: (room is needed for others|another connection takes its place)")
+        for peer in (kept, late):
+            assert peer.charge(sms(world, world.person())).answer.result_code == 2001
+        with Raw(server.port) as last:
+            assert last.closed(), "nobody is silent any more"
