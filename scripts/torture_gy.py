@@ -4,7 +4,8 @@
 A client plays data sessions, calls and short messages; when the server dies it connects again and re-sends what
 was not answered with the T flag (RFC 6733 §3), as a real network element does. At the end every session's charge
 must be what its units cost, every balance the sum of its postings, and no reservation may be left.
-The seed decides sessions, amounts and moments (counted in answers), so a run can be played again.
+The seed decides sessions, amounts and moments (counted in answers). Every other kill is aimed: it falls when requests
+are committed and not answered yet.
 
     scripts/torture gy --kills 20 --seed 7 [--workers 2] [--store URL]
 """
@@ -26,6 +27,8 @@ from pathlib import Path
 from typing import Any
 
 from mubss.config import data_path
+from mubss.core.history import find_range
+from mubss.core.identity import session_hash
 from mubss.gy.cca_decode import decode_cca
 from mubss.gy.ccr_encode import encode_ccr
 from mubss.gy.codec import Ccr, Mscc, Units, UsedUnits
@@ -58,6 +61,8 @@ class Play:
     done: bool = False
     frame: bytes = b""  # under way
     sent: int = 0
+    request_type: int = 0
+    answered: int = 0  # requests
     results: list[int] = field(default_factory=list)
 
     def next_request(self, rng: random.Random) -> bytes:
@@ -79,6 +84,7 @@ class Play:
             self.used += used
             reported = [UsedUnits(**{service: used})]
         group = 1 if self.kind == "data" else None
+        self.request_type = request_type
         ccr = Ccr(
             hop_by_hop=self.slot,
             end_to_end=rng.getrandbits(32),
@@ -125,6 +131,10 @@ class Server:
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
+    def signal(self, number: int) -> None:
+        """A signal to the process and its workers."""
+        os.killpg(self.process.pid, number)
+
     def stop(self) -> int:
         """SIGTERM; the exit code."""
         self.process.terminate()
@@ -138,7 +148,10 @@ class Client:
         self._server, self._rng, self._accounts, self._run = server, rng, accounts, run
         self.plays: list[Play] = []
         self.under_way: dict[int, Play] = {}
+        self._out: list[bytes] = []
+        self.waiting: list[Play] = []  # answered while the server stood still, their next request not sent yet
         self.answered = self.resent = 0
+        self.hunts = 0
         self.stopping = False
         self._in_flight = in_flight
         self._socket: socket.socket | None = None
@@ -154,6 +167,7 @@ class Client:
             self.plays.append(play)
             self.under_way[slot] = play
             self._send(play.next_request(self._rng), play)
+        self._flush()
 
     def connect(self) -> None:
         """Connects, however long the server takes to come up, and re-sends what was under way."""
@@ -178,23 +192,38 @@ class Client:
                 if time.monotonic() > end:
                     sys.exit("the server doesn't come back")
                 time.sleep(0.02)
+        waiting, self.waiting = self.waiting, []
+        for play in waiting:
+            self._go_on(play)
+        self._out.clear()  # all of it is under way, and so is sent here
         for play in self.under_way.values():
             frame = play.frame
             if play.sent:  # the T flag: it may have been done
                 frame = frame[:4] + bytes([frame[4] | 0x10]) + frame[5:]
                 self.resent += 1
             self._send(frame, play)
+        self._flush()
 
     def _send(self, frame: bytes, play: Play) -> None:
         play.sent += 1
-        if self._socket is not None:
+        self._out.append(frame)
+
+    def _flush(self) -> None:
+        """One write for what was queued, so that the server's batches are large; a broken link shows in `step`."""
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._socket is not None and data:
             try:
-                self._socket.sendall(frame)
+                self._socket.sendall(data)
             except OSError:
                 self._socket = None
 
     def step(self) -> None:
         """Reads what is there; each answer is followed by the session's next request."""
+        waiting, self.waiting = self.waiting, []
+        for play in waiting:
+            self._go_on(play)
+        self._flush()
         data = b""
         if self._socket is not None:
             try:
@@ -210,13 +239,47 @@ class Client:
                 self._take(frame)
         self.fill()
 
-    def _take(self, frame: bytes) -> None:
+    def take_what_is_there(self) -> None:
+        """Reads the answers that were sent, while the server stands still."""
+        if self._socket is None:
+            return
+        self._socket.settimeout(0.05)
+        try:
+            while data := self._socket.recv(65_536):
+                for frame in self._framer.feed(data):
+                    if not frame[4] & 0x80:
+                        self._take(frame, go_on=False)
+        except OSError:
+            pass  # nothing more
+        self._socket.settimeout(DEADLINE_S)
+
+    def committed(self, session: Any) -> int:
+        """How many requests under way the store holds as done."""
+        count = 0
+        for play in self.under_way.values():
+            key = session_hash(play.session_id)
+            record = session.collection("gy_sessions").get_one(key)
+            if record is not None and record["open"]:
+                record = session.collection("accounts").get_one(record["account"])["sessions"].get(key)
+            if record is not None and find_range(record["seen"], play.request_type << 32 | play.number):
+                count += play.answered < play.number + 1
+        return count
+
+    def _take(self, frame: bytes, *, go_on: bool = True) -> None:
         cca = decode_cca(frame)
         play = self.under_way.get(cca.hop_by_hop)
         if play is None or cca.cc_request_number != play.number:
             return  # the second answer to a request that was sent twice
         self.answered += 1
+        play.answered = play.number + 1
         play.results.append(cca.answer.result_code)
+        if not go_on:
+            self.waiting.append(play)
+        else:
+            self._go_on(play)
+
+    def _go_on(self, play: Play) -> None:
+        """The session's next request, if it has one."""
         if play.done:
             del self.under_way[play.slot]
         else:
@@ -287,6 +350,7 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     server = Server(url, options.workers, folder / "mubss-gy.log")
     server.start()
     client = Client(server, rng, options.accounts, options.in_flight, f"{options.seed:x}.{time.time_ns():x}")
+    unheard = 0
     try:
         client.connect()
         client.fill()
@@ -294,6 +358,7 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             goal = client.answered + rng.randrange(options.least_answers, 4 * options.least_answers)
             while client.answered < goal:
                 client.step()
+            unheard += hunt(server, client, store)
             server.kill()
             server.start()
         client.finish()
@@ -305,6 +370,7 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "kills": options.kills,
         "answers": client.answered,
         "resent": client.resent,
+        "committed_unanswered": unheard,
         **compare(store, client.plays, options.accounts),
         "exit_code": code,
         "tracebacks": log.count("Traceback"),
@@ -313,6 +379,25 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     if figures["tracebacks"]:
         print(log[-4000:], file=sys.stderr)
     return figures
+
+
+def hunt(server: Server, client: Client, store: Store) -> int:
+    """Stops the server (SIGSTOP) again and again until requests are committed whose answers it hasn't sent.
+
+    There a kill hurts most: only the recognition of their repeats keeps them from being charged twice. Returns how
+    many there are; every other kill, and where none is found, the moment is as good as any.
+    """
+    client.hunts += 1
+    for _ in range(40 if client.hunts % 2 else 0):
+        server.signal(signal.SIGSTOP)
+        client.take_what_is_there()
+        found = store.run(client.committed)
+        if found:
+            return found
+        server.signal(signal.SIGCONT)
+        for _ in range(3):
+            client.step()
+    return 0
 
 
 def is_clean(figures: dict[str, Any]) -> bool:
