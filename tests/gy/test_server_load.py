@@ -53,7 +53,7 @@ def test_a_full_queue_is_3004_and_a_repeat_is_welcome(world: World) -> None:
             refused = []
             while decode_header(answer := peer.receive()).hop_by_hop != 77:
                 refused.append(answer)
-        assert len(refused) in (14, 15), "five wait, and one may be under way"
+        assert 10 <= len(refused) <= 15, "five wait, and the lane may have taken up to five before"
         assert {find(answer, "Result-Code") for answer in refused} == {3004}
         done = [peer.receive() for _ in range(20 - len(refused))]
         assert {find(answer, "Result-Code") for answer in done} == {2001}
