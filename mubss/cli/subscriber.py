@@ -208,7 +208,7 @@ def reactivate(invocation: Invocation, /, msisdn: str, reason: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
 def terminate(invocation: Invocation, /, msisdn: str, reason: str, yes: bool) -> None:
-    """Ends the subscriber for good: open sessions end, and there is no way back."""
+    """Ends the subscriber for good; open sessions are charged until they end, and there is no way back."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"Terminate {msisdn} for good?", abort=True, err=True)
     _set_state(invocation, msisdn, TERMINATED, reason)

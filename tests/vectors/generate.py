@@ -63,6 +63,52 @@ VSAI = ("Vendor-Specific-Application-Id", [("Vendor-Id", 10415), ("Auth-Applicat
 TAI_AND_ECGI = bytes.fromhex("8299f907000199f90700000101")
 
 
+def open5gs_request(kind: int, number: int, mscc: list[Any]) -> list[Any]:
+    """What all its CCRs share: the AVPs in the order of the source."""
+    realm = "localdomain"
+    packet_data: list[Any] = [("3GPP-Charging-Id", 41)]
+    if kind == INITIAL:
+        packet_data.append(("3GPP-PDP-Type", 0))
+    packet_data += [
+        ("PDP-Address", "10.45.0.2"),
+        ("SGSN-Address", "127.0.0.3"),
+        ("GGSN-Address", "127.0.0.4"),
+        ("Called-Station-Id", "internet"),
+        ("3GPP-Selection-Mode", "0"),
+        ("3GPP-Charging-Characteristics", "0000"),
+        ("3GPP-SGSN-MCC-MNC", "99970"),
+        ("3GPP-NSAPI", b"\5"),
+        ("3GPP-MS-TimeZone", b"\x40\0"),
+        ("3GPP-User-Location-Info", TAI_AND_ECGI),
+        ("3GPP-RAT-Type", b"\6"),
+        (
+            "User-Equipment-Info",
+            [("User-Equipment-Info-Type", 0), ("User-Equipment-Info-Value", b"4370816125816151")],
+        ),
+    ]
+    packet_data = [part if part[0][:4] != "3GPP" else avp(*part, flags=V | M) for part in packet_data]
+    return [
+        ("Session-Id", f"smf.{realm};1767225600;1;app_gy"),
+        ("Origin-Host", f"smf.{realm}"),
+        ("Origin-Realm", realm),
+        ("Destination-Realm", realm),
+        ("Auth-Application-Id", 4),
+        ("Service-Context-Id", DATA),
+        ("CC-Request-Type", kind),
+        ("CC-Request-Number", number),
+        *([("Destination-Host", "ocs.mubss.example")] if kind != INITIAL else []),
+        ("Event-Timestamp", NOW_S + 60 * number),
+        subscription(1, "999700000000001"),
+        subscription(0, "999700000001"),
+        *([("Termination-Cause", 1)] if kind == TERMINATE else []),
+        ("Requested-Action", 0),
+        ("AoC-Request-Type", 0),
+        *([("Multiple-Services-Indicator", 0)] if kind == INITIAL else []),
+        ("Multiple-Services-Credit-Control", mscc),
+        ("Service-Information", [("PS-Information", packet_data)]),
+    ]
+
+
 def open5gs() -> None:
     """src/smf/gy-path.c: one MSCC without Rating-Group, usage as a delta, Requested-Action in every request."""
     cer(
@@ -71,50 +117,6 @@ def open5gs() -> None:
         "smf.localdomain",
         "localdomain",
     )
-
-    def request(kind: int, number: int, mscc: list[Any]) -> list[Any]:
-        realm = "localdomain"
-        packet_data: list[Any] = [("3GPP-Charging-Id", 41)]
-        if kind == INITIAL:
-            packet_data.append(("3GPP-PDP-Type", 0))
-        packet_data += [
-            ("PDP-Address", "10.45.0.2"),
-            ("SGSN-Address", "127.0.0.3"),
-            ("GGSN-Address", "127.0.0.4"),
-            ("Called-Station-Id", "internet"),
-            ("3GPP-Selection-Mode", "0"),
-            ("3GPP-Charging-Characteristics", "0000"),
-            ("3GPP-SGSN-MCC-MNC", "99970"),
-            ("3GPP-NSAPI", b"\5"),
-            ("3GPP-MS-TimeZone", b"\x40\0"),
-            ("3GPP-User-Location-Info", TAI_AND_ECGI),
-            ("3GPP-RAT-Type", b"\6"),
-            (
-                "User-Equipment-Info",
-                [("User-Equipment-Info-Type", 0), ("User-Equipment-Info-Value", b"4370816125816151")],
-            ),
-        ]
-        packet_data = [part if part[0][:4] != "3GPP" else avp(*part, flags=V | M) for part in packet_data]
-        return [
-            ("Session-Id", f"smf.{realm};1767225600;1;app_gy"),
-            ("Origin-Host", f"smf.{realm}"),
-            ("Origin-Realm", realm),
-            ("Destination-Realm", realm),
-            ("Auth-Application-Id", 4),
-            ("Service-Context-Id", DATA),
-            ("CC-Request-Type", kind),
-            ("CC-Request-Number", number),
-            *([("Destination-Host", "ocs.mubss.example")] if kind != INITIAL else []),
-            ("Event-Timestamp", NOW_S + 60 * number),
-            subscription(1, "999700000000001"),
-            subscription(0, "999700000001"),
-            *([("Termination-Cause", 1)] if kind == TERMINATE else []),
-            ("Requested-Action", 0),
-            ("AoC-Request-Type", 0),
-            *([("Multiple-Services-Indicator", 0)] if kind == INITIAL else []),
-            ("Multiple-Services-Credit-Control", mscc),
-            ("Service-Information", [("PS-Information", packet_data)]),
-        ]
 
     asked = ("Requested-Service-Unit", [("CC-Total-Octets", 1_000_000)])
     arp = [("Priority-Level", 8), ("Pre-emption-Capability", 1), ("Pre-emption-Vulnerability", 1)]
@@ -129,13 +131,13 @@ def open5gs() -> None:
         counts = [("CC-Time", time_s), ("CC-Input-Octets", octets_in), ("CC-Output-Octets", octets_out)]
         return [("Reporting-Reason", reason), *counts]
 
-    write("open5gs", "ccr_i", "CCR Initial", request(INITIAL, 0, [asked, ("QoS-Information", qos)]))
+    write("open5gs", "ccr_i", "CCR Initial", open5gs_request(INITIAL, 0, [asked, ("QoS-Information", qos)]))
     full = [asked, ("Used-Service-Unit", used(3, 60, 300_000, 700_123)), ("QoS-Information", qos)]
-    write("open5gs", "ccr_u", "CCR Update, quota exhausted", request(UPDATE, 1, full))
+    write("open5gs", "ccr_u", "CCR Update, quota exhausted", open5gs_request(UPDATE, 1, full))
     expired = [asked, ("Used-Service-Unit", used(4, 60, 5, 7)), ("Reporting-Reason", 4), ("QoS-Information", qos)]
-    write("open5gs", "ccr_u_validity", "CCR Update, Validity-Time ran out", request(UPDATE, 2, expired))
+    write("open5gs", "ccr_u_validity", "CCR Update, Validity-Time ran out", open5gs_request(UPDATE, 2, expired))
     last = [("Used-Service-Unit", used(2, 30, 1_000, 2_000)), ("Reporting-Reason", 2), ("QoS-Information", qos)]
-    write("open5gs", "ccr_t", "CCR Termination", request(TERMINATE, 3, last))
+    write("open5gs", "ccr_t", "CCR Termination", open5gs_request(TERMINATE, 3, last))
 
 
 def magma() -> None:
