@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """A Gy load generator in one plain process: sessions of I, U × n, T on random accounts, closed or open loop.
 
-Requests are templates with the changing fields patched in (5 µs each), so that one core can load a server
+Requests are templates with the changing fields patched in, so that one core can load a server
 on another. Prints one JSON object: rate, latencies, results.
 
     scripts/gy_load.py --port 3868 --in-flight 64 --seconds 10

@@ -12,7 +12,7 @@ from mubss.core.model import Account
 from mubss.storage import accounts as storage
 from mubss.storage.database import Session
 
-MEMO_LIMIT = 150_000  # identities: some 30 MB
+MEMO_LIMIT = 150_000  # identities: 24 MB
 
 
 class Locator:

@@ -1,7 +1,7 @@
 """The operator's local time: months, days and time bands, computed from UTC seconds.
 
 Everything is decided per quarter of an hour: every time zone's offset and every band's edge is a
-multiple of it, so one memo of quarters answers almost every question (0.2 µs against 1.5 µs for a
+multiple of it, so one memo of quarters answers almost every question (0.1 µs against 1.8 µs for a
 datetime), daylight saving included.
 """
 

@@ -114,7 +114,7 @@ def start(server: Server, config: Config, index: int) -> None:
     # What lives for ever needn't be looked at by every collection.
     gc.collect()
     gc.freeze()
-    # Requests and documents have no cycles: the default of 700 makes a collection every 5 CCRs, 4 % of the CPU.
+    # Requests and documents have no cycles, and the default of 700 objects starts a collection every few requests.
     gc.set_threshold(50_000, 20, 20)
 
 
