@@ -59,9 +59,9 @@ def _is_zone(text: str) -> str:
 
 
 def _is_url(text: str) -> str:
-    if text.startswith("mysqlx:"):
-        return "a URL like sqlite:///var/mubss.db: this version has no MySQL engine yet"
-    return "" if re.fullmatch(r"sqlite://.+", text) else "a URL like sqlite:///var/mubss.db"
+    if re.fullmatch(r"(sqlite|mysqlx)://.+", text):
+        return ""
+    return "a URL like sqlite:///var/mubss.db or mysqlx://user:password@host:33060/mubss"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,17 @@ class StoreOptions:
 
     url: str = option(
         "sqlite:///var/mubss.db",
-        "sqlite:///relative/to/data_dir.db or sqlite:////absolute/path.db: the embedded store.",
+        "sqlite:///relative/to/data_dir.db or sqlite:////absolute/path.db: the embedded store. "
+        "mysqlx://user:password@host:33060/schema or mysqlx://user:password@[host1,host2,host3]/schema: MySQL, "
+        "see docs/MYSQL.md.",
         check=_is_url,
     )
     busy_timeout_ms: int = option(
-        5000, "How long the embedded store waits for another process's write.", low=1, high=600_000, unit="milliseconds"
+        5000,
+        "How long the store is waited for: SQLite for another process's write, MySQL for a connection or an answer.",
+        low=1,
+        high=600_000,
+        unit="milliseconds",
     )
 
 
@@ -226,6 +232,8 @@ class Config:
     @property
     def store_url(self) -> str:
         """`store.url` as `open_database` takes it: an absolute path, and the busy timeout unless the URL names one."""
+        if self.store.url.startswith("mysqlx:"):
+            return self._mysqlx_url()
         scheme, _, rest = self.store.url.partition(":///")
         if scheme != "sqlite":
             return self.store.url
@@ -234,6 +242,13 @@ class Config:
             query = "&".join(filter(None, [query, f"busy_timeout_ms={self.store.busy_timeout_ms}"]))
         whole = quote(str(self.resolve(unquote(path)))) if path else ""
         return f"sqlite:///{whole}?{query}"
+
+    def _mysqlx_url(self) -> str:
+        before, _, query = self.store.url.partition("?")
+        named = {part.partition("=")[0] for part in query.split("&")}
+        waits = [name for name in ("connect-timeout", "answer-timeout") if name not in named]
+        parts = [query, *(f"{name}={self.store.busy_timeout_ms}" for name in waits)]
+        return f"{before}?{'&'.join(filter(None, parts))}"
 
 
 SECTIONS: dict[str, type] = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import time
 from contextlib import closing
 from dataclasses import dataclass, replace
@@ -108,9 +109,15 @@ def write_file(file: Path, content: str) -> None:
     """Writes a small file, in a folder that is made if it isn't there."""
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(content, "utf-8")
+        with open(file, "w", encoding="utf-8", opener=_private) as out:
+            out.write(content)
     except OSError as error:
         raise ConfigError(f"{file}: can't be written: {error.strerror}") from None
+
+
+def _private(path: str, flags: int) -> int:
+    """A new file that nobody else reads: a store's URL may hold a password."""
+    return os.open(path, flags, 0o600)
 
 
 def text(value: str) -> str:

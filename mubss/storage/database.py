@@ -25,7 +25,11 @@ __all__ = [
     "Write",
     "create_collections",
     "open_database",
+    "schema_version",
 ]
+
+SCHEMA_VERSION = 1  # of what stands in the collections; a program of another one doesn't touch the store
+_META, _SCHEMA = "meta", "schema"
 
 REFDATA = (
     "ref_currencies",
@@ -58,12 +62,20 @@ def open_database(url: str, *, offload: Callable[[Callable[[], Any]], Any] = cal
 
 
 def create_collections(store: Store) -> None:
-    """Makes every collection and index that isn't there yet; safe to run again."""
+    """Makes every collection and index that isn't there yet, and notes the version; safe to run again."""
 
     def work(session: Session) -> None:
         for name, indexes in COLLECTIONS.items():
             collection = session.create_collection(name)
             for index, paths in indexes.items():
                 collection.create_index(index, paths)
+        if session.collection(_META).get_one(_SCHEMA) is None:
+            session.collection(_META).put_many([{"_id": _SCHEMA, "version": SCHEMA_VERSION}])
 
     store.run(work)
+
+
+def schema_version(store: Store) -> int | None:
+    """The version that the store was made with; None where it doesn't say."""
+    doc = store.run(lambda session: session.collection(_META).get_one(_SCHEMA))
+    return None if doc is None else int(doc["version"])

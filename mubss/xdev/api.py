@@ -141,7 +141,7 @@ class Session(Protocol):
 
     def collection(self, name: str) -> Collection: ...
     def create_collection(self, name: str) -> Collection:
-        """Makes the collection unless it is there."""
+        """Makes the collection unless it is there; never within a transaction, no more than an index."""
         ...
 
     def drop_collection(self, name: str) -> None: ...
@@ -171,6 +171,10 @@ class Store(Protocol):
     """A store of one process: lends sessions to units of work."""
 
     url: str
+
+    def make(self) -> None:
+        """Makes what collections live in, unless it is there: MySQL's schema. SQLite makes its file by itself."""
+        ...
 
     def run(self, work: Callable[[Session], T]) -> T:
         """Calls `work(session)`, through `offload` where the engine would block; safe from any thread or greenlet."""

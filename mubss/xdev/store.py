@@ -12,16 +12,29 @@ def open_store(url: str, *, offload: Offload = call_directly) -> Store:
     """The store that `url` names; nothing is opened before the first `run`.
 
     `sqlite:///relative/path`, `sqlite:////absolute/path`, with `?busy_timeout_ms=5000&cache_kib=8192`.
-    `offload` runs a function in a native thread and returns its result (gevent's threadpool.apply).
+    `mysqlx://user:password@host:33060/schema`, see `mubss.xdev.mysql.address`.
+    `offload` runs a function in a native thread and returns its result (gevent's threadpool.apply); the MySQL engine
+    waits for sockets only and does without.
     """
     scheme, separator, _ = url.partition("://")
     if not separator:
-        raise StoreUrlError(f"store URL: expected sqlite:///path, got {url!r}")
+        raise StoreUrlError(
+            f"store URL: expected sqlite:///path or mysqlx://user:password@host/schema, got {url[:80]!r}"
+        )
     if scheme == "sqlite":
         return _open_sqlite(url, offload)
     if scheme == "mysqlx":
-        raise StoreUrlError("store URL: this build has no MySQL engine yet; use sqlite:///path")
-    raise StoreUrlError(f"store URL: no engine for {scheme!r}; known: sqlite")
+        return _open_mysql(url)
+    raise StoreUrlError(f"store URL: no engine for {scheme!r}; known: sqlite, mysqlx")
+
+
+def _open_mysql(url: str) -> Store:
+    from mubss.xdev.mysql.address import parse  # a process on SQLite never loads the X Protocol
+
+    address = parse(url)
+    from mubss.xdev.mysql.store import MysqlStore
+
+    return MysqlStore(url, address)
 
 
 def _open_sqlite(url: str, offload: Offload) -> Store:

@@ -130,13 +130,14 @@ REFUSED = [
         "store.url = ['mysqlx://root:***@db/x'] (/mubss.toml:2): expected text",
     ),
     (
-        '[store]\nurl = "mysqlx://root:hush@db/x"',
-        "store.url = 'mysqlx://root:***@db/x' (/mubss.toml:2): expected a URL like sqlite:///var/mubss.db: "
-        "this version has no MySQL engine yet",
+        '[store]\nurl = "mysqlx:db/x"',
+        "store.url = 'mysqlx:db/x' (/mubss.toml:2): expected a URL like sqlite:///var/mubss.db "
+        "or mysqlx://user:password@host:33060/mubss",
     ),
     (
         '[store]\nurl = "oracle://db/x"',
-        "store.url = 'oracle://db/x' (/mubss.toml:2): expected a URL like sqlite:///var/mubss.db",
+        "store.url = 'oracle://db/x' (/mubss.toml:2): expected a URL like sqlite:///var/mubss.db "
+        "or mysqlx://user:password@host:33060/mubss",
     ),
 ]
 
@@ -238,6 +239,8 @@ STORE_URLS = [
     ("sqlite:////srv/mubss.db", "sqlite:////srv/mubss.db?busy_timeout_ms=7"),
     ("sqlite:///a%20b.db?cache_kib=64", "sqlite:///{root}/data/a%20b.db?cache_kib=64&busy_timeout_ms=7"),
     ("sqlite:///a.db?busy_timeout_ms=9", "sqlite:///{root}/data/a.db?busy_timeout_ms=9"),
+    ("mysqlx://u:p@[a,b]/x", "mysqlx://u:p@[a,b]/x?connect-timeout=7&answer-timeout=7"),
+    ("mysqlx://u:p@a/x?answer-timeout=9", "mysqlx://u:p@a/x?answer-timeout=9&connect-timeout=7"),
 ]
 
 

@@ -39,6 +39,9 @@ class SqliteStore:
         self._checkpointing = False
         _stores.add(self)
 
+    def make(self) -> None:
+        """Nothing: the file is made when it is first opened."""
+
     def run(self, work: Callable[[Session], T]) -> T:
         # An exception is carried as a value: gevent's thread pool would also print every one that work raises.
         result, error = self._offload(lambda: self._outcome(work))

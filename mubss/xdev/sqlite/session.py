@@ -89,12 +89,12 @@ class SqliteSession:
         link.execute(f"RELEASE {name}")
 
     @contextmanager
-    def write(self, documents: int = 1) -> Iterator[None]:
+    def write(self, parts: int = 1) -> Iterator[None]:
         """Makes one call all or nothing: a transaction of its own where none is open, a savepoint if it has parts."""
         if not self.link.in_transaction:
             with self.transaction():
                 yield
-        elif documents > sets.CHUNK:
+        elif parts > 1:
             with self.savepoint():
                 yield
         else:

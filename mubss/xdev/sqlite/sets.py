@@ -81,6 +81,11 @@ def remove(link: Connection, table: str, ids: Sequence[str]) -> int:
     return removed
 
 
+def parts(items: Sequence[Any]) -> int:
+    """How many statements a set takes."""
+    return -(-len(items) // CHUNK)
+
+
 def _chunks(flat: list[str]) -> Iterator[list[str | None]]:
     """`flat` (two values a document) in pieces of a power of two, filled up with NULLs that the statement skips."""
     for start in range(0, len(flat), 2 * CHUNK):

@@ -8,15 +8,14 @@ comparison and ORDER BY is then a plain one over that expression, and an index o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from mubss.xdev.errors import InvalidExpression
-from mubss.xdev.expressions import ID, Kind, Literal, Node, Operation, Path, kind_of, require_condition
+from mubss.xdev.expressions import ID, Kind, Node, Operation, Path, kind_of
+from mubss.xdev.translate import COMPARED, Translator
 
 _TRUE, _FALSE = "x'34'", "x'33'"
 
-_COMPARED = {"=": "=", "!=": "<>", "<": "<", "<=": "<=", ">": ">", ">=": ">="}
-_JOINED = {"and": " AND ", "or": " OR "}
 _TEXT_CALLS = {
     "upper": "xd_upper({0})",  # SQLite's own know ASCII only; MySQL's know Unicode
     "lower": "xd_lower({0})",
@@ -87,126 +86,85 @@ def quote(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-class Translator:
-    """Translates the parts of one statement; `values` are what its `?1`, `?2`… stand for."""
+class SqliteTranslator(Translator):
+    """See `Translator`; `values` are what `?1`, `?2`… stand for."""
 
-    def __init__(self) -> None:
-        self.values: list[Any] = []
+    true, false = _TRUE, _FALSE
 
     def value(self, value: Any) -> str:
-        """A parameter for `value`."""
         self.values.append(value)
         return f"?{len(self.values)}"
 
-    def condition(self, node: Node) -> str:
-        """A bound tree as an SQL condition; InvalidExpression if it is none."""
-        require_condition(node)
-        return self._condition(node)
+    def path(self, path: Path) -> str:
+        return sort_key(path)
 
-    def order(self, node: Node) -> str:
-        """A tree as an ORDER BY term."""
-        kind_of(node)
-        return "_id" if node == ID else self._compared(node)
+    def path_json(self, path: Path) -> str:
+        return f"(doc -> {path_text(path)})"
 
-    def json(self, node: Node) -> str:
-        """A tree as JSON text, for a projection or an expression in `modify`; NULL for a missing member."""
-        kind = kind_of(node)
-        if kind is Kind.CONDITION:
-            raise InvalidExpression("expected a value, got a condition")
-        if isinstance(node, Path):
-            return f"(doc -> {path_text(node)})"
-        if kind is Kind.TRUTH:
-            return "'true'" if isinstance(node, Literal) and node.value else "'false'"
-        return f"json_quote({self._compared(node)})"
+    def call_json(self, node: Node) -> str:
+        return f"json_quote({self.compared(node)})"
 
-    def _condition(self, node: Node) -> str:
-        if isinstance(node, Literal):
-            return "NULL" if node.value is None else str(int(bool(node.value)))
-        assert isinstance(node, Operation)  # `require_condition` lets nothing else through
-        name, operands = node.name, node.operands
-        if name in _JOINED:
-            return f"({_JOINED[name].join(self._condition(operand) for operand in operands)})"
-        if name == "xor":
-            return f"({self._condition(operands[0])} <> {self._condition(operands[1])})"
-        if name == "not":
-            return f"(NOT {self._condition(operands[0])})"
-        if name in ("is_null", "is_not_null"):
-            inner = operands[0]
-            tested = self._condition(inner) if kind_of(inner) is Kind.CONDITION else self._compared(inner)
-            return f"({tested} {name.replace('_', ' ').upper()})"
-        if name in ("like", "not_like"):
-            negated = "NOT " if name == "not_like" else ""
-            return f"({self._text(operands[0])} {negated}LIKE {self._text(operands[1])} ESCAPE '\\')"
-        if name in ("contained", "not_contained"):
-            return self._contained(operands[0], operands[1], negated=name == "not_contained")
-        return self._comparison(name, operands)
+    def json_array(self, items: Sequence[str]) -> str:
+        joined = " || ',' || ".join(f"ifnull({item}, 'null')" for item in items)
+        return f"'[' || {joined} || ']'"
 
-    def _comparison(self, name: str, operands: tuple[Node, ...]) -> str:
+    def json_object(self, members: Sequence[tuple[str, str]]) -> str:
+        return f"json_object({', '.join(f'{quote(name)}, json({value})' for name, value in members)})"
+
+    def like(self, left: Node, pattern: Node) -> str:
+        return f"{self.text(left)} LIKE {self.text(pattern)} ESCAPE '\\'"
+
+    def compare(self, name: str, operands: Sequence[Node]) -> str:
         # `_id` itself, and so the primary key, where everything else is text: the column would turn numbers into text.
         by_id = all(kind_of(operand) is Kind.TEXT for operand in operands)
-        sides = ["_id" if by_id and operand == ID else self._compared(operand) for operand in operands]
-        if name in _COMPARED:
-            return f"({sides[0]} {_COMPARED[name]} {sides[1]})"
-        negated = "NOT " if name.startswith("not_") else ""
-        if name.endswith("between"):
-            return f"({sides[0]} {negated}BETWEEN {sides[1]} AND {sides[2]})"
-        return f"({sides[0]} {negated}IN ({', '.join(sides[1:])}))"
+        sides = ["_id" if by_id and operand == ID else self.compared(operand) for operand in operands]
+        if name in COMPARED:
+            return f"{sides[0]} {COMPARED[name]} {sides[1]}"
+        if name == "between":
+            return f"{sides[0]} BETWEEN {sides[1]} AND {sides[2]}"
+        return f"{sides[0]} IN ({', '.join(sides[1:])})"
 
-    def _contained(self, scalar: Node, array: Node, *, negated: bool) -> str:
-        """JSON_CONTAINS of a scalar: it is the value, or stands in the array or in an array within it."""
-        place = self._place(array)
+    def contained(self, scalar: Node, array: Path) -> str:
+        """It is the value, or stands in the array or in an array within it."""
+        place = path_text(array)
         element = f"CASE type WHEN 'true' THEN {_TRUE} WHEN 'false' THEN {_FALSE} WHEN 'object' THEN NULL ELSE atom END"
         elements = (
             f"WITH RECURSIVE e (type, atom, value) AS (SELECT type, atom, value FROM json_each(doc, {place}) "
             "UNION ALL SELECT j.type, j.atom, j.value FROM e, json_each(e.value) AS j WHERE e.type = 'array')"
         )
-        found = f"EXISTS ({elements} SELECT 1 FROM e WHERE {element} = {self._compared(scalar)})"
-        if negated:
-            found = f"NOT {found}"
+        found = f"EXISTS ({elements} SELECT 1 FROM e WHERE {element} = {self.compared(scalar)})"
         kind = f"ifnull(json_type(doc, {place}), '')"
-        return f"CASE {kind} WHEN '' THEN NULL WHEN 'object' THEN {int(negated)} ELSE {found} END"
+        return f"CASE {kind} WHEN '' THEN NULL WHEN 'object' THEN 0 ELSE {found} END"
 
-    def _compared(self, node: Node) -> str:
-        """A value as a side of a comparison."""
-        if isinstance(node, Path):
-            return sort_key(node)
-        if isinstance(node, Literal):
-            if isinstance(node.value, bool):
-                return _TRUE if node.value else _FALSE
-            return self.value(node.value)
-        assert isinstance(node, Operation)
-        return self._call(node)
-
-    def _number(self, node: Node) -> str:
-        """A value as an operand of arithmetic; a document's text counts as the number it starts with, as in MySQL."""
-        if isinstance(node, Path):
-            place = path_text(node)
-            return f"(CASE json_type(doc, {place}) WHEN 'null' THEN 0 ELSE json_extract(doc, {place}) END)"
-        return self._compared(node)
-
-    def _text(self, node: Node) -> str:
-        """A value as text."""
+    def text(self, node: Node) -> str:
         if isinstance(node, Path):
             place = path_text(node)
             kind, value = f"json_type(doc, {place})", f"json_extract(doc, {place})"
             return f"CASE WHEN {kind} IN ('true', 'false', 'null') THEN {kind} ELSE {value} || '' END"
-        return self._compared(node)
+        return self.compared(node)
 
-    def _call(self, node: Operation) -> str:
+    def _number(self, node: Node) -> str:
+        """A value as an operand of arithmetic; a document's text counts as the number it starts with."""
+        if isinstance(node, Path):
+            place = path_text(node)
+            return f"(CASE json_type(doc, {place}) WHEN 'null' THEN 0 ELSE json_extract(doc, {place}) END)"
+        return self.compared(node)
+
+    def call(self, node: Operation) -> str:
         name, operands = node.name, node.operands
         if name in _NUMBER_CALLS:
             return _NUMBER_CALLS[name].format(*[self._number(operand) for operand in operands])
         if name in _TEXT_CALLS:
-            return _TEXT_CALLS[name].format(*[self._text(operand) for operand in operands])
+            return _TEXT_CALLS[name].format(*[self.text(operand) for operand in operands])
         if name == "concat":
-            return f"({' || '.join(self._text(operand) for operand in operands)})"
+            return f"({' || '.join(self.text(operand) for operand in operands)})"
         if name == "substr":
             return self._substring(operands)
         if name == "ifnull":
             first = f"{self._number(operands[0])} + 0"
             if kind_of(operands[1]) is Kind.TEXT:
-                first = self._text(operands[0])
-            return f"ifnull({first}, {self._compared(operands[1])})"
+                first = self.text(operands[0])
+            return f"ifnull({first}, {self.compared(operands[1])})"
         if name == "json_type":
             cases = " ".join(f"WHEN '{own}' THEN '{mysql}'" for own, mysql in _JSON_TYPES.items())
             return f"CASE json_type(doc, {self._place(operands[0])}) {cases} END"
@@ -220,7 +178,7 @@ class Translator:
         return self._date_call(name, operands)
 
     def _substring(self, operands: tuple[Node, ...]) -> str:
-        columns = [f"{self._text(operands[0])} AS t", f"{self._number(operands[1])} AS p"]
+        columns = [f"{self.text(operands[0])} AS t", f"{self._number(operands[1])} AS p"]
         length = ""
         if len(operands) > 2:
             columns.append(f"{self._number(operands[2])} AS n")
@@ -230,7 +188,7 @@ class Translator:
         return f"(SELECT {cut} FROM (SELECT {', '.join(columns)}))"
 
     def _date_call(self, name: str, operands: tuple[Node, ...]) -> str:
-        columns = [f"{self._text(operand)} AS t{index}" for index, operand in enumerate(operands)]
+        columns = [f"{self.text(operand)} AS t{index}" for index, operand in enumerate(operands)]
         if name == "datediff":
             part = "CAST(julianday(date(t0)) - julianday(date(t1)) AS INTEGER)"
         elif name == "weekday":

@@ -190,12 +190,12 @@ def test_find_finds_what_the_meaning_says(bench: Bench, bodies: list[Doc], condi
 
     def work(session: Session) -> None:
         t = session.collection("t")
+        t.drop_index("by_a")
+        if indexed:
+            t.create_index("by_a", ["$.a"])
         with session.transaction():
             t.remove("true").execute()
             t.put_many(docs)
-            t.drop_index("by_a")
-            if indexed:
-                t.create_index("by_a", ["$.a"])
             for condition in conditions:
                 values: dict[str, Any] = {}
                 text = written(condition, values)

@@ -1,33 +1,54 @@
-"""find, modify and remove: built up by calls, run by `execute`."""
+"""find, modify and remove: built up by calls, run by `execute`. An engine's translator makes the SQL.
+
+`modify` changes the documents here and writes them back as a set, in one transaction: MySQL's JSON_SET and SQLite's
+json_set differ in what they do with paths that lead nowhere and with numbers.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Protocol, Self
 
 import orjson
 
+from mubss.xdev import changes
 from mubss.xdev.api import Doc, Expr, Result
 from mubss.xdev.documents import encode
 from mubss.xdev.errors import InvalidExpression
 from mubss.xdev.expression_reader import read, read_field, read_order, read_path
-from mubss.xdev.expressions import Field, Node, Order, Path, bind, placeholders
-from mubss.xdev.sqlite import changes, sets
-from mubss.xdev.sqlite.translate import Translator, quote
+from mubss.xdev.expressions import ID, Field, Literal, Node, Operation, Order, Path, bind, placeholders
+from mubss.xdev.translate import Translator
 
-if TYPE_CHECKING:
-    from mubss.xdev.sqlite.session import SqliteSession
-
-_MAX_FIELDS = 60  # json_object takes 127 arguments
+CHUNK = 256  # documents that are changed at a time
+_MAX_FIELDS = 60  # SQLite's json_object takes 127 arguments
 _MAX_COUNT = (1 << 63) - 1
+
+
+class Target(Protocol):
+    """One collection of an engine, as its statements use it."""
+
+    name: str
+    table: str  # as SQL names it
+
+    def translator(self) -> Translator: ...
+    def select(self, sql: str, values: Sequence[Any]) -> list[Any]:
+        """The JSON values that a SELECT of one column finds."""
+        ...
+
+    def write(self, parts: int = 1) -> AbstractContextManager[None]:
+        """Makes what is done within one call, in `parts` statements, all or nothing."""
+        ...
+
+    def put_many(self, docs: Sequence[Doc]) -> int: ...
+    def remove_many(self, ids: Sequence[str]) -> int: ...
 
 
 class _Statement:
     """What the three share: a condition, bound values, sort criteria and a limit."""
 
-    def __init__(self, session: SqliteSession, table: str, condition: str) -> None:
-        self._session = session
-        self._table = table
+    def __init__(self, target: Target, condition: str) -> None:
+        self._target = target
         self._condition: Node | None = read(condition) if condition else None
         self._values: dict[str, Any] = {}
         self._order: list[Order] = []
@@ -59,24 +80,21 @@ class _Statement:
                     raise InvalidExpression(f":{name}: a value is bound to it, but no expression holds it")
         return [bind(node, self._values) for node in nodes]
 
-    def _select(self, translator: Translator, columns: str, condition: Node | None) -> str:
-        """The SELECT of `columns`, in order and within the limits."""
-        sql = f'SELECT {columns} FROM "{self._table}"'
-        if condition is not None:
-            sql += f" WHERE {translator.condition(condition)}"
-        if self._order:
-            terms = [translator.order(order.node) + (" DESC" if order.descending else "") for order in self._order]
-            sql += f" ORDER BY {', '.join(terms)}"
-        if self._count >= 0 or self._skipped:
-            sql += f" LIMIT {self._count} OFFSET {self._skipped}"
-        return sql
+    def _select(self, translator: Translator, item: str, condition: Node | None) -> str:
+        return translator.select(item, self._target.table, condition, self._order, self._count, self._skipped)
+
+    def _chosen(self, condition: Node) -> list[str]:
+        """The ids of the documents that the condition chooses, locked."""
+        translator = self._target.translator()
+        select = self._select(translator, translator.json(ID), condition) + translator.for_update
+        return self._target.select(select, translator.values)
 
 
-class SqliteFind(_Statement):
+class Find(_Statement):
     """See `mubss.xdev.api.FindStatement`."""
 
-    def __init__(self, session: SqliteSession, table: str, condition: str) -> None:
-        super().__init__(session, table, condition)
+    def __init__(self, target: Target, condition: str) -> None:
+        super().__init__(target, condition)
         self._fields: list[Field] = []
 
     def fields(self, *projection: str) -> Self:
@@ -94,27 +112,17 @@ class SqliteFind(_Statement):
 
     def execute(self) -> list[Doc]:
         """The documents found."""
-        translator = Translator()
-        condition = self._bound(self._condition)[0] if self._condition else None
-        if self._condition is None and self._values:
-            self._bound()
-        item = "doc"
-        if self._fields:
-            members = [f"{quote(field.alias)}, json({translator.json(field.node)})" for field in self._fields]
-            item = f"json_object({', '.join(members)})"
-        select = self._select(translator, f"{item} AS item", condition)
-        return sets.documents(self._session.link, f"SELECT group_concat(item) FROM ({select})", translator.values)
+        translator = self._target.translator()
+        condition = next(iter(self._bound(*([self._condition] if self._condition else []))), None)
+        item = translator.fields(self._fields) if self._fields else "doc"
+        return self._target.select(self._select(translator, item, condition), translator.values)
 
 
-class SqliteModify(_Statement):
-    """See `mubss.xdev.api.ModifyStatement`.
+class Modify(_Statement):
+    """See `mubss.xdev.api.ModifyStatement`."""
 
-    The documents are changed here and written back as a set, in one transaction: MySQL's rules for paths that lead
-    nowhere are not those of SQLite's json_set.
-    """
-
-    def __init__(self, session: SqliteSession, table: str, condition: str) -> None:
-        super().__init__(session, table, _required(condition, "modify"))
+    def __init__(self, target: Target, condition: str) -> None:
+        super().__init__(target, _required(condition, "modify"))
         self._changes: list[tuple[str, Path, Node | str]] = []
 
     def set(self, doc_path: str, value: Any) -> Self:
@@ -140,28 +148,24 @@ class SqliteModify(_Statement):
         assert self._condition is not None  # the constructor requires one
         expressions = [made for _, _, made in self._changes if not isinstance(made, str)]
         condition, *expressions = self._bound(self._condition, *expressions)
-        with self._session.write():
-            chosen = Translator()
-            select = self._select(chosen, "_id", condition)
-            row = self._session.link.execute(f"SELECT json_group_array(_id) FROM ({select})", chosen.values).fetchone()
-            ids = orjson.loads(row[0])
-            with self._session.write(len(ids)):
-                pieces = [ids[start : start + sets.CHUNK] for start in range(0, len(ids), sets.CHUNK)]
-                return Result(sum(self._change(piece, expressions) for piece in pieces), [])
+        with self._target.write(2):
+            ids = self._chosen(condition)
+            pieces = [ids[start : start + CHUNK] for start in range(0, len(ids), CHUNK)]
+            return Result(sum(self._change(piece, expressions) for piece in pieces), [])
 
     def _change(self, ids: list[str], expressions: list[Node]) -> int:
         """Changes the documents of `ids`; returns how many became different."""
-        translator = Translator()
-        made = "".join(f" || ',' || ifnull({translator.json(node)}, 'null')" for node in expressions)
-        places = ",".join(translator.value(document_id) for document_id in ids)
-        sql = f"SELECT group_concat('[' || doc{made} || ']') FROM \"{self._table}\" WHERE _id IN ({places})"
+        translator = self._target.translator()
+        item = translator.json_array(["doc", *(translator.json(node) for node in expressions)])
+        chosen = Operation("in", (ID, *map(Literal, ids)))
+        select = translator.select(item, self._target.table, chosen)
         different = []
-        for doc, *values in sets.documents(self._session.link, sql, translator.values):
+        for doc, *values in self._target.select(select, translator.values):
             before = encode(doc)
             after = self._apply(doc, values)
             if encode(after, "document") != before:
                 different.append(after)
-        return sets.put(self._session.link, self._table, different)
+        return self._target.put_many(different)
 
     def _apply(self, doc: Any, values: list[Any]) -> Any:
         given = iter(values)
@@ -177,20 +181,18 @@ class SqliteModify(_Statement):
         return doc
 
 
-class SqliteRemove(_Statement):
+class Remove(_Statement):
     """See `mubss.xdev.api.RemoveStatement`."""
 
-    def __init__(self, session: SqliteSession, table: str, condition: str) -> None:
-        super().__init__(session, table, _required(condition, "remove"))
+    def __init__(self, target: Target, condition: str) -> None:
+        super().__init__(target, _required(condition, "remove"))
 
     def execute(self) -> Result:
         """Removes the documents."""
         assert self._condition is not None  # the constructor requires one
-        translator = Translator()
-        select = self._select(translator, "_id", *self._bound(self._condition))
-        with self._session.write():
-            sql = f'DELETE FROM "{self._table}" WHERE _id IN ({select})'
-            return Result(self._session.link.execute(sql, translator.values).rowcount, [])
+        [condition] = self._bound(self._condition)
+        with self._target.write(2):
+            return Result(self._target.remove_many(self._chosen(condition)), [])
 
 
 def _required(condition: str, what: str) -> str:

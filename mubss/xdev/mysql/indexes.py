@@ -1,0 +1,65 @@
+"""Indexes of the store's collections: made, dropped, and read back.
+
+The document paths of an index stand in its comment as JSON, `[["plan"], ["a", 0]]`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import orjson
+
+from mubss.xdev.errors import StoreError
+from mubss.xdev.expressions import Path
+from mubss.xdev.mysql import messages
+from mubss.xdev.mysql.keys import key
+
+if TYPE_CHECKING:
+    from mubss.xdev.mysql.session import MysqlSession
+
+Steps = tuple[str | int, ...]
+
+_NO_SUCH_INDEX = 1091
+_INDEX_EXISTS = 1061
+_INDEXES = (
+    "SELECT table_name, index_name, index_comment FROM information_schema.statistics "
+    "WHERE table_schema = ? AND seq_in_index = 1 AND index_comment LIKE '[[%'"
+)
+
+
+def create(session: MysqlSession, collection: str, index_name: str, paths: Sequence[Path]) -> None:
+    """Makes an index, unless it is there; StoreError where one of that name is over other paths."""
+    comment = orjson.dumps([path.steps for path in paths]).decode()
+    keys = ", ".join(key(path) for path in paths)
+    quoted = comment.replace("\\", "\\\\").replace("'", "''")
+    sql = f"CREATE INDEX `{index_name}` ON {session.table(collection)} ({keys}) COMMENT '{quoted}'"
+    session.define([messages.statement(sql)], collection, _INDEX_EXISTS)
+    session.forget_indexes()
+    rows = session.rows(_INDEXES, [session.schema])
+    if (collection, index_name, comment) not in {_texts(row) for row in rows}:
+        raise StoreError(f"{collection}: there is an index {index_name} already, over other fields")
+
+
+def drop(session: MysqlSession, collection: str, index_name: str) -> None:
+    """Drops an index, if it is there."""
+    sql = f"DROP INDEX `{index_name}` ON {session.table(collection)}"
+    session.define([messages.statement(sql)], collection, _NO_SUCH_INDEX)
+    session.forget_indexes()
+
+
+def read_indexed(session: MysqlSession) -> dict[str, frozenset[Steps]]:
+    """Collection → the paths that an index of it starts with."""
+    indexed: dict[str, set[Steps]] = {}
+    for row in session.rows(_INDEXES, [session.schema]):
+        collection, _, comment = _texts(row)
+        try:
+            indexed.setdefault(collection, set()).add(tuple(orjson.loads(comment)[0]))
+        except (ValueError, TypeError, IndexError):
+            continue  # somebody else's index, with a comment that looks like ours
+    return {collection: frozenset(paths) for collection, paths in indexed.items()}
+
+
+def _texts(row: tuple[Any, ...]) -> tuple[str, str, str]:
+    collection, index_name, comment = (part.decode() if isinstance(part, bytes) else str(part) for part in row)
+    return collection, index_name, comment
