@@ -7,6 +7,8 @@ finish: accounts, postings, usage, records, guards, COMMIT        one round trip
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from mubss.charging.locator import Locator
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
@@ -15,7 +17,7 @@ from mubss.core.model import Account, Applied, CreditControl, RequestType, Resul
 from mubss.core.sessions import refuse
 from mubss.core.tariff import Tables
 from mubss.storage import accounts as storage
-from mubss.storage.database import Doc, How, Session, Write
+from mubss.storage.database import Doc, How, Lock, Session, Write
 
 MAX_REDIRECTS = 3
 
@@ -30,12 +32,8 @@ class Batch:
         rules: Rules,
         tables: Tables,
         now_ms: int,
-        *,
-        settling: bool = False,
     ) -> None:
-        """`settling`: the same orders may have been committed already, by a try that nobody heard of."""
         self._orders = orders
-        self._settling = settling
         self._locator = locator
         self._rules = rules
         self._tables = tables
@@ -48,7 +46,11 @@ class Batch:
         self._unseen: set[str] = set()  # sessions that were looked for and not found: their record is a new one
         self._applied: list[Applied] = []
         self._guards: list[Guard] = []
+        self.settling = False  # the same orders may have been committed already, by a try that nobody heard of
+        self.skips_locked = False  # rather than wait for accounts that another batch holds
+        self.prepared: Callable[[], None] | None = None  # called when all that is left to do is the store's
         self.again: list[Order] = []  # their session turned out to belong to another account
+        self.skipped: list[Order] = []  # their account is locked
 
     def run(self, session: Session) -> None:
         """Does all orders; a StoreError leaves nothing done. An order that fails for itself holds its error."""
@@ -65,13 +67,19 @@ class Batch:
                 return
         try:
             hashes = self._hashes()
-            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, hashes, guards)
-            hashes += self._read_ended_sessions(session)
+            lock = Lock.SKIP_LOCKED if self.skips_locked else Lock.UPDATE
+            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, hashes, guards, lock)
+            if self.skips_locked and len(self._accounts) < len(account_ids):
+                self._skip(storage.existing(session, account_ids - self._accounts.keys()))
+            hashes += self._read_ended_sessions(session, hashes)
             self._unseen = set(hashes) - self._records.keys()
             if account_ids or guards:
                 for order in self._orders:
                     self._apply(order)
-            session.finish(self._writes())
+            writes = self._writes()
+            if self.prepared is not None:
+                self.prepared()
+            session.finish(writes)
         except BaseException:
             session.rollback()
             raise
@@ -85,13 +93,22 @@ class Batch:
                 wanted[credit.session_hash] = None
         return list(wanted)
 
-    def _read_ended_sessions(self, session: Session) -> list[str]:
+    def _skip(self, locked: set[str]) -> None:
+        """Leaves out the orders of accounts that exist and are locked."""
+        for order in self._orders:
+            if order.account in locked:
+                order.skipped_ms = order.skipped_ms or self._now_ms
+                self.skipped.append(order)
+        self._orders = [order for order in self._orders if order.account not in locked]
+
+    def _read_ended_sessions(self, session: Session, seen: list[str]) -> list[str]:
         """Sessions that should be open in their account and aren't: they ended, or are another account's."""
+        looked_for = set(seen)
         wanted: dict[str, None] = {}
         for order in self._orders:
             credit = order.credit
             account = self._accounts.get(order.account)
-            if credit is None or account is None or credit.session_hash in self._records:
+            if credit is None or account is None or credit.session_hash in looked_for:
                 continue
             if credit.session_hash not in account["sessions"]:
                 wanted[credit.session_hash] = None
@@ -114,7 +131,7 @@ class Batch:
                 self._redirect(order, record["account"] if elsewhere and record else "")
                 return
         try:
-            if self._settling and self._guards_are_written(order):
+            if self.settling and self._guards_are_written(order):
                 self._take(order, Applied(None))
                 return
             self._check_guards(order)

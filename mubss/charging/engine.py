@@ -1,4 +1,4 @@
-"""The charging engine: the one writer of balances. Commands gather in lanes; a lane does them in batches.
+"""The charging engine: the one writer of balances. Commands gather in a queue; lanes do them in batches.
 
 While one transaction is under way the next batch gathers, so the cost of a charge falls as load rises.
 Plain threading on purpose: in a gevent process it is patched, so lanes are greenlets; elsewhere threads.
@@ -7,15 +7,13 @@ Plain threading on purpose: in a gevent process it is patched, so lanes are gree
 from __future__ import annotations
 
 import logging
-import threading
 import time
-import zlib
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from mubss import metrics
 from mubss.charging.batch import Batch
+from mubss.charging.lanes import Lanes
 from mubss.charging.locator import Locator
 from mubss.charging.order import Order
 from mubss.core.errors import Busy
@@ -26,6 +24,10 @@ from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavai
 log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
+LANES_SIDE_BY_SIDE = 3
+LOCK_PATIENCE_MS = (
+    50  # for an account that another process holds; then its commands wait for it in a batch of their own
+)
 INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 
 
@@ -33,7 +35,7 @@ INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 class Limits:
     """How the engine shares the work out."""
 
-    lanes: int = 1
+    lanes: int = 0  # 0: one, or where batches run side by side in the store LANES_SIDE_BY_SIDE
     batch: int = 256  # commands in a transaction
     queue: int = 20_000  # commands waiting in all; past it `submit` raises Busy
     patience_ms: int = 2_000  # how long a command waits for its turn or for the store: then its client hears Busy
@@ -62,33 +64,28 @@ class Engine:
         self._clock_ms = clock_ms
         self._locator = Locator()
         self._store_is_away = False
-        self._lanes = [Lane(self, f"lane-{number}") for number in range(self._limits.lanes)]
+        lanes = self._limits.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
+        self._lanes = Lanes(lanes, self._limits.batch, self._do)
 
     def start(self) -> None:
         """Starts the lanes."""
-        for lane in self._lanes:
-            lane.start()
+        self._lanes.start()
 
     def stop(self) -> None:
         """Does what is queued, answers it, and ends the lanes."""
-        for lane in self._lanes:
-            lane.stop()
+        self._lanes.stop()
 
     @property
     def depth(self) -> int:
         """Orders waiting."""
-        return sum(len(lane.queue) for lane in self._lanes)
+        return len(self._lanes.queue)
 
     def submit(self, order: Order) -> None:
         """Queues an order; raises Busy, with nothing done, where too many wait."""
-        lane = self._lanes[0]
-        if len(self._lanes) > 1:
-            key = order.account or (order.identities[0] if order.identities else "")
-            lane = self._lanes[zlib.crc32(key.encode()) % len(self._lanes)]
-        if len(lane.queue) >= self._limits.queue // len(self._lanes):
-            raise Busy(f"charging queue: {len(lane.queue)} commands wait; a repeat is welcome")
+        if self.depth >= self._limits.queue:
+            raise Busy(f"charging queue: {self.depth} commands wait; a repeat is welcome")
         order.queued_ms = self._clock_ms()
-        lane.put(order)
+        self._lanes.put(order)
 
     def execute(self, orders: list[Order]) -> list[Order]:
         """Does orders now, in as few transactions as the batch limit allows; each then holds its result or error."""
@@ -96,6 +93,35 @@ class Engine:
         for start in range(0, len(orders), size):
             self.run(orders[start : start + size])
         return orders
+
+    def _do(self, orders: list[Order], prepared: Callable[[], None]) -> None:
+        """A lane's batch, answered as it is done; `prepared` see `Lanes`."""
+        now_ms = self._clock_ms()
+        metrics.BATCH_WAIT_SECONDS.observe((now_ms - orders[0].queued_ms) * 1e-3)
+        late = self.too_late(orders)
+        impatient = [order for order in orders if order.skipped_ms and now_ms - order.skipped_ms >= LOCK_PATIENCE_MS]
+        if late or impatient:
+            orders = [order for order in orders if order not in late and order not in impatient]
+        self._lanes.put_back(self._answered(orders, prepared))
+        for order in late:
+            answer(order)
+        if impatient:
+            prepared()
+            self._answered(impatient, None)
+
+    def _answered(self, orders: list[Order], prepared: Callable[[], None] | None) -> list[Order]:
+        """Does orders and answers them, but for those that it returns, see `run`."""
+        skipped: list[Order] = []
+        try:
+            skipped = self.run(orders, prepared)
+        except Exception as error:
+            log.exception("a batch of %d commands failed", len(orders))
+            for order in orders:
+                order.fail(error)
+        for order in orders:
+            if order not in skipped:
+                answer(order)
+        return skipped
 
     def too_late(self, orders: list[Order]) -> list[Order]:
         """First requests and events that waited so long that their client has given up; nobody would use a grant.
@@ -113,13 +139,18 @@ class Engine:
                 late.append(order)
         return late
 
-    def run(self, orders: list[Order]) -> None:
-        """One batch, with all that can go wrong: conflicts are tried again, a faulty command ends up alone."""
+    def run(self, orders: list[Order], prepared: Callable[[], None] | None = None) -> list[Order]:
+        """One batch, with all that can go wrong: conflicts are tried again, a faulty command ends up alone.
+
+        With `prepared`, of which `Lanes` tells, it returns the orders whose account another batch has locked, with
+        nothing done; without it they wait for the lock.
+        """
         pending = [orders] if orders else []
+        skipped: list[Order] = []
         while pending:
             part = pending.pop()
             again: list[Order] = []
-            error = self._transaction(part, again)
+            error = self._transaction(part, again, skipped, prepared)
             if again:
                 pending.append(again)
             if error is None:
@@ -133,47 +164,54 @@ class Engine:
             else:
                 middle = len(part) // 2
                 pending += [part[middle:], part[:middle]]
+        return skipped
 
-    def _transaction(self, orders: list[Order], again: list[Order]) -> StoreError | None:
+    def _transaction(
+        self, orders: list[Order], again: list[Order], skipped: list[Order], prepared: Callable[[], None] | None
+    ) -> StoreError | None:
         """Tries one transaction until it is done or can't be; returns why it can't.
 
         A link lost while COMMIT was under way is settled by a repeat where a repeat moves nothing: requests
         carry their number, guarded commands their new document. Others are told that nobody knows.
         """
         error: StoreError | None = None
+        unknown: UnknownCommit | None = None
         since_ms = min(order.queued_ms for order in orders) or self._clock_ms()
         for attempt in range(CONFLICT_TRIES):
             if attempt and self._clock_ms() - since_ms >= self._limits.patience_ms:
                 break
-            settling = isinstance(error, UnknownCommit)
-            batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms(), settling=settling)
+            batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms())
+            if unknown is not None:
+                batch.settling = True
+            elif prepared is not None:
+                batch.skips_locked, batch.prepared = True, prepared
             started = time.perf_counter()
             try:
                 self._store.run(batch.run)
-            except UnknownCommit as unknown:
-                error = unknown
+            except UnknownCommit as lost:
+                error = unknown = lost
                 if any(order.credit is None and not order.guards for order in orders):
-                    return error
+                    break
             except StoreUnavailable as unavailable:
-                self._store_is(unavailable)
-                return unavailable
+                error = unavailable
+                break
             except StoreConflict as conflict:
-                error = conflict
+                error = StoreUnavailable(str(conflict))
                 metrics.STORE_CONFLICTS.inc()
             except StoreError as refused:
+                error = refused
                 if len(orders) > 1:
-                    return refused
-                error = refused  # a document of that name came meanwhile: this time it will be read
+                    return error
+                # A document of that name came meanwhile: this time it will be read.
             else:
                 metrics.BATCH_SIZE.observe(len(orders))
                 metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
                 again += batch.again
+                skipped += batch.skipped
                 self._store_is(None)
                 return None
-        if isinstance(error, StoreConflict):
-            error = StoreUnavailable(str(error))
         self._store_is(error)
-        return error
+        return unknown or error
 
     def _store_is(self, error: StoreError | None) -> None:
         """Logs when the store goes away and when it is back, once each."""
@@ -183,53 +221,6 @@ class Engine:
                 log.info("the store can be written again")
             else:
                 log.warning("the store can't be written, requests get 3004: %s", error)
-
-
-class Lane:
-    """A queue of orders and the thread (or greenlet) that does them."""
-
-    def __init__(self, engine: Engine, name: str) -> None:
-        self.queue: deque[Order] = deque()
-        self._engine = engine
-        self._awake = threading.Event()
-        self._stopping = False
-        self._thread = threading.Thread(target=self._loop, name=name, daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends when the queue is empty."""
-        self._stopping = True
-        self._awake.set()
-        self._thread.join()
-
-    def put(self, order: Order) -> None:
-        """Queues an order and wakes the lane."""
-        self.queue.append(order)
-        if not self._awake.is_set():
-            self._awake.set()
-
-    def _loop(self) -> None:
-        engine = self._engine
-        while True:
-            self._awake.wait()
-            self._awake.clear()
-            while self.queue:
-                orders = [self.queue.popleft() for _ in range(min(len(self.queue), engine._limits.batch))]
-                metrics.BATCH_WAIT_SECONDS.observe((engine._clock_ms() - orders[0].queued_ms) * 1e-3)
-                late = engine.too_late(orders)
-                orders = [order for order in orders if order not in late] if late else orders
-                try:
-                    engine.run(orders)
-                except Exception as error:
-                    log.exception("a batch of %d commands failed", len(orders))
-                    for order in orders:
-                        order.fail(error)
-                for order in late + orders:
-                    answer(order)
-            if self._stopping:
-                return
 
 
 def answer(order: Order) -> None:

@@ -44,6 +44,7 @@ class Order:
     guards: list[Guard] = field(default_factory=list)
     done: Callable[[Order], None] | None = None
     queued_ms: int = 0
+    skipped_ms: int = 0  # when its account was first found locked by another batch
     redirects: int = 0
     outcome: Outcome | None = None
     account_after: Account | None = None

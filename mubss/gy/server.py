@@ -69,7 +69,7 @@ class Server:
                 refund_limit_micros=charging.refund_limit_micros,
             ),
             Limits(
-                charging.lanes or 1,
+                charging.lanes,
                 charging.batch_limit,
                 charging.queue_limit,
                 patience_ms=config.gy.deadline_ms * 2 // 3,

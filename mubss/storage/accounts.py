@@ -31,14 +31,24 @@ def find_records(session: Session, hashes: Sequence[str]) -> dict[str, SessionRe
     return {doc["_id"]: cast(SessionRecord, doc) for doc in found if doc is not None}
 
 
+def existing(session: Session, account_ids: Iterable[str]) -> set[str]:
+    """Those of the accounts that exist, locked or not."""
+    wanted = sorted(account_ids)
+    return {doc["_id"] for doc in session.collection(ACCOUNTS).get_many(wanted) if doc is not None}
+
+
 def begin(
-    session: Session, account_ids: Iterable[str], hashes: Sequence[str], guards: dict[str, list[str]]
+    session: Session,
+    account_ids: Iterable[str],
+    hashes: Sequence[str],
+    guards: dict[str, list[str]],
+    lock: Lock = Lock.UPDATE,
 ) -> tuple[dict[str, Account], dict[str, SessionRecord], dict[tuple[str, str], Doc]]:
     """Opens the batch's transaction: the accounts, locked, the session records, and the guarded documents.
 
     Ids are sorted, so that two batches never lock the same accounts the other way round.
     """
-    reads = [Read(ACCOUNTS, sorted(account_ids), Lock.UPDATE)]
+    reads = [Read(ACCOUNTS, sorted(account_ids), lock)]
     if hashes:
         reads.append(Read(SESSIONS, hashes))
     reads += [Read(name, sorted(ids), Lock.UPDATE) for name, ids in guards.items()]

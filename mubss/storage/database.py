@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mubss.xdev.api import Doc, How, Session, Store, Write, call_directly
+from mubss.xdev.api import Doc, How, Lock, Session, Store, Write, call_directly
 from mubss.xdev.errors import DuplicateId, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 
@@ -16,6 +16,7 @@ __all__ = [
     "Doc",
     "DuplicateId",
     "How",
+    "Lock",
     "Session",
     "Store",
     "StoreConflict",

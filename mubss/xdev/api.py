@@ -171,6 +171,7 @@ class Store(Protocol):
     """A store of one process: lends sessions to units of work."""
 
     url: str
+    side_by_side: bool  # whether write transactions run side by side; SQLite does them one after the other
 
     def make(self) -> None:
         """Makes what collections live in, unless it is there: MySQL's schema. SQLite makes its file by itself."""

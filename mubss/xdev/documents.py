@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import secrets
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from math import isfinite
 from typing import Any
 
@@ -54,6 +54,11 @@ def check_ids(ids: Iterable[object]) -> list[str]:
 
 def encode(value: Any, name: str = "value") -> str:
     """`value` as JSON text; InvalidDocument names the path of what JSON, or 64 bits, can't hold."""
+    return encode_octets(value, name).decode()
+
+
+def encode_octets(value: Any, name: str = "value") -> bytes:
+    """`value` as JSON text in UTF-8, see `encode`."""
     try:
         octets = orjson.dumps(value, option=_OPTIONS)
     except (TypeError, ValueError, RecursionError) as error:  # orjson.JSONEncodeError is a TypeError
@@ -66,22 +71,17 @@ def encode(value: Any, name: str = "value") -> str:
         _refuse_what_json_lacks(value, name, 0)
     if octets.count(b"{") + octets.count(b"[") > MAX_NESTING:
         _refuse_what_json_lacks(value, name, 0)
-    return octets.decode()
+    return octets
 
 
-def encode_docs(docs: Sequence[Doc]) -> list[str]:
-    """`_id` and JSON text of each document in turn, in one flat list, as the engines bind them."""
-    flat: list[str] = []
-    for doc in docs:
-        if not isinstance(doc, dict):
-            raise InvalidDocument(f"document: expected a dict, got {type(doc).__name__}")
-        try:
-            document_id = doc["_id"]
-        except KeyError:
-            raise InvalidDocument(f"document: expected an _id, got keys {list(doc)[:10]!r}") from None
-        flat.append(check_id(document_id))
-        flat.append(encode(doc, "document"))
-    return flat
+def document_id(doc: object) -> str:
+    """The `_id` of what is to be written, checked."""
+    if not isinstance(doc, dict):
+        raise InvalidDocument(f"document: expected a dict, got {type(doc).__name__}")
+    try:
+        return check_id(doc["_id"])
+    except KeyError:
+        raise InvalidDocument(f"document: expected an _id, got keys {list(doc)[:10]!r}") from None
 
 
 def with_ids(docs: Iterable[Doc]) -> list[Doc]:

@@ -182,6 +182,8 @@ def test_a_repeat_replays_its_answer_while_open_and_after_the_end_and_moves_noth
 class Faulty:
     """The real store, failing as told: before the work, or after it was done (a commit nobody heard of)."""
 
+    side_by_side = False
+
     def __init__(self, store: Store, *faults: tuple[str, Exception]) -> None:
         self.url, self._store, self._faults = store.url, store, list(faults)
 

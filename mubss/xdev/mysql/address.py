@@ -26,7 +26,7 @@ SCHEME = "mysqlx://"
 TLS_MODES = ("disabled", "preferred", "required", "verify-ca", "verify-identity")
 MAX_HOSTS = 16
 
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?|[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]+)?")
+_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,253}[A-Za-z0-9_])?|(?=.*:.*:)[0-9A-Fa-f:.]{2,45}(%[A-Za-z0-9_.-]+)?")
 _SCHEMA = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}", re.ASCII)
 _PRIORITY = re.compile(r"\(\s*address\s*=\s*(.+?)\s*,\s*priority\s*=\s*(\d{1,3})\s*\)")
 

@@ -65,7 +65,6 @@ _AWAY = {
     3950: "it is out of memory",
     3955: "the user is locked after too many wrong passwords",
 }
-_TOO_LARGE = 1153  # than max_allowed_packet: a value of a statement, for all that its SQLSTATE says 08S01
 _JSON_ERRORS = range(3140, 3159)
 _TOO_MUCH = {1436, 1390, 3170, 1116}  # stack overrun, placeholders, memory of a range, tables
 
@@ -83,12 +82,7 @@ class ServerError(StoreError):
     @property
     def ends_link(self) -> bool:
         """Whether another connection, perhaps to another server, has to be made before anything else is done."""
-        return self.is_fatal or self.code in _AWAY or (self.is_of_link and self.code != _TOO_LARGE)
-
-    @property
-    def is_of_link(self) -> bool:
-        """Whether the SQLSTATE is one of those of connections."""
-        return self.sql_state.startswith("08")
+        return self.is_fatal or isinstance(store_error(self, ""), StoreUnavailable)
 
 
 def store_error(error: ServerError, where: str, collection: str = "") -> StoreError:
@@ -104,11 +98,11 @@ def store_error(error: ServerError, where: str, collection: str = "") -> StoreEr
         return NoSuchCollection(f"{collection or text}: there is no such collection at {where}")
     if code == 1049:
         return NoSuchCollection(f"{where}: there is no such schema; `mubss init` makes it ({error})")
-    if code in _JSON_ERRORS or code in (_TOO_LARGE, 5108):
+    if code in _JSON_ERRORS or code in (1153, 5108):
         return InvalidDocument(f"{collection}: {text} (error {code})")
     if code in _TOO_MUCH:
         return InvalidExpression(f"an expression too large for MySQL ({error})")
-    if error.is_fatal or error.is_of_link:
+    if error.is_fatal or error.sql_state.startswith("08"):
         return StoreUnavailable(f"{where}: the connection ended ({error})")
     return StoreError(f"{where}: {error}")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from enum import Enum
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from mysqlx.protobuf.mysqlx_connection_pb2 import CapabilitiesGet, CapabilitiesSet
@@ -72,20 +73,23 @@ def prepare(number: int, sql: str) -> Request:
     return Request(frame(ClientMessages.PREPARE_PREPARE, message.SerializeToString()), Answer.OK)
 
 
-def execute(number: int, values: Sequence[bytes | Json]) -> Request:
-    """Executes a prepared statement, with ids (octets) and documents as its arguments."""
+def execute(number: int, values: Sequence[bytes], *, are_json: bool = False) -> Request:
+    """Executes a prepared statement, with ids as its arguments, or with documents as JSON text."""
     parts = [b"\x08" + varint(number)]
+    tail = b"\x10\x02" if are_json else b""  # Octets.content_type
     for value in values:
-        # Any{type: SCALAR, scalar: Scalar{type: V_OCTETS, v_octets: Octets{value, content_type}}}, inside out.
-        if isinstance(value, Json):
-            octets = b"\x0a" + varint(len(value.text)) + value.text + b"\x10\x02"
-        else:
-            octets = b"\x0a" + varint(len(value)) + value
-        scalar = b"\x08\x04\x2a" + varint(len(octets)) + octets
-        whole = b"\x08\x01\x12" + varint(len(scalar)) + scalar
-        parts.append(b"\x12" + varint(len(whole)) + whole)
+        parts += (_argument_head(len(value), len(tail)), value, tail)
     parts.append(b"\x18\x01")  # compact_metadata
     return Request(frame(ClientMessages.PREPARE_EXECUTE, b"".join(parts)), Answer.RESULT)
+
+
+@lru_cache(maxsize=8192)
+def _argument_head(size: int, tail: int) -> bytes:
+    """What stands before the octets of Any{type: SCALAR, scalar: Scalar{type: V_OCTETS, v_octets: Octets{value}}}."""
+    head = b"\x0a" + varint(size)
+    for start in (b"\x08\x04\x2a", b"\x08\x01\x12", b"\x12"):
+        head = start + varint(len(head) + size + tail) + head
+    return head
 
 
 def _expect_no_error() -> Request:

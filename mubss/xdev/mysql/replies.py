@@ -106,9 +106,12 @@ class Replies:
 def parsed(message: Any, payload: bytes) -> Any:
     """A protobuf message from its octets; BrokenStream where it is none."""
     try:
-        return message.FromString(payload)
-    except Exception:  # DecodeError; a missing required field is another of its kind
-        raise BrokenStream(f"{message.DESCRIPTOR.full_name}: {len(payload)} octets that can't be decoded") from None
+        found = message.FromString(payload)
+        if found.IsInitialized():  # has the fields that are required
+            return found
+    except Exception:  # DecodeError, and what else the implementations of protobuf raise
+        pass
+    raise BrokenStream(f"{message.DESCRIPTOR.full_name}: {len(payload)} octets that can't be decoded")
 
 
 def _error(payload: bytes) -> ServerError:

@@ -233,9 +233,10 @@ class MysqlSession:
             places.append(len(requests))
             collections.append(step.collection)
             if number is None:
-                requests.append(messages.statement(step.sql, step.values))
+                values = [Json(text) for text in step.values] if step.are_json else step.values
+                requests.append(messages.statement(step.sql, values))
             else:
-                requests.append(messages.execute(number, step.values))
+                requests.append(messages.execute(number, step.values, are_json=step.are_json))
         requests += [*last, messages.CLOSE_BLOCK]
         replies = self._exchange(requests, commits=bool(last))
         for place, sql, number in fresh:

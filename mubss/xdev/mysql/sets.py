@@ -13,9 +13,8 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from mubss.xdev.api import Doc, Lock
-from mubss.xdev.documents import check_ids, encode_docs
+from mubss.xdev.documents import check_ids, document_id, encode_octets
 from mubss.xdev.errors import InvalidDocument
-from mubss.xdev.mysql.messages import Json
 
 CHUNK = 256
 _MOST_OCTETS = 4 << 20  # of documents in one statement
@@ -30,13 +29,14 @@ class Step(NamedTuple):
     """One statement on one collection, to be prepared and executed."""
 
     sql: str
-    values: Sequence[bytes | Json]
+    values: Sequence[bytes]  # ids, or documents as JSON text
     collection: str
+    are_json: bool = False
 
 
 def find(collection: str, table: str, ids: Sequence[str], lock: Lock) -> list[Step]:
     """Reads the documents of `ids` that are there."""
-    octets = [document_id.encode() for document_id in check_ids(ids)]
+    octets = [one.encode() for one in check_ids(ids)]
     steps = []
     for start in range(0, len(octets), CHUNK):
         chunk = octets[start : start + CHUNK]
@@ -48,7 +48,7 @@ def find(collection: str, table: str, ids: Sequence[str], lock: Lock) -> list[St
 def put(collection: str, table: str, docs: Sequence[Doc], max_packet_octets: int) -> list[Step]:
     """Adds or replaces the documents; of two with one `_id` the later stays."""
     return [
-        Step(_write_sql("REPLACE", table, len(chunk)), chunk, collection)
+        Step(_write_sql("REPLACE", table, len(chunk)), chunk, collection, are_json=True)
         for chunk in _chunks(collection, docs, max_packet_octets)
     ]
 
@@ -56,14 +56,14 @@ def put(collection: str, table: str, docs: Sequence[Doc], max_packet_octets: int
 def add(collection: str, table: str, docs: Sequence[Doc], max_packet_octets: int) -> list[Step]:
     """Adds the documents."""
     return [
-        Step(_write_sql("INSERT", table, len(chunk)), chunk, collection)
+        Step(_write_sql("INSERT", table, len(chunk)), chunk, collection, are_json=True)
         for chunk in _chunks(collection, docs, max_packet_octets)
     ]
 
 
 def remove(collection: str, table: str, ids: Sequence[str]) -> list[Step]:
     """Removes the documents of `ids`."""
-    octets = [document_id.encode() for document_id in check_ids(ids)]
+    octets = [one.encode() for one in check_ids(ids)]
     steps = []
     for start in range(0, len(octets), CHUNK):
         chunk = octets[start : start + CHUNK]
@@ -72,21 +72,23 @@ def remove(collection: str, table: str, ids: Sequence[str]) -> list[Step]:
     return steps
 
 
-def _chunks(collection: str, docs: Sequence[Doc], max_packet_octets: int) -> Iterator[list[Json]]:
+def _chunks(collection: str, docs: Sequence[Doc], max_packet_octets: int) -> Iterator[list[bytes]]:
     """The documents in sets of a size in `_SIZES`, each of which fits a packet."""
-    texts = [Json(text.encode()) for text in encode_docs(docs)[1::2]]
+    for doc in docs:
+        document_id(doc)
+    texts = [encode_octets(doc, "document") for doc in docs]
     most = min(_MOST_OCTETS, max_packet_octets - _SPARE_OCTETS)
     start = 0
     while start < len(texts):
         size = _SIZES[bisect_right(_SIZES, len(texts) - start) - 1]
         chunk = texts[start : start + size]
-        while sum([len(document.text) for document in chunk]) > most and size > 1:
+        while sum(map(len, chunk)) > most and size > 1:
             size = _SIZES[bisect_right(_SIZES, size - 1) - 1]
             chunk = chunk[:size]
-        if len(chunk[0].text) > max_packet_octets - _SPARE_OCTETS:
+        if len(chunk[0]) > max_packet_octets - _SPARE_OCTETS:
             raise InvalidDocument(
                 f"{collection}: document: expected up to {max_packet_octets - _SPARE_OCTETS} bytes of JSON "
-                f"(mysqlx_max_allowed_packet), got {len(chunk[0].text)}"
+                f"(mysqlx_max_allowed_packet), got {len(chunk[0])}"
             )
         yield chunk
         start += size

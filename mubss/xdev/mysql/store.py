@@ -20,6 +20,8 @@ _stores: WeakSet[MysqlStore] = WeakSet()
 class MysqlStore:
     """See `mubss.xdev.api.Store`. It waits for sockets only, so nothing has to be offloaded from an event loop."""
 
+    side_by_side = True
+
     def __init__(self, url: str, address: Address) -> None:
         self.url = url
         self._schema = address.schema

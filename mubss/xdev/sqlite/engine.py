@@ -26,6 +26,8 @@ class SqliteStore:
     gevent's patches, while the work runs in native threads.
     """
 
+    side_by_side = False
+
     def __init__(self, url: str, path: str, *, offload: Offload, busy_timeout_ms: int, cache_kib: int) -> None:
         self.url = url
         self._path = os.path.realpath(path)  # one turnstile, whatever links lead to the file

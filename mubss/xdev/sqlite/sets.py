@@ -17,7 +17,7 @@ from typing import Any
 import orjson
 
 from mubss.xdev.api import Doc
-from mubss.xdev.documents import check_ids, encode_docs
+from mubss.xdev.documents import check_ids, document_id, encode
 from mubss.xdev.errors import DuplicateId, StoreError
 from mubss.xdev.sqlite.connection import Connection
 
@@ -50,7 +50,7 @@ def documents(link: Connection, sql: str, values: Sequence[Any]) -> list[Any]:
 
 def put(link: Connection, table: str, docs: Sequence[Doc]) -> int:
     """Adds or replaces the documents; of two with one `_id` the later stays. Returns how many were given."""
-    flat = encode_docs(docs)
+    flat = _flat(docs)
     for values in _chunks(flat):
         link.execute(_put_sql(table, len(values) // 2), values)
     return len(flat) // 2
@@ -58,7 +58,7 @@ def put(link: Connection, table: str, docs: Sequence[Doc]) -> int:
 
 def add(link: Connection, table: str, docs: Sequence[Doc]) -> int:
     """Adds the documents; DuplicateId names the first that is there already."""
-    flat = encode_docs(docs)
+    flat = _flat(docs)
     for values in _chunks(flat):
         try:
             link.execute(_add_sql(table, len(values) // 2), values)
@@ -79,6 +79,15 @@ def remove(link: Connection, table: str, ids: Sequence[str]) -> int:
         chunk.extend(chunk[-1:] * (size - len(chunk)))
         removed += link.execute(_remove_sql(table, size), chunk).rowcount
     return removed
+
+
+def _flat(docs: Sequence[Doc]) -> list[str]:
+    """`_id` and JSON text of each document in turn, as they are bound."""
+    flat: list[str] = []
+    for doc in docs:
+        flat.append(document_id(doc))
+        flat.append(encode(doc, "document"))
+    return flat
 
 
 def parts(items: Sequence[Any]) -> int:
@@ -107,12 +116,12 @@ def _is_duplicate(error: Exception) -> bool:
 
 
 def _first_duplicate(link: Connection, table: str, ids: Sequence[Any]) -> str:
-    ids = [document_id for document_id in ids if document_id is not None]
-    seen = {doc["_id"] for doc in find_by_id(link, table, ids)}
-    for document_id in ids:
-        if document_id in seen:
-            return str(document_id)
-        seen.add(document_id)
+    wanted = [one for one in ids if one is not None]
+    seen = {doc["_id"] for doc in find_by_id(link, table, wanted)}
+    for one in wanted:
+        if one in seen:
+            return str(one)
+        seen.add(one)
     return ""
 
 
