@@ -1,9 +1,80 @@
-"""Settings of the whole test suite."""
+"""Settings of the whole test suite, and the MySQL server that its tests share.
+
+The server is made in .mysql/test when the first test asks for it, is shared by all workers, and is stopped at the end;
+its data stays for the next run. Every test has a schema of its own.
+"""
 
 from __future__ import annotations
 
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
+
+from mysqld.binaries import ROOT, NoMySQL, find_or_fetch
+from mysqld.server import Server, ServerFailed
 
 # No deadline per example: the cores are shared, and a slow moment is no fault. A failure prints how to replay it.
 settings.register_profile("mubss", deadline=None, print_blob=True)
 settings.load_profile("mubss")
+
+ENGINES = ("sqlite", "mysql")
+_FOLDER = ROOT / ".mysql" / "test"
+_WHY_NOT = _FOLDER / "why-not"  # the one line that says why there is none, for the end of the run
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Server:
+    """A running server, with relaxed durability."""
+    if _WHY_NOT.exists():
+        pytest.skip("there is no MySQL here")
+    try:
+        server = Server(_FOLDER, find_or_fetch(), fast=True)
+        server.start()
+    except (NoMySQL, ServerFailed) as error:
+        if os.environ.get("MUBSS_REQUIRE_MYSQL"):
+            pytest.fail(f"MUBSS_REQUIRE_MYSQL is set: {error}")
+        _FOLDER.mkdir(parents=True, exist_ok=True)
+        _WHY_NOT.write_text(str(error))
+        pytest.skip("there is no MySQL here")
+    return server
+
+
+@pytest.fixture
+def mysql_url(mysql: Server) -> Iterator[str]:
+    """The URL of a schema that isn't there yet; what a test makes of it is dropped."""
+    schema = f"mubss_{secrets.token_hex(6)}"
+    yield mysql.url(schema=schema)
+    mysql.sql(f"DROP SCHEMA IF EXISTS {schema}", user="mubss")
+
+
+@pytest.fixture(params=ENGINES)
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """The URL of a store that isn't made yet, on each engine."""
+    if request.param == "sqlite":
+        return f"sqlite:///{tmp_path}/store.db"
+    return str(request.getfixturevalue("mysql_url"))
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """The run begins: what an earlier one found is forgotten."""
+    if not hasattr(session.config, "workerinput"):
+        _WHY_NOT.unlink(missing_ok=True)
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """One line where tests were left out for want of a MySQL."""
+    if _WHY_NOT.exists():
+        terminalreporter.write_line(f"NOT TESTED ON MYSQL: {_WHY_NOT.read_text()}", yellow=True, bold=True)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The run is over: the server ends."""
+    if not hasattr(config, "workerinput") and (_FOLDER / "state.json").exists():
+        try:
+            Server(_FOLDER, find_or_fetch()).stop()
+        except NoMySQL:
+            pass

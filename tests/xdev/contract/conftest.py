@@ -1,9 +1,8 @@
-"""The contract suite runs on every engine of ENGINES: a second one is one line here."""
+"""The contract suite runs on every engine."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 from contract_support import Bench
@@ -11,15 +10,14 @@ from contract_support import Bench
 from mubss.xdev.api import Store
 from mubss.xdev.store import open_store
 
-ENGINES: dict[str, Callable[[Path], str]] = {
-    "sqlite": lambda folder: f"sqlite:///{folder}/store.db",
-}
 
-
-@pytest.fixture(params=list(ENGINES))
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+@pytest.fixture
+def store_url(empty_store_url: str) -> str:
     """The URL of an empty store."""
-    return ENGINES[request.param](tmp_path)
+    store = open_store(empty_store_url)
+    store.make()
+    store.close()
+    return empty_store_url
 
 
 @pytest.fixture
