@@ -37,7 +37,6 @@ TICKS = os.sysconf("SC_CLK_TCK")
 def make_store(url: str, accounts: int) -> None:
     """Fills a store with prepaid subscribers of the demo plan, 1,000.00 each."""
     store = open_database(url)
-    store.make()
     create_collections(store)
     calendar = operator_calendar("UTC")
     load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, int(time.time()), replace=False)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -43,20 +44,37 @@ def mysql() -> Server:
     return server
 
 
-@pytest.fixture
-def mysql_url(mysql: Server) -> Iterator[str]:
-    """The URL of a schema that isn't there yet; what a test makes of it is dropped."""
+@contextmanager
+def store_on(engine: str, request: pytest.FixtureRequest, folder: Path) -> Iterator[str]:
+    """The URL of a store that isn't made yet; a schema that a test makes of it is dropped at its end."""
+    if engine == "sqlite":
+        yield f"sqlite:///{folder}/store.db"
+        return
+    server: Server = request.getfixturevalue("mysql")
     schema = f"mubss_{secrets.token_hex(6)}"
-    yield mysql.url(schema=schema)
-    mysql.sql(f"DROP SCHEMA IF EXISTS {schema}", user="mubss")
+    yield server.url(schema=schema)
+    server.sql(f"DROP SCHEMA IF EXISTS {schema}", user="mubss")
+
+
+@pytest.fixture
+def mysql_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a MySQL store that isn't made yet."""
+    with store_on("mysql", request, tmp_path) as url:
+        yield url
 
 
 @pytest.fixture(params=ENGINES)
-def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """The URL of a store that isn't made yet, on each engine."""
-    if request.param == "sqlite":
-        return f"sqlite:///{tmp_path}/store.db"
-    return str(request.getfixturevalue("mysql_url"))
+def empty_store_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a store that isn't made yet, on each engine, for one test."""
+    with store_on(request.param, request, tmp_path) as url:
+        yield url
+
+
+@pytest.fixture(scope="module", params=ENGINES)
+def module_store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same for the tests of a whole module."""
+    with store_on(request.param, request, tmp_path_factory.mktemp("store")) as url:
+        yield url
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mubss.xdev.api import Doc, How, Lock, Session, Store, Write, call_directly
+from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write, call_directly
 from mubss.xdev.errors import DuplicateId, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 
@@ -17,6 +17,7 @@ __all__ = [
     "DuplicateId",
     "How",
     "Lock",
+    "Read",
     "Session",
     "Store",
     "StoreConflict",
@@ -73,6 +74,7 @@ def create_collections(store: Store) -> None:
         if session.collection(_META).get_one(_SCHEMA) is None:
             session.collection(_META).put_many([{"_id": _SCHEMA, "version": SCHEMA_VERSION}])
 
+    store.make()
     store.run(work)
 
 

@@ -1,4 +1,4 @@
-"""A real embedded store with a clock of its own, and engines on it."""
+"""A real store with a clock of its own, and engines on it."""
 
 from __future__ import annotations
 

@@ -28,8 +28,8 @@ step = st.tuples(
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    return World(f"sqlite:///{tmp_path_factory.mktemp('batches')}/store.db")
+def world(module_store_url: str) -> World:
+    return World(module_store_url)
 
 
 def orders_of(world: World, prefix: str, accounts: list[str], steps: list[Any]) -> list[Order]:

@@ -11,8 +11,8 @@ from gy_world import GyServer, World
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    made = World(tmp_path_factory.mktemp("gy"))
+def world(module_store_url: str) -> Iterator[World]:
+    made = World(module_store_url)
     yield made
     made.close()
 

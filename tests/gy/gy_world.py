@@ -27,7 +27,7 @@ from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
 from mubss.services import lifecycle
 from mubss.storage import subscribers
-from mubss.storage.database import Session, Store, create_collections, open_database
+from mubss.storage.database import Lock, Read, Session, Store, create_collections, open_database
 
 ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "conf/refdata/demo.toml"
@@ -62,8 +62,8 @@ class World:
     _numbers = count(1)
     _sessions = count(1)
 
-    def __init__(self, folder: Path) -> None:
-        self.url = f"sqlite:///{folder}/mubss.db"
+    def __init__(self, url: str) -> None:
+        self.url = url
         self.store: Store = open_database(self.url)
         create_collections(self.store)
         load(self.store, [parse("demo.toml", TARIFF)], operator_calendar("UTC"), int(time.time()))
@@ -127,11 +127,12 @@ class World:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Nobody else can write to the store meanwhile."""
+        """Nobody else can change an account meanwhile, or in SQLite anything at all."""
         begun, done = threading.Event(), threading.Event()
+        everybody = self.store.run(lambda session: session.collection("accounts").scan(limit=100_000))
 
         def work(session: Session) -> None:
-            session.begin([])
+            session.begin([Read("accounts", [doc["_id"] for doc in everybody], Lock.UPDATE)])
             begun.set()
             done.wait(WAIT_SECONDS)
             session.rollback()

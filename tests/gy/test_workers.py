@@ -147,7 +147,7 @@ def test_a_worker_that_dies_is_replaced(world: World, person: Person) -> None:
 
 
 def test_a_worker_that_cant_start_again_is_tried_until_it_can(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = World(f"sqlite:///{tmp_path}/mubss.db")
     person = world.person()
     file, aside = tmp_path / "mubss.db", tmp_path / "aside"
     with GyServer(world, "--workers", "2", **JSON) as server, Raw(server.port).open() as kept:
@@ -195,7 +195,7 @@ def test_workers_end_when_their_parent_is_killed(world: World) -> None:
 
 
 def test_workers_that_cant_start_say_why(tmp_path: Path) -> None:
-    world = World(tmp_path)
+    world = World(f"sqlite:///{tmp_path}/mubss.db")
     world.close()
     world.url = f"sqlite:///{tmp_path}/nowhere/mubss.db"
     server = GyServer(world, "--workers", "2", wait=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -11,8 +10,8 @@ from mubss.storage.database import Store, create_collections, open_database
 
 
 @pytest.fixture
-def store_url(tmp_path: Path) -> str:
-    return f"sqlite:///{tmp_path}/mubss.db"
+def store_url(empty_store_url: str) -> str:
+    return empty_store_url
 
 
 @pytest.fixture
