@@ -31,6 +31,13 @@ _HEADINGS = {
     "setup_micros": "setup fee",
     "absent": "or none",
 }
+# The order in which fields are shown, whichever table they belong to; a store keeps none.
+_FIELDS = (
+    "_id name numeric decimals rate_ppm closing_day unit type currency monthly_fee_micros credit_limit_micros tax "
+    "free_units rates quota_units quota_limit_units validity_s weekdays from_quarter until_quarter prefixes rules "
+    "absent rating_groups service_identifiers service zone band price_micros block_units setup_micros minimum_micros"
+).split()
+_ORDER = {name: place for place, name in enumerate(_FIELDS)}
 
 
 @click.group("ref", cls=Group)
@@ -108,7 +115,7 @@ def show_command(invocation: Invocation, table: str, key: str | None) -> None:
     """
     with closing(invocation.open_store()) as store:
         _, documents = read_documents(store)
-    rows = documents[table]
+    rows = {name: _ordered(row) for name, row in documents[table].items()}
     if table == "bill_cycles":
         rows = dict(sorted(rows.items(), key=lambda row: int(row[0])))
     if key is None:
@@ -132,6 +139,14 @@ def show_command(invocation: Invocation, table: str, key: str | None) -> None:
         if _is_rows(value):
             click.echo(f"\n{name}")
             _print_rows([{_heading(field): _shown(field, item) for field, item in row.items()} for row in value])
+
+
+def _ordered(doc: Mapping[str, Any]) -> dict[str, Any]:
+    """A document, and those within it, with its fields in the order of `_ORDER`."""
+    return {
+        name: [_ordered(row) for row in value] if _is_rows(value) else value
+        for name, value in sorted(doc.items(), key=lambda field: _ORDER.get(field[0], len(_ORDER)))
+    }
 
 
 def _print_rows(rows: list[dict[str, Any]]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections import Counter
-from pathlib import Path
 
 from gy_wire import WAIT_SECONDS, Raw, dwr, find
 from gy_world import EVENT, INITIAL, SMS, TARIFF, TERMINATION, UPDATE, GyServer, World, data, octets
@@ -109,8 +108,8 @@ def test_large_requests_under_way_are_weighed_not_counted(world: World) -> None:
     assert record["units"] == whole * 1_000
 
 
-def test_a_new_tariff_is_in_force_within_seconds(tmp_path: Path) -> None:
-    world = World(tmp_path)
+def test_a_new_tariff_is_in_force_within_seconds(empty_store_url: str) -> None:
+    world = World(empty_store_url)
     person, session_id = world.person(), world.session_id()
 
     def sms(peer: Raw) -> None:
