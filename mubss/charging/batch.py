@@ -7,8 +7,6 @@ finish: accounts, postings, usage, records, guards, COMMIT        one round trip
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from mubss.charging.locator import Locator
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
@@ -48,7 +46,6 @@ class Batch:
         self._guards: list[Guard] = []
         self.settling = False  # the same orders may have been committed already, by a try that nobody heard of
         self.skips_locked = False  # rather than wait for accounts that another batch holds
-        self.prepared: Callable[[], None] | None = None  # called when all that is left to do is the store's
         self.again: list[Order] = []  # their session turned out to belong to another account
         self.skipped: list[Order] = []  # their account is locked
 
@@ -76,10 +73,7 @@ class Batch:
             if account_ids or guards:
                 for order in self._orders:
                     self._apply(order)
-            writes = self._writes()
-            if self.prepared is not None:
-                self.prepared()
-            session.finish(writes)
+            session.finish(self._writes())
         except BaseException:
             session.rollback()
             raise

@@ -24,7 +24,7 @@ from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavai
 log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
-LANES_SIDE_BY_SIDE = 3
+LANES_SIDE_BY_SIDE = 6
 LOCK_PATIENCE_MS = (
     50  # for an account that another process holds; then its commands wait for it in a batch of their own
 )
@@ -94,26 +94,24 @@ class Engine:
             self.run(orders[start : start + size])
         return orders
 
-    def _do(self, orders: list[Order], prepared: Callable[[], None]) -> None:
-        """A lane's batch, answered as it is done; `prepared` see `Lanes`."""
+    def _do(self, orders: list[Order]) -> None:
+        """A lane's batch, answered as it is done."""
         now_ms = self._clock_ms()
         metrics.BATCH_WAIT_SECONDS.observe((now_ms - orders[0].queued_ms) * 1e-3)
         late = self.too_late(orders)
         impatient = [order for order in orders if order.skipped_ms and now_ms - order.skipped_ms >= LOCK_PATIENCE_MS]
         if late or impatient:
             orders = [order for order in orders if order not in late and order not in impatient]
-        self._lanes.put_back(self._answered(orders, prepared))
+        self._lanes.put_back(self._answered(orders, waits=False))
         for order in late:
             answer(order)
-        if impatient:
-            prepared()
-            self._answered(impatient, None)
+        self._answered(impatient, waits=True)
 
-    def _answered(self, orders: list[Order], prepared: Callable[[], None] | None) -> list[Order]:
+    def _answered(self, orders: list[Order], *, waits: bool) -> list[Order]:
         """Does orders and answers them, but for those that it returns, see `run`."""
         skipped: list[Order] = []
         try:
-            skipped = self.run(orders, prepared)
+            skipped = self.run(orders, waits=waits)
         except Exception as error:
             log.exception("a batch of %d commands failed", len(orders))
             for order in orders:
@@ -139,18 +137,17 @@ class Engine:
                 late.append(order)
         return late
 
-    def run(self, orders: list[Order], prepared: Callable[[], None] | None = None) -> list[Order]:
+    def run(self, orders: list[Order], *, waits: bool = True) -> list[Order]:
         """One batch, with all that can go wrong: conflicts are tried again, a faulty command ends up alone.
 
-        With `prepared`, of which `Lanes` tells, it returns the orders whose account another batch has locked, with
-        nothing done; without it they wait for the lock.
+        An account that another batch has locked is waited for; or else its orders are returned, with nothing done.
         """
         pending = [orders] if orders else []
         skipped: list[Order] = []
         while pending:
             part = pending.pop()
             again: list[Order] = []
-            error = self._transaction(part, again, skipped, prepared)
+            error = self._transaction(part, again, skipped, waits=waits)
             if again:
                 pending.append(again)
             if error is None:
@@ -167,7 +164,7 @@ class Engine:
         return skipped
 
     def _transaction(
-        self, orders: list[Order], again: list[Order], skipped: list[Order], prepared: Callable[[], None] | None
+        self, orders: list[Order], again: list[Order], skipped: list[Order], *, waits: bool
     ) -> StoreError | None:
         """Tries one transaction until it is done or can't be; returns why it can't.
 
@@ -181,10 +178,8 @@ class Engine:
             if attempt and self._clock_ms() - since_ms >= self._limits.patience_ms:
                 break
             batch = Batch(orders, self._locator, self._rules, self._tables(), self._clock_ms())
-            if unknown is not None:
-                batch.settling = True
-            elif prepared is not None:
-                batch.skips_locked, batch.prepared = True, prepared
+            batch.settling = unknown is not None
+            batch.skips_locked = not waits and unknown is None
             started = time.perf_counter()
             try:
                 self._store.run(batch.run)

@@ -1,10 +1,9 @@
 """Lanes: several batches under way at once, from one queue, as far as that pays.
 
-A batch is *prepared* (accounts locked and read, commands applied) and then *committed*. One lane prepares at a time:
-that is this process's own work, and nothing is gained by doing it twice at once. While it commits, the store is at
-work, and the next lane may prepare. A small batch costs nearly what a large one does: beside one that is under way
-another begins only when `BESIDE` orders wait for it, else it gathers until that one is done. So few orders make one
-lane, many make several, and the depth decides.
+A small batch costs nearly what a large one does, so orders gather while one is under way. But while the store is at
+work this process could be preparing the next. So a further batch begins beside those under way as soon as enough
+orders wait for it: `BESIDE`, and a third of what is under way. Few orders make one lane, many make several; the depth
+decides. On MySQL with 64 in flight batches hold 25 to 30 of them, with 256 some 70.
 """
 
 from __future__ import annotations
@@ -15,25 +14,20 @@ from collections.abc import Callable
 
 from mubss.charging.order import Order
 
-BESIDE = 16
+BESIDE = 24
 
 
 class Lanes:
-    """A queue of orders and the lanes that do them by `work(orders, prepared)`.
+    """A queue of orders, and the lanes that do them by `work`, up to `batch` at a time."""
 
-    `work` calls `prepared` when it has done its own part and waits for the store; if it doesn't, no other lane begins
-    before it is done.
-    """
-
-    def __init__(self, count: int, batch: int, work: Callable[[list[Order], Callable[[], None]], None]) -> None:
+    def __init__(self, count: int, batch: int, work: Callable[[list[Order]], None]) -> None:
         self.queue: deque[Order] = deque()
         self._batch = batch
         self._work = work
         self._lock = threading.Lock()
         self._lanes = [Lane(self, f"lane-{number}") for number in range(count)]
         self._idle: deque[Lane] = deque()
-        self._preparing: Lane | None = None
-        self._under_way = 0
+        self._under_way = 0  # orders that lanes have
         self._stopping = False
 
     def start(self) -> None:
@@ -53,44 +47,38 @@ class Lanes:
     def put(self, order: Order) -> None:
         """Queues an order, and wakes a lane if it is time for one."""
         self.queue.append(order)
-        if self._idle and self._preparing is None:
+        if self._idle and self._is_time():
             self._wake()
 
     def put_back(self, orders: list[Order]) -> None:
         """Puts orders in front of the queue, for a batch that begins after this one."""
         self.queue.extendleft(reversed(orders))
 
-    def _wake(self) -> None:
-        with self._lock:
-            if self._preparing is not None or not self._idle:
-                return
-            waiting = len(self.queue)
-            if waiting and (not self._under_way or waiting >= BESIDE):
-                lane = self._preparing = self._idle.popleft()
-                lane.orders = [self.queue.popleft() for _ in range(min(waiting, self._batch))]
-                self._under_way += 1
-                lane.awake.set()
-            elif self._stopping and not waiting and not self._under_way:
-                for lane in self._idle:
-                    lane.awake.set()
-
     def do(self, lane: Lane) -> None:
-        """One batch of a lane."""
+        """The batch that a lane was given."""
         try:
-            self._work(lane.orders, lambda: self._prepared(lane))
+            self._work(lane.orders)
         finally:
             with self._lock:
-                if self._preparing is lane:
-                    self._preparing = None
-                self._under_way -= 1
+                self._under_way -= len(lane.orders)
                 lane.orders = []
                 self._idle.appendleft(lane)
             self._wake()
 
-    def _prepared(self, lane: Lane) -> None:
-        if self._preparing is lane:
-            self._preparing = None
-            self._wake()
+    def _is_time(self) -> bool:
+        """Whether another batch should begin."""
+        return not self._under_way or len(self.queue) >= max(BESIDE, self._under_way // 3)
+
+    def _wake(self) -> None:
+        with self._lock:
+            while self.queue and self._idle and self._is_time():
+                lane = self._idle.popleft()
+                lane.orders = [self.queue.popleft() for _ in range(min(len(self.queue), self._batch))]
+                self._under_way += len(lane.orders)
+                lane.awake.set()
+            if self._stopping and not self.queue and not self._under_way:
+                for lane in self._idle:
+                    lane.awake.set()
 
 
 class Lane:
