@@ -26,7 +26,8 @@ class BuildWithData(build_py):
                 copytree(ROOT / name, Path(self.build_lib, "mubss/_data", name), dirs_exist_ok=True)
 
 
-TEST = ["pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "hypothesis>=6.150,<7", "setuptools>=70.1"]
+COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
+TEST = [*COMPRESSION, "pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "hypothesis>=6.150,<7", "setuptools>=70.1"]
 DEV = [*TEST, "ruff>=0.17.6,<0.18", "mypy>=2.4,<3", "import-linter>=2.16,<3", "py-spy>=0.4,<0.5", "build>=1.4,<2"]
 
 setup(
@@ -58,7 +59,7 @@ setup(
         "prometheus-client>=0.26,<0.27",
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
-    extras_require={"test": TEST, "dev": DEV},
+    extras_require={"compression": COMPRESSION, "test": TEST, "dev": DEV},
     entry_points={
         "console_scripts": [
             "mubss = mubss.cli.main:main",

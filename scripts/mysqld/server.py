@@ -152,6 +152,7 @@ class Server:
     def remove(self) -> None:
         """Ends it and removes its data."""
         self.kill()
+        self._remove_sockets()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     # ── asking it ──────────────────────────────────────────────────────────────────────────────────
@@ -194,15 +195,15 @@ class Server:
         init = self.folder / "init.sql"
         init.touch(mode=0o600)
         init.write_text("SET SESSION sql_log_bin = 0;" + _USERS.format(**users))
-        sockets = f"/tmp/mubss-mysql-{self.port()}"  # a socket's path has 107 octets at most
+        self._remove_sockets()  # a killed server's, which would keep this one from starting
         with open(self.folder / "error.log", "a") as log:
             process = subprocess.Popen(
                 [
                     *self._command(),
                     f"--port={self.port('classic')}",
                     f"--mysqlx-port={self.port('x')}",
-                    f"--socket={sockets}.sock",
-                    f"--mysqlx-socket={sockets}.x.sock",
+                    f"--socket={self._sockets}.sock",
+                    f"--mysqlx-socket={self._sockets}.x.sock",
                     f"--pid-file={self.folder}/pid",
                     f"--init-file={init}",
                     *self._options,
@@ -214,6 +215,14 @@ class Server:
             )
         self._state |= {"pid": process.pid, "started": _started(process.pid)}
         self._save()
+
+    @property
+    def _sockets(self) -> str:
+        return f"/tmp/mubss-mysql-{self.port()}"  # in the folder it could be too long: a path has 107 octets at most
+
+    def _remove_sockets(self) -> None:
+        for name in ("sock", "sock.lock", "x.sock", "x.sock.lock"):
+            Path(f"{self._sockets}.{name}").unlink(missing_ok=True)
 
     def _await(self) -> None:
         """Waits until it answers over the X Protocol."""
