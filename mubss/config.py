@@ -20,6 +20,7 @@ from mubss.options import Reader, find_lines, option, render, required, tables
 
 FILE_NAME = "mubss.toml"
 MAX_FILE_OCTETS = 1_048_576
+LEAST_MYSQL_WAIT_MS = 1000  # for a connection and for answers: MySQL itself counts lock waits in seconds
 _HOST_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
 _HEAD = """\
 # The configuration of mubss: every option at its default, made by `mubss config defaults`.
@@ -247,7 +248,8 @@ class Config:
         before, _, query = self.store.url.partition("?")
         named = {part.partition("=")[0] for part in query.split("&")}
         waits = [name for name in ("connect-timeout", "answer-timeout") if name not in named]
-        parts = [query, *(f"{name}={self.store.busy_timeout_ms}" for name in waits)]
+        wait_ms = max(self.store.busy_timeout_ms, LEAST_MYSQL_WAIT_MS)
+        parts = [query, *(f"{name}={wait_ms}" for name in waits)]
         return f"{before}?{'&'.join(filter(None, parts))}"
 
 

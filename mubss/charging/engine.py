@@ -25,9 +25,7 @@ log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
 LANES_SIDE_BY_SIDE = 6
-LOCK_PATIENCE_MS = (
-    50  # for an account that another process holds; then its commands wait for it in a batch of their own
-)
+LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders wait for it in one of their own
 INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 
 
@@ -99,7 +97,7 @@ class Engine:
         now_ms = self._clock_ms()
         metrics.BATCH_WAIT_SECONDS.observe((now_ms - orders[0].queued_ms) * 1e-3)
         late = self.too_late(orders)
-        impatient = [order for order in orders if order.skipped_ms and now_ms - order.skipped_ms >= LOCK_PATIENCE_MS]
+        impatient = impatient_ones(orders, now_ms)
         if late or impatient:
             orders = [order for order in orders if order not in late and order not in impatient]
         self._lanes.put_back(self._answered(orders, waits=False))
@@ -216,6 +214,14 @@ class Engine:
                 log.info("the store can be written again")
             else:
                 log.warning("the store can't be written, requests get 3004: %s", error)
+
+
+def impatient_ones(orders: list[Order], now_ms: int) -> list[Order]:
+    """Those that were skipped for long enough, each with its session's later ones, so that their order stays."""
+    long_ago_ms = now_ms - LOCK_PATIENCE_MS
+    stuck = [order for order in orders if 0 < order.skipped_ms <= long_ago_ms]
+    sessions = {order.session for order in stuck if order.session}
+    return [order for order in orders if order in stuck or order.session in sessions] if stuck else []
 
 
 def answer(order: Order) -> None:

@@ -55,6 +55,11 @@ class Order:
         """The command, if it is a credit-control request."""
         return self.command if isinstance(self.command, CreditControl) else None
 
+    @property
+    def session(self) -> str:
+        """The hash of the session whose orders must be done in their order; "" where there is none."""
+        return self.command.session_hash if isinstance(self.command, CreditControl) else ""
+
     def fail(self, error: Exception) -> None:
         """Nothing of it happened."""
         self.outcome, self.account_after, self.error = None, None, error

@@ -239,8 +239,8 @@ STORE_URLS = [
     ("sqlite:////srv/mubss.db", "sqlite:////srv/mubss.db?busy_timeout_ms=7"),
     ("sqlite:///a%20b.db?cache_kib=64", "sqlite:///{root}/data/a%20b.db?cache_kib=64&busy_timeout_ms=7"),
     ("sqlite:///a.db?busy_timeout_ms=9", "sqlite:///{root}/data/a.db?busy_timeout_ms=9"),
-    ("mysqlx://u:p@[a,b]/x", "mysqlx://u:p@[a,b]/x?connect-timeout=7&answer-timeout=7"),
-    ("mysqlx://u:p@a/x?answer-timeout=9", "mysqlx://u:p@a/x?answer-timeout=9&connect-timeout=7"),
+    ("mysqlx://u:p@[a,b]/x", "mysqlx://u:p@[a,b]/x?connect-timeout=1000&answer-timeout=1000"),
+    ("mysqlx://u:p@a/x?answer-timeout=9", "mysqlx://u:p@a/x?answer-timeout=9&connect-timeout=1000"),
 ]
 
 
