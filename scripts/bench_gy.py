@@ -4,7 +4,10 @@
 Server, load generator (scripts/gy_load.py, a process of its own) and store share the machine. Sessions are
 I + 3 U + T with one rating group, on random accounts; every answer is sent after its commit is durable.
 
-    scripts/bench gy [--store URL] [--depths 1,16,64,256,1024] [--accounts 100000]
+With `--store mysql` the store is a server of scripts/mysql of its own, with full durability, on a unix socket
+(`mysql-tls`: over TCP and TLS); its CPU is another column.
+
+    scripts/bench gy [--store mysql|mysql-tls|URL] [--depths 1,16,64,256,1024] [--accounts 100000]
 """
 
 from __future__ import annotations
@@ -22,6 +25,7 @@ import urllib.request
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 from mubss.config import data_path
 from mubss.refdata.form import read_files
@@ -29,9 +33,27 @@ from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
 from mubss.services.lifecycle import NewSubscriber, create
 from mubss.storage.database import create_collections, open_database
+from mysqld.binaries import find_or_fetch
+from mysqld.server import Server as MySQL
 
 HERE = Path(__file__).parent
 TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Running(NamedTuple):
+    """A server that runs: its process and, where there is one, mysqld's; its ports."""
+
+    pids: list[int]
+    port: int
+    metrics_port: int
+
+    def cpu_seconds(self) -> list[float]:
+        """User and system time of each process so far."""
+        found = []
+        for pid in self.pids:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            found.append((int(fields[11]) + int(fields[12])) / TICKS)
+        return found
 
 
 def make_store(url: str, accounts: int) -> None:
@@ -53,8 +75,20 @@ def make_store(url: str, accounts: int) -> None:
 
 
 @contextlib.contextmanager
-def server(url: str, environment: dict[str, str]) -> Iterator[tuple[subprocess.Popen[str], int, int]]:
-    """A mubss-gy of its own: (process, port, metrics port)."""
+def mysql(folder: Path, *, tls: bool) -> Iterator[tuple[str, int]]:
+    """A MySQL server of its own: (URL, process)."""
+    made = MySQL(folder, find_or_fetch())
+    try:
+        made.start()
+        url = made.url(schema="mubss_bench")
+        yield url if tls else re.sub(r"@[^/]*", f"@({made.socket})", url), made.pid
+    finally:
+        made.remove()
+
+
+@contextlib.contextmanager
+def server(url: str, environment: dict[str, str], mysqld: list[int]) -> Iterator[Running]:
+    """A mubss-gy of its own."""
     settings = {"MUBSS_STORE__URL": url, "MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__PORT": "0"}
     command = [sys.executable, "-m", "mubss.gy.main", "--port", "0"]
     with tempfile.NamedTemporaryFile("w+") as log:
@@ -66,19 +100,13 @@ def server(url: str, environment: dict[str, str]) -> Iterator[tuple[subprocess.P
                     sys.exit(Path(log.name).read_text())
                 time.sleep(0.05)
                 ports = dict(re.findall(r"(listening on|metrics on) \S*:(\d+)", Path(log.name).read_text()))
-            yield process, int(ports["listening on"]), int(ports["metrics on"])
+            yield Running([process.pid, *mysqld], int(ports["listening on"]), int(ports["metrics on"]))
         except BaseException:
             print(Path(log.name).read_text()[-3000:], file=sys.stderr)
             raise
         finally:
             process.terminate()
             process.wait(timeout=30)
-
-
-def cpu_seconds(pid: int) -> float:
-    """User and system time of a process."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / TICKS
 
 
 def memory_mb(pid: int) -> int:
@@ -95,59 +123,71 @@ def batches(port: int) -> tuple[float, float]:
     return float(values.get("mubss_batch_size_sum", 0)), float(values.get("mubss_batch_size_count", 0))
 
 
-def measure(name: str, process: subprocess.Popen[str], port: int, metrics_port: int, arguments: list[str]) -> None:
+def measure(name: str, running: Running, arguments: list[str]) -> None:
     """One run of the load generator, as a line of the table."""
     # A seed of its own: with one seed each run would leave its last sessions open in the same few accounts.
     seed = str(zlib.crc32(name.encode()))
-    command = [sys.executable, str(HERE / "gy_load.py"), "--port", str(port), "--seed", seed, *arguments]
+    command = [sys.executable, str(HERE / "gy_load.py"), "--port", str(running.port), "--seed", seed, *arguments]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as generator:
         assert generator.stdout is not None
         generator.stdout.readline()
-        cpu, (commands, count) = cpu_seconds(process.pid), batches(metrics_port)
+        cpu_s, (commands, count) = running.cpu_seconds(), batches(running.metrics_port)
         line = generator.stdout.readline()
     figures = json.loads(line)
-    cpu = cpu_seconds(process.pid) - cpu
-    after, count_after = batches(metrics_port)
+    cpu_us = [
+        (after - before) / figures["requests"] * 1e6 for before, after in zip(cpu_s, running.cpu_seconds(), strict=True)
+    ]
+    after, count_after = batches(running.metrics_port)
     size = (after - commands) / max(1.0, count_after - count)
     failed = {code: n for code, n in figures["results"].items() if code != "2001"}
     print(
         f"| {name} | {figures['rate']:,} | {figures['p50_ms']} | {figures['p95_ms']} | {figures['p99_ms']} "
-        f"| {size:.1f} "
-        f"| {cpu / figures['requests'] * 1e6:.0f} | {figures['client_us']:.0f} | {memory_mb(process.pid)} |"
-        + (f" not 2001: {failed}" if failed else ""),
+        f"| {size:.1f} | {' | '.join(f'{us:.0f}' for us in cpu_us)} "
+        f"| {figures['client_us']:.0f} | {memory_mb(running.pids[0])} |" + (f" not 2001: {failed}" if failed else ""),
         flush=True,
     )
+
+
+def bench(url: str, mysqld: list[int], options: argparse.Namespace) -> None:
+    """The tables of one store."""
+    make_store(url, options.accounts)
+    common = ["--accounts", str(options.accounts), "--seconds", options.seconds]
+    names = ["in flight", "CCR/s", "p50 ms", "p95 ms", "p99 ms", "batch", "server CPU µs/CCR"]
+    names += ["mysqld CPU µs/CCR"] * len(mysqld) + ["load µs/CCR", "RSS MB"]
+    print(f"| {' | '.join(names)} |\n{'|---' * len(names)}|")
+    with server(url, {}, mysqld) as running:
+        for depth in options.depths.split(","):
+            measure(depth, running, [*common, "--in-flight", depth])
+        if options.offered:
+            offered = ["--offered", str(options.offered), "--in-flight", "16"]
+            measure(f"{options.offered}/s offered", running, [*common, *offered])
+    if options.no_baseline:
+        return
+    with server(url, {"MUBSS_CHARGING__BATCH_LIMIT": "1"}, mysqld) as running:
+        for depth in options.depths.split(","):
+            measure(f"{depth}, one transaction per CCR", running, [*common, "--in-flight", depth])
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", default="", help="an empty store; a temporary embedded one by default")
+    parser.add_argument(
+        "--store", default="", metavar="mysql|mysql-tls|URL", help="an empty store; a temporary embedded one by default"
+    )
     parser.add_argument("--depths", default="1,16,64,256,1024")
     parser.add_argument("--offered", type=int, default=1000)
     parser.add_argument("--accounts", type=int, default=100_000)
     parser.add_argument("--seconds", default="8")
     parser.add_argument("--no-baseline", action="store_true", help="leave out one transaction per CCR")
     options = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir="/var/tmp") as folder:
-        url = options.store or f"sqlite:///{folder}/bench.db"
-        make_store(url, options.accounts)
-        common = ["--accounts", str(options.accounts), "--seconds", options.seconds]
-        print("| in flight | CCR/s | p50 ms | p95 ms | p99 ms | batch | server CPU µs/CCR | load µs/CCR | RSS MB |")
-        print("|---|---|---|---|---|---|---|---|---|")
-        with server(url, {}) as (process, port, metrics_port):
-            for depth in options.depths.split(","):
-                measure(depth, process, port, metrics_port, [*common, "--in-flight", depth])
-            if options.offered:
-                offered = ["--offered", str(options.offered), "--in-flight", "16"]
-                measure(f"{options.offered}/s offered", process, port, metrics_port, [*common, *offered])
-        if options.no_baseline:
-            return
-        with server(url, {"MUBSS_CHARGING__BATCH_LIMIT": "1"}) as (process, port, metrics_port):
-            for depth in options.depths.split(","):
-                name = f"{depth}, one transaction per CCR"
-                measure(name, process, port, metrics_port, [*common, "--in-flight", depth])
+    with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir="/var/tmp") as name:
+        folder = Path(name)
+        if options.store in ("mysql", "mysql-tls"):
+            with mysql(folder / "mysql", tls=options.store == "mysql-tls") as (url, pid):
+                bench(url, [pid], options)
+        else:
+            bench(options.store or f"sqlite:///{folder}/bench.db", [], options)
 
 
 if __name__ == "__main__":

@@ -203,7 +203,7 @@ class Server:
                     f"--port={self.port('classic')}",
                     f"--mysqlx-port={self.port('x')}",
                     f"--socket={self._sockets}.sock",
-                    f"--mysqlx-socket={self._sockets}.x.sock",
+                    f"--mysqlx-socket={self.socket}",
                     f"--pid-file={self.folder}/pid",
                     f"--init-file={init}",
                     *self._options,
@@ -215,6 +215,11 @@ class Server:
             )
         self._state |= {"pid": process.pid, "started": _started(process.pid)}
         self._save()
+
+    @property
+    def socket(self) -> str:
+        """Its unix socket of the X Protocol."""
+        return f"{self._sockets}.x.sock"
 
     @property
     def _sockets(self) -> str:
