@@ -1,4 +1,4 @@
-"""The short form of `scripts/torture mysql`: MySQL itself is killed or frozen under load; mubss-gy goes on by itself."""
+"""The short form of `scripts/torture mysql`: MySQL is killed or frozen under load, mubss-gy goes on by itself."""
 
 from __future__ import annotations
 
@@ -22,7 +22,8 @@ RUNS = {
 
 @pytest.mark.parametrize("options", RUNS.values(), ids=RUNS)
 def test_nothing_is_lost_or_doubled_and_charging_comes_back(mysql: Server, options: list[str]) -> None:
-    run = subprocess.run([sys.executable, SCRIPT, "--seed", "11", *options], capture_output=True, text=True, check=False)
+    command = [sys.executable, SCRIPT, "--seed", "11", *options]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stdout + run.stderr
     figures = json.loads(run.stdout)
     assert len(figures["outages_s"]) == figures["faults"] and figures["busy"] > 0 and figures["sessions"] > 100
