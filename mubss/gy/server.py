@@ -76,9 +76,9 @@ class Server:
             ),
         )
         self._timers = [
-            gevent.spawn(_every, 1, self._watch_peers),
-            gevent.spawn(_every, charging.refdata_poll_seconds, self._poll_refdata),
-            gevent.spawn(_every, charging.sweep_seconds, self._sweep),
+            gevent.spawn(every, 1, "watching peers", self._watch_peers),
+            gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
+            gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
         ]
 
     def start(self) -> None:
@@ -202,13 +202,20 @@ def plain_address(address: str) -> str:
     return address.removeprefix("::ffff:") if address.startswith("::ffff:") and "." in address else address
 
 
-def _every(seconds: int, work: Callable[[], None]) -> None:
-    """Calls `work` again and again; what goes wrong is logged, and tried again next time."""
+def every(seconds: int, what: str, work: Callable[[], None]) -> None:
+    """Calls `work` again and again. What goes wrong is tried again; that the store is away is logged once."""
+    waits = False
     while True:
         gevent.sleep(seconds)
         try:
             work()
         except StoreError as error:
-            log.warning("the store: %s", error)
+            if not waits:
+                log.warning("%s waits for the store: %s", what, error)
+            waits = True
         except Exception:
-            log.exception("a timer's work failed")
+            log.exception("%s failed", what)
+        else:
+            if waits:
+                log.info("%s goes on", what)
+            waits = False

@@ -14,6 +14,8 @@ from gy_wire import cer, cut, find, request
 from mubss.gy.connection import Connection
 from mubss.gy.message import Identity
 from mubss.gy.peer import Peer, Settings
+from mubss.gy.server import every
+from mubss.storage.database import StoreUnavailable
 
 IDENTITY = Identity("ocs.mubss.example", "mubss.example", 7)
 
@@ -59,3 +61,24 @@ def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCap
     assert fault.exc_info
     assert "pgw.example at 127.0.0.1" in fault.getMessage()
     assert [record.getMessage() for record in caplog.records][-1] == "closing pgw.example at 127.0.0.1: a fault of ours"
+
+
+def test_a_timer_goes_on_whatever_fails_and_says_once_that_the_store_is_away(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    away = StoreUnavailable("it is away")
+    faults = [None, away, away, away, None, None, away, ValueError("ours"), away, None, gevent.GreenletExit()]
+
+    def work() -> None:
+        fault = faults.pop(0)
+        if fault is not None:
+            raise fault
+
+    with pytest.raises(gevent.GreenletExit):
+        every(0, "looking", work)
+    assert [record.message for record in caplog.records] == [
+        "looking waits for the store: it is away",
+        "looking goes on",
+        "looking waits for the store: it is away",
+        "looking failed",
+        "looking goes on",
+    ]
