@@ -1,6 +1,7 @@
 """The baseline of `scripts/bench store`: the official connector on the collections that our engine made and filled.
 
-One document a call, as its interface has it: `get_one`, `modify` and `add`, `size` of them in a transaction.
+One document a call, as its interface has it, `size` of them in a transaction: `get_one`, `add`, and `modify` of the
+whole document (what `replace_one` does, and nearest to put_many) and of one field of it.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Official:
 
 
 def per_document(world: World, size: int) -> dict[str, Callable[[], Callable[[Any], object]]]:
-    """What is nearest to the set operations of the same names."""
+    """Its calls, each with `size` documents of a transaction."""
 
     def read() -> Callable[[Any], object]:
         ids = world.some_ids(size)
@@ -52,13 +53,13 @@ def per_document(world: World, size: int) -> dict[str, Callable[[], Callable[[An
 
         return work
 
-    def modify() -> Callable[[Any], object]:
+    def modify(path: str, field: str) -> Callable[[Any], object]:
         docs = world.accounts(world.some_ids(size))
 
         def work(schema: Any) -> None:
             accounts = schema.get_collection("bench_accounts")
             for doc in docs:
-                changing = accounts.modify("_id = :id").set("balance_micros", doc["balance_micros"])
+                changing = accounts.modify("_id = :id").set(path, doc[field] if field else doc)
                 changing.bind("id", doc["_id"]).execute()
 
         return work
@@ -73,4 +74,9 @@ def per_document(world: World, size: int) -> dict[str, Callable[[], Callable[[An
 
         return work
 
-    return {"get_many": read, "put_many": modify, "add_many": add}
+    return {
+        "get_one": read,
+        "modify, whole document": lambda: modify("$", ""),
+        "modify, one field": lambda: modify("balance_micros", "balance_micros"),
+        "add": add,
+    }
