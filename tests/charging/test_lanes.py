@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core_builders import INITIAL, ccr, demo_tables
-from mubss.charging.lanes import BESIDE, Lanes
+from mubss.charging.lanes import BESIDE, FEW, Lanes
 from mubss.charging.order import Order
 from mubss.core.identity import session_hash
 from mubss.core.model import Movement
@@ -80,55 +80,56 @@ def gate() -> Iterator[Gate]:
     made.stop()
 
 
-def test_the_first_order_goes_at_once_and_others_gather_meanwhile(gate: Gate) -> None:
-    [first] = gate.put([order()])
-    begun = gate.next()
-    assert begun == [first]
+def begin_alone(gate: Gate) -> list[Order]:
+    """A batch of so many orders that no other begins beside it unless enough of them wait."""
+    gate.lanes.queue.extend(order() for _ in range(FEW - 1))
+    gate.put([order()])
+    return gate.next()
+
+
+def test_few_orders_go_at_once_each_in_a_lane_of_its_own(gate: Gate) -> None:
+    for _ in range(FEW):
+        [one] = gate.put([order()])
+        assert gate.next() == [one]
+
+
+def test_more_orders_gather_while_a_batch_is_under_way(gate: Gate) -> None:
+    begun = begin_alone(gate)
     waiting = gate.put([order() for _ in range(BESIDE - 1)])
     assert gate.is_quiet
     gate.end(begun)
-    begun = gate.next()
-    assert begun == waiting
-    gate.end(begun)
+    assert gate.next() == waiting
 
 
 def test_a_batch_begins_beside_another_once_enough_wait(gate: Gate) -> None:
-    gate.put([order()])
-    first = gate.next()
+    begin_alone(gate)
     waiting = gate.put([order() for _ in range(BESIDE)])
-    second = gate.next()
-    assert second == waiting
-    gate.end(first)
-    gate.end(second)
+    assert gate.next() == waiting
 
 
 def test_the_more_is_under_way_the_more_must_wait(gate: Gate) -> None:
-    gate.put([order()])
-    first = gate.next()
+    first = begin_alone(gate)
     gate.lanes.queue.extend(order() for _ in range(4 * BESIDE - 1))
     gate.put([order()])
-    second = gate.next()
-    assert len(second) == 4 * BESIDE
-    gate.put([order() for _ in range(4 * BESIDE // 3 - 1)])
+    assert len(gate.next()) == 4 * BESIDE
+    gate.put([order() for _ in range((4 * BESIDE + len(first)) // 3 - 1)])
     assert gate.is_quiet
     gate.put([order()])
-    third = gate.next()
-    for begun in (first, second, third):
-        gate.end(begun)
+    assert gate.next()
 
 
 def test_no_lane_gets_a_sessions_order_while_another_has_one(gate: Gate) -> None:
     gate.put([order("one")])
     first = gate.next()
     [held] = gate.put([order("one")])
-    others = gate.put([order("two") for _ in range(BESIDE - 1)])
+    assert gate.is_quiet
+    [other] = gate.put([order("two")])
     second = gate.next()
-    assert second == others
+    assert second == [other]
     gate.end(second)
+    assert gate.is_quiet
     gate.end(first)
-    third = gate.next()
-    assert third == [held]
-    gate.end(third)
+    assert gate.next() == [held]
 
 
 def test_orders_that_are_put_back_come_before_later_ones_of_their_session(gate: Gate) -> None:
@@ -137,19 +138,16 @@ def test_orders_that_are_put_back_come_before_later_ones_of_their_session(gate: 
     first = gate.next()
     [late] = gate.put([order("one")])
     gate.end(first)
-    second = gate.next()
-    assert second == [early, late]
-    gate.end(second)
+    assert gate.next() == [early, late]
 
 
 def test_one_sessions_flood_doesnt_hold_others_up_for_longer_than_a_batch() -> None:
     gate = Gate(lanes=2, batch=8)
     gate.put([order("flood")])
-    first = gate.next()
-    gate.put([order("flood") for _ in range(100)])
+    batches = [gate.next()]
+    gate.lanes.queue.extend(order("flood") for _ in range(100))
     [other] = gate.put([order("other")])
     assert gate.is_quiet
-    batches = [first]
     while other not in batches[-1]:
         gate.end(batches[-1])
         batches.append(gate.next())
