@@ -112,7 +112,7 @@ def test_the_more_is_under_way_the_more_must_wait(gate: Gate) -> None:
     gate.lanes.queue.extend(order() for _ in range(4 * BESIDE - 1))
     gate.put([order()])
     assert len(gate.next()) == 4 * BESIDE
-    gate.put([order() for _ in range((4 * BESIDE + len(first)) // 3 - 1)])
+    gate.put([order() for _ in range((4 * BESIDE + len(first)) // 2 - 1)])
     assert gate.is_quiet
     gate.put([order()])
     assert gate.next()
@@ -164,7 +164,7 @@ def test_stop_does_all_that_is_queued(gate: Gate) -> None:
 
 
 @given(
-    sessions=st.lists(st.sampled_from("abcd"), min_size=25, max_size=120),
+    sessions=st.lists(st.sampled_from("abcd"), min_size=35, max_size=120),
     lanes=st.integers(1, 4),
     batch=st.integers(1, 30),
     locked=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 3)),
