@@ -146,6 +146,10 @@ class Link:
         return ""
 
     def _log_in(self, address: Address) -> None:
+        if address.auth == login.PLAIN and not self.is_secure:
+            raise StoreUnavailable(
+                f"{self.host}: auth=PLAIN would show the password to the network: use ssl-mode=required"
+            )
         mechanisms = [address.auth] if address.auth else [login.SHA256_MEMORY, login.MYSQL41]
         if not address.auth and self.is_secure:
             mechanisms = [login.PLAIN]

@@ -59,10 +59,16 @@ def too_old(facts: Facts) -> str:
     )
 
 
-def why_not(facts: Facts, members: Sequence[Member]) -> str:
-    """Why the store can't be written at this server for now, "" if it can."""
+def why_not(facts: Facts, members: Sequence[Member], *, of_several: bool = False) -> str:
+    """Why the store can't be written at this server for now, "" if it can.
+
+    `of_several`: the URL names others too. Then one that is made for a group and isn't in it may have been left
+    behind, and what is written there would be lost to the group.
+    """
     if is_in_group(members):
         return _why_not_in_group(facts, members)
+    if members and of_several:
+        return "it isn't in its group"
     return "it is read-only" if facts.read_only else ""
 
 

@@ -151,6 +151,7 @@ class Pool:
         settings = {
             "transaction_isolation": "'READ-COMMITTED'",
             "innodb_lock_wait_timeout": str(self.address.lock_wait),
+            "lock_wait_timeout": str(self.address.lock_wait),  # of a table that is being changed
             "mysqlx_wait_timeout": str(_IDLE_S),
             "sql_mode": "'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'",
         }
@@ -172,7 +173,7 @@ class Pool:
                 sound(consistency, link)
             _, members_reply = [sound(reply, link) for reply in replies]
             members = [Member(*map(str, row)) for row in results.rows(members_reply)]
-            refusal = why_not(facts, members)
+            refusal = why_not(facts, members, of_several=len(self.address.hosts) > 1)
         if refusal:
             raise StoreUnavailable(f"{link.host}: {refusal}")
         link.max_packet_octets = facts.max_packet_octets

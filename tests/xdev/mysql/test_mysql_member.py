@@ -94,6 +94,13 @@ def test_whether_a_server_may_be_written(members: list[Member], read_only: int, 
     assert why_not(facts(read_only=read_only), members) == reason
 
 
+def test_one_of_several_that_was_left_behind_by_its_group_is_not_written() -> None:
+    alone = [Member("", "OFFLINE", "")]
+    assert why_not(facts(), alone, of_several=True) == "it isn't in its group"
+    assert why_not(facts(), alone) == ""
+    assert why_not(facts(), [], of_several=True) == ""  # it was never made for a group
+
+
 @pytest.mark.parametrize(
     ("members", "expected"),
     [
