@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Iterator
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -49,7 +50,11 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            server = socket.create_connection(self._target)
+            try:
+                server = socket.create_connection(self._target)
+            except OSError:
+                _end(client)
+                continue
             self._sockets += [client, server]
             state = _State()
             for work in (self._to_server, self._to_client):
@@ -63,23 +68,26 @@ class Proxy:
                 self.struck.set()
                 if state.fault is Fault.DROP:
                     break
-            server.sendall(data)
-        _end(client), _end(server)
+            if not _passed(server, data):
+                break
+        _end(client)
+        _end(server)
 
     def _to_client(self, client: socket.socket, server: socket.socket, state: _State) -> None:
         for data in _received(server):
             if state.fault is Fault.DEAFEN:
                 break
-            if state.fault is not Fault.SILENCE:
-                client.sendall(data)
-        _end(client), _end(server)
+            if state.fault is not Fault.SILENCE and not _passed(client, data):
+                break
+        _end(client)
+        _end(server)
 
 
 class _State:
     fault: Fault | None = None
 
 
-def _received(source: socket.socket):
+def _received(source: socket.socket) -> Iterator[bytes]:
     while True:
         try:
             data = source.recv(1 << 20)
@@ -88,6 +96,14 @@ def _received(source: socket.socket):
         if not data:
             return
         yield data
+
+
+def _passed(target: socket.socket, data: bytes) -> bool:
+    try:
+        target.sendall(data)
+    except OSError:
+        return False
+    return True
 
 
 def _end(one: socket.socket) -> None:
