@@ -6,7 +6,7 @@ An engine says how a document's value, a literal and a function are written in i
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mubss.xdev.errors import InvalidExpression
@@ -25,7 +25,24 @@ from mubss.xdev.expressions import (
 )
 
 COMPARED = {name: "<>" if name == "!=" else name for name in COMPARISONS}
+ARITHMETIC = frozenset(("negate", "abs", "+", "-", "*", "/", "div", "%", "ifnull"))
 _JOINED = {"and": " AND ", "or": " OR "}
+
+
+def parts(node: Node) -> Iterator[Node]:
+    """An arithmetic tree and its operands, down to what isn't arithmetic."""
+    yield node
+    if isinstance(node, Operation) and node.name in ARITHMETIC:
+        for operand in node.operands:
+            yield from parts(operand)
+
+
+def has_fraction(node: Node) -> bool:
+    """Whether an arithmetic tree's result has a fraction whatever the document holds: 2.0 rather than 2."""
+    return any(
+        part.name == "/" if isinstance(part, Operation) else isinstance(part, Literal) and isinstance(part.value, float)
+        for part in parts(node)
+    )
 
 
 class Translator(ABC):

@@ -8,15 +8,16 @@ Constants stand in the SQL itself, texts as hexadecimal: nothing has to be kept 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from mubss.xdev.expressions import ID, Kind, Literal, Node, Operation, Path, kind_of
 from mubss.xdev.mysql.keys import NUMBER_TYPES, extract, narrowed, path_text
-from mubss.xdev.translate import COMPARED, Translator
+from mubss.xdev.translate import COMPARED, Translator, has_fraction, parts
 
 _BYTEWISE = "COLLATE utf8mb4_0900_bin"  # utf8mb4_bin would pad with spaces
 _DATE = "LIKE '____-__-__%'"
+_WHOLE_TYPES = ("'INTEGER'", "'UNSIGNED INTEGER'")  # the latter are those from 2^32 on
 _TURNED = {"=": "=", "!=": "!=", "<": ">", "<=": ">=", ">": "<", ">=": "<="}
 _TEXT_CALLS = {
     "upper": "UPPER({0})",
@@ -116,7 +117,7 @@ class MysqlTranslator(Translator):
         if name == "ifnull":
             return f"IFNULL({self.text(operands[0])}, {self.text(operands[1])})"
         if name == "json_type":
-            return f"JSON_TYPE({self.compared(operands[0])})"
+            return f"REPLACE(JSON_TYPE({self.compared(operands[0])}), 'UNSIGNED ', '')"  # from 2^32 on
         if name == "json_length":
             return f"JSON_LENGTH({self.compared(operands[0])})"
         dates = [self._date(operand) for operand in operands]
@@ -142,13 +143,13 @@ class MysqlTranslator(Translator):
 
     def _arithmetic(self, node: Operation) -> str:
         """A number as JSON: an integer where every operand is one."""
-        if any(_is_fraction(part) for part in _parts(node)):
+        if has_fraction(node):
             return f"CAST({self._reckoned(node, _FRACTIONS)} AS JSON)"
         whole = f"CAST({self._reckoned(node, _WHOLE)} AS JSON)"
-        tests = {f"IFNULL(JSON_TYPE({extract(part)}), 'NULL')" for part in _parts(node) if isinstance(part, Path)}
+        tests = {f"IFNULL(JSON_TYPE({extract(part)}), 'NULL')" for part in parts(node) if isinstance(part, Path)}
         if not tests:
             return whole
-        are_whole = " AND ".join(f"{test} IN ('INTEGER', 'NULL')" for test in sorted(tests))
+        are_whole = " AND ".join(f"{test} IN ({', '.join(_WHOLE_TYPES)}, 'NULL')" for test in sorted(tests))
         return f"CASE WHEN {are_whole} THEN {whole} ELSE CAST({self._reckoned(node, _FRACTIONS)} AS JSON) END"
 
     def _reckoned(self, node: Node, calls: dict[str, str]) -> str:
@@ -159,7 +160,9 @@ class MysqlTranslator(Translator):
             return self.compared(node)
         value = extract(node)
         if calls is _WHOLE:
-            return f"CASE JSON_TYPE({value}) WHEN 'INTEGER' THEN CAST({value} AS DECIMAL(20, 0)) WHEN 'NULL' THEN 0 END"
+            number = f"CAST({value} AS DECIMAL(20, 0))"
+            kinds = " ".join(f"WHEN {kind} THEN {number}" for kind in _WHOLE_TYPES)
+            return f"CASE JSON_TYPE({value}) {kinds} WHEN 'NULL' THEN 0 END"
         number = f"{value} + 0e0"
         kinds = " ".join(f"WHEN {kind} THEN {number}" for kind in NUMBER_TYPES)
         return f"CASE JSON_TYPE({value}) {kinds} ELSE IF({value} IS NULL, NULL, 0e0) END"
@@ -167,17 +170,3 @@ class MysqlTranslator(Translator):
     def _date(self, node: Node) -> str:
         text = self.text(node)
         return f"CAST(IF({text} {_DATE}, {text}, NULL) AS DATETIME(6))"
-
-
-def _parts(node: Node) -> Iterator[Node]:
-    """The operands of an arithmetic tree and its operations, down to what isn't arithmetic."""
-    yield node
-    if isinstance(node, Operation) and node.name in _FRACTIONS:
-        for operand in node.operands:
-            yield from _parts(operand)
-
-
-def _is_fraction(node: Node) -> bool:
-    if isinstance(node, Operation):
-        return node.name == "/"
-    return isinstance(node, Literal) and isinstance(node.value, float)

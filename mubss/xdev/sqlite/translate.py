@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from mubss.xdev.expressions import ID, Kind, Node, Operation, Path, kind_of
-from mubss.xdev.translate import COMPARED, Translator
+from mubss.xdev.translate import COMPARED, Translator, has_fraction
 
 _TRUE, _FALSE = "x'34'", "x'33'"
 
@@ -161,7 +161,7 @@ class SqliteTranslator(Translator):
         if name == "substr":
             return self._substring(operands)
         if name == "ifnull":
-            first = f"{self._number(operands[0])} + 0"
+            first = f"{self._number(operands[0])} + {'0.0' if has_fraction(node) else '0'}"
             if kind_of(operands[1]) is Kind.TEXT:
                 first = self.text(operands[0])
             return f"ifnull({first}, {self.compared(operands[1])})"
