@@ -14,7 +14,7 @@ class Fault(Enum):
     """What happens to the message with the text."""
 
     DROP = "the server never sees it, and both connections end"
-    DEAFEN = "the server does it, and both connections end instead of its answer"
+    DEAFEN = "the server does it, and the client's connection ends instead of its answer"
     SILENCE = "the server does it, and its answer is never passed on"
 
 
@@ -71,13 +71,14 @@ class Proxy:
             if not _passed(server, data):
                 break
         _end(client)
-        _end(server)
+        if state.fault is not Fault.DEAFEN:  # or else the server would stop halfway
+            _end(server)
 
     def _to_client(self, client: socket.socket, server: socket.socket, state: _State) -> None:
         for data in _received(server):
             if state.fault is Fault.DEAFEN:
-                break
-            if state.fault is not Fault.SILENCE and not _passed(client, data):
+                _end(client)
+            elif state.fault is not Fault.SILENCE and not _passed(client, data):
                 break
         _end(client)
         _end(server)
