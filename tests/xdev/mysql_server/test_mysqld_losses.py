@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from mysqld_tools import Bench, adds, until
 
-from mubss.xdev.api import Session
+from mubss.xdev.api import Read, Session
 from mubss.xdev.errors import StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 from mysqld.server import Server
@@ -18,7 +18,8 @@ DOUBT = "COMMIT was under way"
 
 
 @pytest.fixture
-def proxy(mysql: Server) -> Iterator[Proxy]:
+def proxy(mysql: Server, url: str) -> Iterator[Proxy]:
+    """It ends before the schema is dropped, which would wait for what the server still holds for it."""
     mysql.sql("SELECT 1", user="mubss")  # in TLS: from now on the server takes SHA256_MEMORY, and the proxy can read
     with Proxy(mysql.port()) as made:
         yield made
@@ -46,7 +47,9 @@ def test_a_commit_without_an_answer_is_an_unknown_commit(
     with pytest.raises(UnknownCommit, match=DOUBT):
         through.charge(adds("b"), locked=("a",))
     assert proxy.struck.is_set()
-    until(lambda: bench.ids() == (["a", "b"] if is_done else ["a"]))  # the first octets of an answer come before the last
+    until(
+        lambda: bench.ids() == (["a", "b"] if is_done else ["a"])
+    )  # the first octets of an answer come before the last
     through.put({"_id": "c"})  # on a connection of its own
     assert "c" in bench.ids()
 
@@ -72,9 +75,9 @@ def test_what_breaks_before_commit_leaves_nothing_and_is_no_doubt(
 def test_a_read_that_breaks_is_unavailable_and_the_next_one_works(through: Bench, proxy: Proxy, fault: Fault) -> None:
     proxy.arm(b"SELECT", fault)
     with pytest.raises(StoreUnavailable) as caught:
-        through.charge(locked=("a",))
+        through.store.run(lambda session: session.begin([Read("t", ["a"])]))
     assert proxy.struck.is_set() and not isinstance(caught.value, UnknownCommit)
-    assert through.charge(locked=("a",)) == [[{"_id": "a"}]]
+    assert through.get("a") == {"_id": "a"}
 
 
 def test_after_a_loss_the_transaction_of_the_caller_can_not_go_on(through: Bench, bench: Bench, proxy: Proxy) -> None:
