@@ -6,7 +6,7 @@ The document paths of an index stand in its comment as JSON, `[["plan"], ["a", 0
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import orjson
 
@@ -31,13 +31,14 @@ _INDEXES = (
 def create(session: MysqlSession, collection: str, index_name: str, paths: Sequence[Path]) -> None:
     """Makes an index, unless it is there; StoreError where one of that name is over other paths."""
     comment = orjson.dumps([path.steps for path in paths]).decode()
+    if (collection, index_name, comment) in _ours(session):  # then no right to make it is needed
+        return
     keys = ", ".join(key(path) for path in paths)
     quoted = comment.replace("\\", "\\\\").replace("'", "''")
     sql = f"CREATE INDEX `{index_name}` ON {session.table(collection)} ({keys}) COMMENT '{quoted}'"
     session.define([messages.statement(sql)], collection, _INDEX_EXISTS)
     session.forget_indexes()
-    rows = session.rows(_INDEXES, [session.schema])
-    if (collection, index_name, comment) not in {_texts(row) for row in rows}:
+    if (collection, index_name, comment) not in _ours(session):
         raise StoreError(f"{collection}: there is an index {index_name} already, over other fields")
 
 
@@ -51,8 +52,7 @@ def drop(session: MysqlSession, collection: str, index_name: str) -> None:
 def read_indexed(session: MysqlSession) -> dict[str, frozenset[Steps]]:
     """Collection → the paths that an index of it starts with."""
     indexed: dict[str, set[Steps]] = {}
-    for row in session.rows(_INDEXES, [session.schema]):
-        collection, _, comment = _texts(row)
+    for collection, _, comment in _ours(session):
         try:
             indexed.setdefault(collection, set()).add(tuple(orjson.loads(comment)[0]))
         except (ValueError, TypeError, IndexError):
@@ -60,6 +60,7 @@ def read_indexed(session: MysqlSession) -> dict[str, frozenset[Steps]]:
     return {collection: frozenset(paths) for collection, paths in indexed.items()}
 
 
-def _texts(row: tuple[Any, ...]) -> tuple[str, str, str]:
-    collection, index_name, comment = (part.decode() if isinstance(part, bytes) else str(part) for part in row)
-    return collection, index_name, comment
+def _ours(session: MysqlSession) -> set[tuple[str, ...]]:
+    """Collection, name and comment of every index that is made by us."""
+    rows = session.rows(_INDEXES, [session.schema])
+    return {tuple(part.decode() if isinstance(part, bytes) else str(part) for part in row) for row in rows}

@@ -108,7 +108,10 @@ class Link:
 
     def open(self, address: Address, context: ssl.SSLContext | None) -> None:
         """TLS, login and compression, as the address wants them; StoreUnavailable in one line."""
-        [reply] = self.exchange([messages.GET_CAPABILITIES])
+        try:
+            [reply] = self.exchange([messages.GET_CAPABILITIES])
+        except LinkLost as error:
+            raise LinkLost(f"{error}; is there a MySQL server's X Protocol (port 33060 by default)?") from None
         if reply.error is not None:
             raise StoreUnavailable(f"{self.host}: it refuses the connection: {reply.error}")
         capabilities = _plain_capabilities(reply.capabilities)
