@@ -68,7 +68,8 @@ def run_main(program: str, work: Callable[[], int | None]) -> int:
 def on_drain(drain: Callable[[], None]) -> None:
     """SIGTERM and SIGINT call `drain` once, in the main thread; a second one ends the process at once.
 
-    Under gevent the handler runs in the hub, so `drain` must not wait: an event's `set` is right.
+    Under gevent the handler runs in the hub, so `drain` must not wait: an event's `set` is right. A signal that comes
+    just as the hub falls asleep is seen when it wakes: the process needs a timer that ticks (mubss-gy's: each second).
     """
 
     def handle(_number: int, _frame: FrameType | None) -> None:

@@ -145,7 +145,10 @@ import gevent.event
 from mubss.runtime import on_drain
 asked = gevent.event.Event()
 on_drain(asked.set)
-gevent.spawn(gevent.sleep, 600)
+def tick():
+    while True:
+        gevent.sleep(0.1)
+gevent.spawn(tick)
 print("ready", flush=True)
 asked.wait()
 print("drained", flush=True)
