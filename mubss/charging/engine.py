@@ -25,7 +25,8 @@ log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
 LANES_SIDE_BY_SIDE = 6
-LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders wait for it in one of their own
+LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders have a lane that waits for it
+LOCK_PAUSE_S = 0.01  # before it looks again: MySQL's own waits are whole seconds, and longer than some clients wait
 INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 
 
@@ -100,16 +101,27 @@ class Engine:
         impatient = impatient_ones(orders, now_ms)
         if late or impatient:
             orders = [order for order in orders if order not in late and order not in impatient]
-        self._lanes.put_back(self._answered(orders, waits=False))
+        self._lanes.put_back(self._answered(orders))
         for order in late:
             answer(order)
-        self._answered(impatient, waits=True)
+        self._insist(impatient)
 
-    def _answered(self, orders: list[Order], *, waits: bool) -> list[Order]:
+    def _insist(self, orders: list[Order]) -> None:
+        """Orders of locked accounts, again and again as long as their clients wait; then these hear Busy."""
+        while orders := self._answered(orders):
+            since_ms = self._clock_ms() - self._limits.patience_ms
+            given_up = with_later_ones([order for order in orders if order.queued_ms < since_ms], orders)
+            for order in given_up:
+                order.fail(Busy(f"account: {order.account} is locked by another transaction; a repeat is welcome"))
+                answer(order)
+            orders = [order for order in orders if order not in given_up]
+            time.sleep(LOCK_PAUSE_S)
+
+    def _answered(self, orders: list[Order]) -> list[Order]:
         """Does orders and answers them, but for those that it returns, see `run`."""
         skipped: list[Order] = []
         try:
-            skipped = self.run(orders, waits=waits)
+            skipped = self.run(orders, waits=False)
         except Exception as error:
             log.exception("a batch of %d commands failed", len(orders))
             for order in orders:
@@ -217,11 +229,15 @@ class Engine:
 
 
 def impatient_ones(orders: list[Order], now_ms: int) -> list[Order]:
-    """Those that were skipped for long enough, each with its session's later ones, so that their order stays."""
+    """Those that were skipped for long enough."""
     long_ago_ms = now_ms - LOCK_PATIENCE_MS
-    stuck = [order for order in orders if 0 < order.skipped_ms <= long_ago_ms]
-    sessions = {order.session for order in stuck if order.session}
-    return [order for order in orders if order in stuck or order.session in sessions] if stuck else []
+    return with_later_ones([order for order in orders if 0 < order.skipped_ms <= long_ago_ms], orders)
+
+
+def with_later_ones(chosen: list[Order], orders: list[Order]) -> list[Order]:
+    """The chosen ones, and of `orders` all others of their sessions, so that these stay in order."""
+    sessions = {order.session for order in chosen if order.session}
+    return [order for order in orders if order in chosen or order.session in sessions] if chosen else []
 
 
 def answer(order: Order) -> None:

@@ -147,6 +147,8 @@ class Server:
     def freeze(self) -> None:
         """Stops its process without ending it: what a hanging machine looks like."""
         os.kill(self.pid, signal.SIGSTOP)
+        while not all(_state(task) == "T" for task in Path(f"/proc/{self.pid}/task").glob("*/stat")):
+            time.sleep(0.001)  # its threads stop one after another
 
     def thaw(self) -> None:
         """Lets it go on."""
@@ -275,6 +277,14 @@ def _free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def _state(stat: Path) -> str:
+    """A thread's state; "T" too for one that is gone."""
+    try:
+        return stat.read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return "T"
 
 
 def _started(pid: int) -> str:

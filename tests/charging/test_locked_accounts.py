@@ -11,6 +11,7 @@ from charging_world import World
 from core_builders import INITIAL, UPDATE, ccr, demo_tables, mscc
 from mubss.charging.engine import LOCK_PATIENCE_MS, Limits, impatient_ones
 from mubss.charging.order import Order
+from mubss.core.errors import Busy
 from mubss.core.model import Movement
 from mubss.services.audit_ledger import check
 from mubss.storage.database import Session, open_database
@@ -88,6 +89,32 @@ def test_an_order_that_was_skipped_is_done_once_its_account_is_free(world: World
         assert done[alice].wait(WAIT_S)
     engine.stop()
     assert check(world.store) == (2, [])
+
+
+def test_an_account_that_stays_locked_makes_its_clients_busy_in_time(world: World) -> None:
+    alice = world.account(ALICE)
+    engine = world.engine(limits=Limits(lanes=2, patience_ms=200))
+    done: list[Order] = []
+    answered = threading.Semaphore(0)
+
+    def note(order: Order) -> None:
+        done.append(order)
+        answered.release()
+
+    first, second = topup(alice), topup(alice)
+    first.done = second.done = note
+    engine.start()
+    with Holder(world, alice):
+        for order in (first, second):
+            engine.submit(order)
+            world.clock.now_ms += LOCK_PATIENCE_MS
+        while not answered.acquire(timeout=0.05):
+            world.clock.now_ms += 201
+        while not answered.acquire(timeout=0.05):
+            world.clock.now_ms += 201
+    engine.stop()
+    assert set(done) == {first, second} and all(isinstance(order.error, Busy) for order in done)
+    assert (world.get("accounts", alice) or {})["balance_micros"] == 10_000_000
 
 
 def test_those_that_wait_at_last_take_the_later_ones_of_their_session_with_them() -> None:

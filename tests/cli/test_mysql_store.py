@@ -28,7 +28,7 @@ class User:
         self.name = f"user_{secrets.token_hex(4)}"
         self.schema = parse(url).schema
         self._password = secrets.token_hex(8)
-        server.sql(f"CREATE USER {self.name} IDENTIFIED BY '{self._password}'")
+        server.sql(f"CREATE USER {self.name} IDENTIFIED BY '{self._password}' REQUIRE SSL")
 
     def grant(self, rights: list[str]) -> None:
         self._server.sql(*(f"GRANT {right.format(schema=self.schema)} TO {self.name}" for right in rights))

@@ -11,8 +11,6 @@ from mubss.xdev.errors import DuplicateId, StoreUnavailable
 from mubss.xdev.store import open_store
 from mysqld.server import Server
 
-pytestmark = pytest.mark.xdist_group("compression")  # its servers are started once
-
 ALGORITHMS = ["zstd", "lz4", "deflate", "zstd,lz4", "zstd_stream"]
 RECEIVED, SENT = "Mysqlx_bytes_received_compressed_payload", "Mysqlx_bytes_sent_compressed_payload"
 

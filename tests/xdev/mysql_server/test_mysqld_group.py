@@ -14,8 +14,6 @@ from mysqld.binaries import find_or_fetch
 from mysqld.group import Group
 from mysqld.server import Server
 
-pytestmark = pytest.mark.xdist_group("group")  # its servers are started once
-
 
 @pytest.fixture(scope="module")
 def group(mysql: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Group]:

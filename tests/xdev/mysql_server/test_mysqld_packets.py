@@ -12,8 +12,6 @@ from mubss.xdev.errors import DuplicateId, InvalidDocument, StoreConflict
 from mubss.xdev.store import open_store
 from mysqld.server import Server
 
-pytestmark = pytest.mark.xdist_group("packets")  # its servers are started once
-
 PACKET = 64 << 10
 
 

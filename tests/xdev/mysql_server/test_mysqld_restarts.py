@@ -11,8 +11,6 @@ from mubss.xdev.errors import StoreUnavailable
 from mubss.xdev.store import open_store
 from mysqld.server import Server
 
-pytestmark = pytest.mark.xdist_group("restarts")  # its servers are started once
-
 
 @pytest.fixture
 def bench(own_url: str) -> Iterator[Bench]:

@@ -16,8 +16,6 @@ from mubss.xdev.store import open_store
 from mysqld.binaries import find_or_fetch
 from mysqld.server import Server
 
-pytestmark = pytest.mark.xdist_group("tls")  # its servers are started once
-
 GRANT = "GRANT SELECT ON performance_schema.replication_group_members TO {}"
 
 
