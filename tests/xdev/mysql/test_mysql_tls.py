@@ -5,21 +5,11 @@ from __future__ import annotations
 import socket
 import ssl
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    BestAvailableEncryption,
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-)
-from cryptography.x509.oid import NameOID
+from certificates import OVER, Authority
 
 from mubss.xdev.errors import StoreUnavailable
 from mubss.xdev.mysql.address import Address, Host
@@ -27,34 +17,6 @@ from mubss.xdev.mysql.tls import make_context, secure
 
 HOST = Host("db.example")
 ADDRESS = Address((HOST,), "u", "s")
-FROM, TO = datetime(2020, 1, 1, tzinfo=UTC), datetime(2200, 1, 1, tzinfo=UTC)
-OVER = datetime(2021, 1, 1, tzinfo=UTC)
-
-
-class Authority:
-    """Makes certificates in one folder: NAME.pem and NAME.key."""
-
-    def __init__(self, folder: Path, name: str) -> None:
-        self.folder = folder
-        self.key = ec.generate_private_key(ec.SECP256R1())
-        self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-        extension = x509.BasicConstraints(ca=True, path_length=None)
-        builder = self._builder(self.name, self.key, TO).add_extension(extension, critical=True)
-        self.file = folder / f"{name}.pem"
-        self.file.write_bytes(builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM))
-
-    def issue(self, file: str, host: str, end: datetime = TO) -> None:
-        key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        builder = self._builder(x509.Name([]), key, end).add_extension(names, critical=True)
-        (self.folder / f"{file}.pem").write_bytes(builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM))
-        for suffix, encryption in ((".key", NoEncryption()), (".secret", BestAvailableEncryption(b"pass phrase"))):
-            octets = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)
-            (self.folder / f"{file}{suffix}").write_bytes(octets)
-
-    def _builder(self, name: x509.Name, key: ec.EllipticCurvePrivateKey, end: datetime) -> x509.CertificateBuilder:
-        builder = x509.CertificateBuilder(subject_name=name, issuer_name=self.name, public_key=key.public_key())
-        return builder.serial_number(x509.random_serial_number()).not_valid_before(FROM).not_valid_after(end)
 
 
 @pytest.fixture(scope="module")
