@@ -1,0 +1,109 @@
+"""What can be wrong with a store in MySQL: each is one line that says what it is and what to do, and an exit code."""
+
+from __future__ import annotations
+
+import secrets
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Thread
+
+import pytest
+
+from mubss.runtime import ExitCode
+from mysql_tools import Programs, as_user, make_user, schema_of
+from mysqld.server import Server
+
+AWAY = ExitCode.STORE_UNAVAILABLE
+INIT, COMMAND, GY = ("mubss", "init"), ("mubss", "ledger", "check"), ("mubss-gy", "--port", "0")
+ALL = (INIT, COMMAND, GY)
+WORKERS = (*GY, "--workers", "2")  # the parent says what is wrong, once for all
+
+
+@pytest.fixture
+def programs(tmp_path: Path, mysql_url: str) -> Programs:
+    """Nothing is made yet."""
+    return Programs(tmp_path, mysql_url)
+
+
+@contextmanager
+def answering(hello: bytes | None) -> Iterator[int]:
+    """The port of a server that says `hello` to whoever has spoken, and hangs up; None: it says nothing, and waits."""
+    held = []
+
+    def serve() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            held.append(sock)
+            if hello is not None:
+                sock.recv(4096)
+                sock.sendall(hello)
+                sock.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for sock in held:
+        sock.close()
+
+
+# ── servers that aren't it ─────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    ("hello", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "this is no MySQL X Protocol server: it sent 'HTTP/1.1 400 Bad Request'"),
+        (b"\x00" * 64, "this is no MySQL X Protocol server"),
+        (b"", "the server closed the connection"),
+        (None, "no answer within 0.3 s"),
+    ],
+)
+def test_a_server_that_is_no_mysql(tmp_path: Path, hello: bytes | None, said: str) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1/mubss")
+    with answering(hello) as port:
+        url = f"mysqlx://mubss:hush-hush@127.0.0.1:{port}/mubss?connect-timeout=300"
+        for call in ALL:
+            assert programs.refusal(*call, url=url, code=AWAY).startswith(f"127.0.0.1:{port}: {said}")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_classic_port(programs: Programs, mysql: Server) -> None:
+    url = programs.url.replace(f":{mysql.port()}/", f":{mysql.port('classic')}/")
+    for call in ALL:
+        refusal = programs.refusal(*call, url=url, code=AWAY)
+        assert refusal.endswith("name its X Protocol port, 33060 by default")
+
+
+def test_a_wrong_password(programs: Programs) -> None:
+    url = as_user(programs.url, "mubss", "hush-hush")
+    for call in ALL:
+        refusal = programs.refusal(*call, url=url, code=AWAY)
+        assert "access is denied: wrong user or password (" in refusal
+
+
+# ── stores that aren't it ──────────────────────────────────────────────────────────────────────────
+
+
+def test_a_user_who_may_only_read(programs: Programs, mysql: Server) -> None:
+    user = f"u{secrets.token_hex(6)}"
+    try:
+        url = as_user(programs.url, user, make_user(mysql, user, "SELECT ON *.*"))
+        refusal = programs.refusal(*INIT, url=url, code=AWAY)
+        assert "access is denied: GRANT the user what docs/MYSQL.md lists (" in refusal
+        programs.ok("init")
+        refusal = programs.refusal(*INIT, url=url, code=AWAY)
+        assert "access is denied: GRANT the user what docs/MYSQL.md lists (CREATE command denied" in refusal
+        assert programs.json("ledger", "check", url=url)["findings"] == []
+    finally:
+        mysql.sql(f"DROP USER IF EXISTS '{user}'@'%'")
+
+
+# ── passwords ──────────────────────────────────────────────────────────────────────────────────────
