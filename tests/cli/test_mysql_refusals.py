@@ -92,6 +92,14 @@ def test_a_wrong_password(programs: Programs) -> None:
 # ── stores that aren't it ──────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.parametrize("table", ["accounts", "subscribers"])
+def test_a_schema_in_which_others_have_a_table(programs: Programs, mysql: Server, table: str) -> None:
+    schema = schema_of(programs.url)
+    mysql.sql(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.{table} (id INT PRIMARY KEY)")
+    refusal = programs.refusal(*INIT, code=ExitCode.FAILURE)
+    assert f"/{schema}: there is a table {table} that is no collection: another program's; name a schema" in refusal
+
+
 def test_a_user_who_may_only_read(programs: Programs, mysql: Server) -> None:
     user = f"u{secrets.token_hex(6)}"
     try:
