@@ -92,6 +92,33 @@ def test_a_wrong_password(programs: Programs) -> None:
 # ── stores that aren't it ──────────────────────────────────────────────────────────────────────────
 
 
+def test_a_schema_that_is_not_made_yet(programs: Programs) -> None:
+    for call in (COMMAND, GY, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert f"/{schema_of(programs.url)}: there is no such schema; `mubss init` makes it (" in refusal
+    done = programs("mubss", "status")
+    assert (done.code, done.err) == (AWAY, "")
+    assert "`mubss init` makes it" in done.out
+
+
+@pytest.mark.parametrize(
+    ("change", "version"),
+    [
+        ("JSON_SET(doc, '$.version', 2)", "2"),
+        ("JSON_SET(doc, '$.version', 'two')", "'two'"),
+        ("JSON_REMOVE(doc, '$.version')", "'unknown'"),
+    ],
+)
+def test_a_schema_of_another_version(programs: Programs, mysql: Server, change: str, version: str) -> None:
+    programs.ok("init")
+    mysql.sql(f"UPDATE {schema_of(programs.url)}.meta SET doc = {change} WHERE doc->>'$._id' = 'schema'")
+    for call in (*ALL, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert f"its schema is version {version}, this program's 1: use the mubss that made it" in refusal
+    done = programs("mubss", "status")
+    assert (done.code, done.err) == (AWAY, "")
+
+
 @pytest.mark.parametrize("table", ["accounts", "subscribers"])
 def test_a_schema_in_which_others_have_a_table(programs: Programs, mysql: Server, table: str) -> None:
     schema = schema_of(programs.url)
@@ -115,3 +142,12 @@ def test_a_user_who_may_only_read(programs: Programs, mysql: Server) -> None:
 
 
 # ── passwords ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("password", ["hush?hush", "hush/hush", "hush@hush", "hush#hush", "hush:hush"])
+def test_a_password_that_is_not_quoted_is_not_shown_either(tmp_path: Path, password: str) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:never-said@127.0.0.1:1/mubss")
+    url = f"mysqlx://mubss:{password}@127.0.0.1:1/mubss"
+    for call in (("mubss", "status", "--json"), ("mubss", "config", "show", "--json"), *ALL):
+        done = programs(*call, url=url)
+        assert "hush" not in done.out + done.err
