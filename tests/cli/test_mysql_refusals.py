@@ -82,6 +82,13 @@ def test_the_classic_port(programs: Programs, mysql: Server) -> None:
         assert refusal.endswith("name its X Protocol port, 33060 by default")
 
 
+def test_nobody_listens(tmp_path: Path) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1:1/mubss")
+    for call in (*ALL, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert refusal == "127.0.0.1:1: can't be connected to: Connection refused"
+
+
 def test_a_wrong_password(programs: Programs) -> None:
     url = as_user(programs.url, "mubss", "hush-hush")
     for call in ALL:
