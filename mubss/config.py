@@ -176,7 +176,7 @@ class GyOptions:
 class ChargingOptions:
     """The charging engine."""
 
-    lanes: int = option(0, "Lanes that do batches side by side; 0: one on the embedded store, six on MySQL.", low=0, high=64)
+    lanes: int = option(0, "Lanes that do batches side by side; 0: one, on MySQL six.", low=0, high=64)
     batch_limit: int = option(256, "Commands in one transaction.", low=1, high=4096, unit="commands")
     queue_limit: int = option(
         20_000, "Commands waiting in a process; past it they are refused.", low=1, high=1_000_000, unit="commands"
