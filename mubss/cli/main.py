@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 
 import click
@@ -53,6 +54,8 @@ def main(arguments: list[str] | None = None) -> int:
             return ExitCode.USAGE if isinstance(error, click.UsageError) else ExitCode.FAILURE
         return result
 
+    if logging.lastResort is not None:  # what it warns of comes as the command's error too, and once is enough
+        logging.lastResort.setLevel(logging.ERROR)
     return run_main(PROGRAM, work)
 
 

@@ -25,6 +25,7 @@ from mubss.gy.registry import LocalRegistry  # noqa: E402
 from mubss.gy.server import Server, plain_address  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
+from mubss.services.stores import open_made  # noqa: E402
 
 log = logging.getLogger("mubss.gy")
 
@@ -76,6 +77,7 @@ def serve_alone(config: Config) -> int:
 def serve_with_workers(config: Config, config_file: str | None) -> int:
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
+    open_made(config.store_url).close()  # or each worker would say what is wrong with it
     listener = listen(config)
     state_id = int(time.time())
     named = ["--config", config_file] if config_file else []

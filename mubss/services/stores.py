@@ -11,6 +11,7 @@ from mubss.options import mask
 from mubss.storage.database import (
     COLLECTIONS,
     SCHEMA_VERSION,
+    NoSuchCollection,
     Store,
     StoreUnavailable,
     create_collections,
@@ -22,7 +23,7 @@ from mubss.storage.database import (
 def place(url: str) -> str:
     """The store as people know it: its file, else its URL without the password."""
     file = file_of(url)
-    return str(file) if file is not None else str(mask(url.partition("?")[0]))
+    return str(file) if file is not None else str(mask(url)).partition("?")[0]
 
 
 def file_of(url: str) -> Path | None:
@@ -74,7 +75,10 @@ def open_made(url: str, open_store: Callable[[str], Store] = open_database) -> S
         raise StoreUnavailable(f"{file}: there is no store yet; `mubss init` makes it")
     store = open_store(url)
     try:
-        lacking = missing(store)
+        try:
+            lacking = missing(store)
+        except NoSuchCollection as error:  # a server without the schema
+            raise StoreUnavailable(str(error)) from None
         if lacking:
             text = f"{place(url)}: no collection {', '.join(lacking[:3])}{' …' if len(lacking) > 3 else ''}"
             raise StoreUnavailable(f"{text}; `mubss init` adds what is missing")

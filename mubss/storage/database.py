@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write, call_directly
-from mubss.xdev.errors import DuplicateId, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
+from mubss.xdev.errors import DuplicateId, NoSuchCollection, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 
 __all__ = [
@@ -17,6 +17,7 @@ __all__ = [
     "DuplicateId",
     "How",
     "Lock",
+    "NoSuchCollection",
     "Read",
     "Session",
     "Store",
@@ -79,7 +80,10 @@ def create_collections(store: Store) -> None:
     store.run(work)
 
 
-def schema_version(store: Store) -> int | None:
-    """The version that the store was made with; None where it doesn't say."""
+def schema_version(store: Store) -> int | str | None:
+    """The version that the store was made with; None where it doesn't say, text where what it says is none."""
     doc = store.run(lambda session: session.collection(_META).get_one(_SCHEMA))
-    return None if doc is None else int(doc["version"])
+    if doc is None:
+        return None
+    version = doc.get("version", "unknown")
+    return version if type(version) is int else repr(version)[:40]

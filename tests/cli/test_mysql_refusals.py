@@ -1,123 +1,159 @@
-"""What `mubss` and `mubss-gy` say of a MySQL store that can't be used: one line, what is wrong and what to do."""
+"""What can be wrong with a store in MySQL: each is one line that says what it is and what to do, and an exit code."""
 
 from __future__ import annotations
 
-import os
-import re
+import secrets
 import socket
-import subprocess
-import sys
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import pytest
 
-from certificates import OVER, Authority
-from cli_tools import Shell
-from mubss.xdev.mysql.address import parse
-from mysqld.binaries import find_or_fetch
+from mubss.runtime import ExitCode
+from mysql_tools import Programs, as_user, make_user, schema_of
 from mysqld.server import Server
 
-COMMANDS = (["init"], ["balance", "999700000001"], ["topup", "999700000001", "5"])
+AWAY = ExitCode.STORE_UNAVAILABLE
+INIT, COMMAND, GY = ("mubss", "init"), ("mubss", "ledger", "check"), ("mubss-gy", "--port", "0")
+ALL = (INIT, COMMAND, GY)
+WORKERS = (*GY, "--workers", "2")  # the parent says what is wrong, once for all
 
 
-def refused(shell: Shell, url: str, *expected: str, commands: tuple[list[str], ...] = COMMANDS) -> None:
-    """Every command, and the server, refuse the store in one line that says all that is expected."""
-    (shell.folder / "mubss.toml").write_text(f'[store]\nurl = "{url}"\n')
-    password = parse(url).password
-    said = []
-    for command in commands:
-        done = shell(*command)
-        assert done.code not in (0, None) and done.out == "", done
-        said.append(done.err)
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_GY")}
-    server = subprocess.run(
-        [sys.executable, "-m", "mubss.gy.main", "--port", "0"],
-        env={**environment, "PYTHONPATH": str(Path(__file__).parents[2])},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert server.returncode != 0
-    for text in (*said, server.stderr):
-        assert len(text.splitlines()) == 1 and password not in text and "Traceback" not in text, text
-        for one in expected:
-            assert re.search(one, text), text
+@pytest.fixture
+def programs(tmp_path: Path, mysql_url: str) -> Programs:
+    """Nothing is made yet."""
+    return Programs(tmp_path, mysql_url)
 
 
-def wrong_password(mysql: Server, url: str) -> str:
-    return re.sub(r":[^:@/]+@", ":not-the-one@", url)
+@contextmanager
+def answering(hello: bytes | None) -> Iterator[int]:
+    """The port of a server that says `hello` to whoever has spoken, and hangs up; None: it says nothing, and waits."""
+    held = []
+
+    def serve() -> None:
+        while True:
+            try:
+                sock, _ = listener.accept()
+            except OSError:
+                return
+            held.append(sock)
+            if hello is not None:
+                sock.recv(4096)
+                sock.sendall(hello)
+                sock.close()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = Thread(target=serve)
+        thread.start()
+        yield listener.getsockname()[1]
+        listener.shutdown(socket.SHUT_RDWR)
+    thread.join()
+    for sock in held:
+        sock.close()
 
 
-def unknown_user(mysql: Server, url: str) -> str:
-    return url.replace("mubss:", "nobody:", 1)
+# ── servers that aren't it ─────────────────────────────────────────────────────────────────────────
 
 
-def classic_port(mysql: Server, url: str) -> str:
-    return url.replace(f":{mysql.port()}/", f":{mysql.port('classic')}/")
+@pytest.mark.parametrize(
+    ("hello", "said"),
+    [
+        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "this is no MySQL X Protocol server: it sent 'HTTP/1.1 400 Bad Request'"),
+        (b"\x00" * 64, "this is no MySQL X Protocol server"),
+        (b"", "the server closed the connection"),
+        (None, "no answer within 0.3 s"),
+    ],
+)
+def test_a_server_that_is_no_mysql(tmp_path: Path, hello: bytes | None, said: str) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1/mubss")
+    with answering(hello) as port:
+        url = f"mysqlx://mubss:hush-hush@127.0.0.1:{port}/mubss?connect-timeout=300"
+        for call in ALL:
+            assert programs.refusal(*call, url=url, code=AWAY).startswith(f"127.0.0.1:{port}: {said}")
+    assert list(tmp_path.iterdir()) == []
 
 
-def closed_port(mysql: Server, url: str) -> str:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return re.sub(r":\d+/", f":{probe.getsockname()[1]}/", url)
+def test_the_classic_port(programs: Programs, mysql: Server) -> None:
+    url = programs.url.replace(f":{mysql.port()}/", f":{mysql.port('classic')}/")
+    for call in ALL:
+        refusal = programs.refusal(*call, url=url, code=AWAY)
+        assert refusal.endswith("name its X Protocol port, 33060 by default")
 
 
-def unknown_name(mysql: Server, url: str) -> str:
-    return url.replace("127.0.0.1", "no.such.host.invalid")
+def test_nobody_listens(tmp_path: Path) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1:1/mubss")
+    for call in (*ALL, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert refusal == "127.0.0.1:1: can't be connected to: Connection refused"
 
 
-CASES: dict[Callable[[Server, str], str], tuple[str, ...]] = {
-    wrong_password: ("wrong user or password",),
-    unknown_user: ("wrong user or password",),
-    classic_port: ("X Protocol", "33060"),
-    closed_port: ("can't be connected to", "refused"),
-    unknown_name: ("no.such.host.invalid", "can't be connected to"),
-}
+def test_a_wrong_password(programs: Programs) -> None:
+    url = as_user(programs.url, "mubss", "hush-hush")
+    for call in ALL:
+        refusal = programs.refusal(*call, url=url, code=AWAY)
+        assert "access is denied: wrong user or password (" in refusal
 
 
-@pytest.mark.parametrize("wrong", CASES, ids=lambda case: case.__name__)
-def test_a_server_that_can_not_be_used(
-    shell: Shell, mysql: Server, mysql_url: str, wrong: Callable[[Server, str], str]
-) -> None:
-    refused(shell, wrong(mysql, mysql_url), *CASES[wrong])
+# ── stores that aren't it ──────────────────────────────────────────────────────────────────────────
 
 
-def test_something_that_is_not_mysql(shell: Shell) -> None:
-    with socket.create_server(("127.0.0.1", 0), backlog=50) as listener:  # it takes connections and says nothing
-        url = f"mysqlx://u:secret-word@127.0.0.1:{listener.getsockname()[1]}/s?connect-timeout=300"
-        refused(shell, url, r"no answer within 0\.3 s", "MySQL|X Protocol")
+def test_a_schema_that_is_not_made_yet(programs: Programs) -> None:
+    for call in (COMMAND, GY, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert f"/{schema_of(programs.url)}: there is no such schema; `mubss init` makes it (" in refusal
+    done = programs("mubss", "status")
+    assert (done.code, done.err) == (AWAY, "")
+    assert "`mubss init` makes it" in done.out
 
 
-def test_a_schema_that_is_not_made_yet(shell: Shell, mysql_url: str) -> None:
-    refused(shell, mysql_url, "mubss init", commands=COMMANDS[1:])
+@pytest.mark.parametrize(
+    ("change", "version"),
+    [
+        ("JSON_SET(doc, '$.version', 2)", "2"),
+        ("JSON_SET(doc, '$.version', 'two')", "'two'"),
+        ("JSON_REMOVE(doc, '$.version')", "'unknown'"),
+    ],
+)
+def test_a_schema_of_another_version(programs: Programs, mysql: Server, change: str, version: str) -> None:
+    programs.ok("init")
+    mysql.sql(f"UPDATE {schema_of(programs.url)}.meta SET doc = {change} WHERE doc->>'$._id' = 'schema'")
+    for call in (*ALL, WORKERS):
+        refusal = programs.refusal(*call, code=AWAY)
+        assert f"its schema is version {version}, this program's 1: use the mubss that made it" in refusal
+    done = programs("mubss", "status")
+    assert (done.code, done.err) == (AWAY, "")
 
 
-def test_a_schema_of_another_version(shell: Shell, mysql: Server, mysql_url: str) -> None:
-    shell.ok("init", "--store", mysql_url)
-    schema = parse(mysql_url).schema
-    mysql.sql(f"UPDATE `{schema}`.meta SET doc = JSON_SET(doc, '$.version', 2) WHERE _id = 'schema'")
-    refused(shell, mysql_url, "version 2", "this program's 1", "use the mubss that made it")
+@pytest.mark.parametrize("table", ["accounts", "subscribers"])
+def test_a_schema_in_which_others_have_a_table(programs: Programs, mysql: Server, table: str) -> None:
+    schema = schema_of(programs.url)
+    mysql.sql(f"CREATE SCHEMA {schema}", f"CREATE TABLE {schema}.{table} (id INT PRIMARY KEY)")
+    refusal = programs.refusal(*INIT, code=ExitCode.FAILURE)
+    assert f"/{schema}: there is a table {table} that is no collection: another program's; name a schema" in refusal
 
 
-@pytest.fixture(scope="module")
-def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
-    made = Authority(tmp_path_factory.mktemp("certificates"), "ca")
-    made.issue("old", "localhost", OVER)
-    return made
-
-
-def test_certificates_that_have_run_out_or_are_anothers(
-    shell: Shell, mysql: Server, authority: Authority, tmp_path: Path
-) -> None:
-    folder = authority.folder
-    options = [f"--ssl-ca={folder}/ca.pem", f"--ssl-cert={folder}/old.pem", f"--ssl-key={folder}/old.key"]
-    server = Server(tmp_path / "old", find_or_fetch(), fast=True, options=options)
+def test_a_user_who_may_only_read(programs: Programs, mysql: Server) -> None:
+    user = f"u{secrets.token_hex(6)}"
     try:
-        server.start()
-        url = f"{server.url()}?ssl-ca={folder}/ca.pem&ssl-mode="
-        refused(shell, f"{url}verify-ca", "its certificate is refused: certificate has expired")
-        other = f"{mysql.url()}?ssl-mode=verify-identity&ssl-ca={mysql.folder}/data/ca.pem"
-        refused(shell, other, "certificate is refused", "127.0.0.1")
+        url = as_user(programs.url, user, make_user(mysql, user, "SELECT ON *.*"))
+        refusal = programs.refusal(*INIT, url=url, code=AWAY)
+        assert "access is denied: GRANT the user what docs/MYSQL.md lists (" in refusal
+        programs.ok("init")
+        programs.ok("init", url=url)  # there is nothing to make
+        assert programs.json("ledger", "check", url=url)["findings"] == []
     finally:
-        server.remove()
+        mysql.sql(f"DROP USER IF EXISTS '{user}'@'%'")
+
+
+# ── passwords ──────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("password", ["hush?hush", "hush/hush", "hush@hush", "hush#hush", "hush:hush"])
+def test_a_password_that_is_not_quoted_is_not_shown_either(tmp_path: Path, password: str) -> None:
+    programs = Programs(tmp_path, "mysqlx://mubss:never-said@127.0.0.1:1/mubss")
+    url = f"mysqlx://mubss:{password}@127.0.0.1:1/mubss"
+    for call in (("mubss", "status", "--json"), ("mubss", "config", "show", "--json"), *ALL):
+        done = programs(*call, url=url)
+        assert "hush" not in done.out + done.err

@@ -196,11 +196,22 @@ def test_workers_end_when_their_parent_is_killed(world: World) -> None:
 
 def test_workers_that_cant_start_say_why(tmp_path: Path) -> None:
     world = World(f"sqlite:///{tmp_path}/mubss.db")
+    world.store.run(lambda session: session.collection("ref_bill_cycles").put_many([{"_id": "1", "closing_day": 99}]))
     world.close()
-    world.url = f"sqlite:///{tmp_path}/nowhere/mubss.db"
     server = GyServer(world, "--workers", "2", wait=False)
     server.wait_until_ended()
     assert server.process.returncode == 78
     assert server.find("^mubss-gy: a worker didn't start; it has said why$")
-    assert server.find(f"^mubss-gy: .*{tmp_path}/nowhere")
+    assert server.find("^mubss-gy: stored: version 1: KeyError")
+    server.stop()
+
+
+def test_a_store_that_isnt_there_is_said_once_for_all_workers(tmp_path: Path) -> None:
+    world = World(f"sqlite:///{tmp_path}/mubss.db")
+    world.close()
+    world.url = f"sqlite:///{tmp_path}/nowhere/mubss.db"
+    server = GyServer(world, "--workers", "2", wait=False)
+    server.wait_until_ended()
+    assert server.process.returncode == 69
+    assert server.lines == [f"mubss-gy: {tmp_path}/nowhere/mubss.db: there is no store yet; `mubss init` makes it"]
     server.stop()

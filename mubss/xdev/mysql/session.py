@@ -80,6 +80,11 @@ class MysqlSession:
     def create_collection(self, name: str) -> MysqlCollection:
         made = self.collection(name)
         self.define([messages.admin("create_collection", schema=self.schema, name=made.name)], name, COLLECTION_EXISTS)
+        if name not in self.list_collections():  # the same error for a table that somebody else has made
+            raise StoreError(
+                f"{self.link.host}/{self.schema}: there is a table {name} that is no collection: "
+                "another program's; name a schema of its own for this store"
+            )
         return made
 
     def drop_collection(self, name: str) -> None:
