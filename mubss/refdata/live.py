@@ -34,6 +34,7 @@ class Refdata:
 
     def __init__(self, store: Store, timezone: str) -> None:
         self._store = store
+        self._store_is_away = False
         self._calendar = operator_calendar(timezone)  # kept over versions: its memo stays good
         empty = Snapshot(Version(0, 0, ""), {table: {} for table in TABLES})
         self._seen = empty.version
@@ -50,17 +51,21 @@ class Refdata:
     def poll(self) -> bool:
         """Swaps in a version other than the one last seen; reads one document where there is none.
 
-        A version that can't be used is logged once, and the tables stay; so they do while the store is away.
+        A version that can't be used is logged once, and the tables stay; so they do, and it is, while the store is away.
         """
         try:
             if self._store.run(storage.read_version) == self._seen:
+                self._store_is_away = False
                 return False
             self.load()
+            self._store_is_away = False
         except RefdataError as error:
             log.error("reference data version %d stays in force: %s", self.tables.version, error)
             return False
         except StoreError as error:
-            log.warning("reference data can't be read, version %d stays in force: %s", self.tables.version, error)
+            if not self._store_is_away:
+                log.warning("reference data can't be read, version %d stays in force: %s", self.tables.version, error)
+            self._store_is_away = True
             return False
         log.info("reference data: version %d is in force", self.tables.version)
         return True

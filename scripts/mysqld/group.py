@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,21 @@ class Group:
         for member in self.members:
             if member not in online:
                 self._join(member, bootstrap=False)
+        self._settle()
+
+    def _settle(self) -> None:
+        """Waits until all see all ONLINE: one that was frozen doesn't know yet that it is out, and must join again."""
+        until = time.monotonic() + JOIN_S
+        while not all(
+            sum(state == "ONLINE" for _, state, _ in self._seen_by(member)) == len(self.members)
+            for member in self.members
+        ):
+            if time.monotonic() > until:
+                raise ServerFailed(f"the group isn't whole after {JOIN_S} s")
+            for member in self.members:
+                if self.state(member) in ("ERROR", "OFFLINE"):
+                    self._join(member, bootstrap=False)
+            time.sleep(0.2)
 
     def stop(self) -> None:
         """Ends all members."""
@@ -65,13 +81,14 @@ class Group:
         return f"mysqlx://{user}:{self.members[0].password(user)}@[{hosts}]/{schema}"
 
     def primary(self) -> Server:
-        """The member that the group takes for its primary; ServerFailed where there is none."""
+        """The member that most take for the primary (one that was cut off has a view of its own); else ServerFailed."""
+        votes: Counter[int] = Counter()
         for member in self.members:
-            if not member.is_running:
-                continue
-            for port, state, role in self._seen_by(member):
-                if role == "PRIMARY" and state == "ONLINE":
-                    return next(one for one in self.members if one.port("classic") == port)
+            rows = self._seen_by(member) if member.is_running else []
+            votes.update(port for port, state, role in rows if role == "PRIMARY" and state == "ONLINE")
+        for port, count in votes.items():
+            if 2 * count > len(self.members):
+                return next(one for one in self.members if one.port("classic") == port)
         raise ServerFailed("the group has no primary")
 
     def state(self, member: Server) -> str:
