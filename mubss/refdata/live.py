@@ -51,7 +51,7 @@ class Refdata:
     def poll(self) -> bool:
         """Swaps in a version other than the one last seen; reads one document where there is none.
 
-        A version that can't be used is logged once, and the tables stay; so they do, and it is, while the store is away.
+        A version that can't be used is logged once, and so is a store that is away; the tables stay.
         """
         try:
             if self._store.run(storage.read_version) == self._seen:
