@@ -25,8 +25,7 @@ log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
 LANES_SIDE_BY_SIDE = 6
-LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders have a lane that waits for it
-LOCK_PAUSE_S = 0.01  # before it looks again: MySQL's own waits are whole seconds, and longer than some clients wait
+LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders are set aside
 INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
 
 
@@ -64,7 +63,7 @@ class Engine:
         self._locator = Locator()
         self._store_is_away = False
         lanes = self._limits.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
-        self._lanes = Lanes(lanes, self._limits.batch, self._do)
+        self._lanes = Lanes(lanes, self._limits.batch, self._do, self._again)
 
     def start(self) -> None:
         """Starts the lanes."""
@@ -77,7 +76,7 @@ class Engine:
     @property
     def depth(self) -> int:
         """Orders waiting."""
-        return len(self._lanes.queue)
+        return len(self._lanes.queue) + len(self._lanes.aside)
 
     def submit(self, order: Order) -> None:
         """Queues an order; raises Busy, with nothing done, where too many wait."""
@@ -104,18 +103,24 @@ class Engine:
         self._lanes.put_back(self._answered(orders))
         for order in late:
             answer(order)
-        self._insist(impatient)
+        self._lanes.aside.put(impatient)
 
-    def _insist(self, orders: list[Order]) -> None:
-        """Orders of locked accounts, again and again as long as their clients wait; then these hear Busy."""
-        while orders := self._answered(orders):
-            since_ms = self._clock_ms() - self._limits.patience_ms
-            given_up = with_later_ones([order for order in orders if order.queued_ms < since_ms], orders)
-            for order in given_up:
-                order.fail(Busy(f"account: {order.account} is locked by another transaction; a repeat is welcome"))
-                answer(order)
-            orders = [order for order in orders if order not in given_up]
-            time.sleep(LOCK_PAUSE_S)
+    def _again(self, orders: list[Order]) -> list[Order]:
+        """Does what it can of orders that were set aside; those whose clients give up hear Busy. The rest, in order."""
+        left: list[Order] = []
+        behind: set[str] = set()  # sessions whose earlier orders are left: their later ones may not overtake them
+        for start in range(0, len(orders), self._limits.batch):
+            part = orders[start : start + self._limits.batch]
+            skipped = self._answered([order for order in part if order.session not in behind])
+            part = [order for order in part if order.session in behind or order in skipped]
+            behind |= {order.session for order in part if order.session}
+            left += part
+        since_ms = self._clock_ms() - self._limits.patience_ms
+        given_up = with_later_ones([order for order in left if order.queued_ms < since_ms], left)
+        for order in given_up:
+            order.fail(Busy(f"account: {order.account} is locked by another transaction; a repeat is welcome"))
+            answer(order)
+        return [order for order in left if order not in given_up] if given_up else left
 
     def _answered(self, orders: list[Order]) -> list[Order]:
         """Does orders and answers them, but for those that it returns, see `run`."""

@@ -7,7 +7,7 @@ there is time for everybody (MySQL, 1,000/s: 1.8 ms at p50 instead of 2.1). The 
 On MySQL with 64 in flight batches hold some 28 of them, with 256 some 64.
 
 What one session asks for is done in the order it was asked for, also where a network element doesn't wait for answers:
-while a lane has a session's orders, no other lane gets more of them.
+while a lane has a session's orders, or they were set aside, no other lane gets more of them.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from mubss.charging.aside import Aside
 from mubss.charging.order import Order
 
 FEW = 3
@@ -23,10 +24,20 @@ BESIDE = 32
 
 
 class Lanes:
-    """A queue of orders, and the lanes that do them by `work`, up to `batch` at a time."""
+    """A queue of orders, and the lanes that do them by `work`, up to `batch` at a time.
 
-    def __init__(self, count: int, batch: int, work: Callable[[list[Order]], None]) -> None:
+    What `work` sets aside, `again` does, see `Aside`.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        batch: int,
+        work: Callable[[list[Order]], None],
+        again: Callable[[list[Order]], list[Order]],
+    ) -> None:
         self.queue: deque[Order] = deque()
+        self.aside = Aside(again, self._wake)
         self._batch = batch
         self._work = work
         self._lock = threading.Lock()
@@ -38,6 +49,7 @@ class Lanes:
 
     def start(self) -> None:
         """Starts the lanes."""
+        self.aside.start()
         for lane in self._lanes:
             lane.thread.start()
         self._idle.extend(self._lanes)
@@ -49,6 +61,7 @@ class Lanes:
         self._wake()
         for lane in self._lanes:
             lane.thread.join()
+        self.aside.stop()
 
     def put(self, order: Order) -> None:
         """Queues an order, and wakes a lane if it is time for one."""
@@ -88,7 +101,7 @@ class Lanes:
                 self._under_way += len(orders)
                 self._sessions |= lane.sessions
                 lane.awake.set()
-            if self._stopping and not self.queue and not self._under_way:
+            if self._stopping and not self.queue and not self._under_way and not self.aside:
                 for lane in self._idle:
                     lane.awake.set()
 
@@ -98,7 +111,9 @@ class Lanes:
         held: list[Order] = []
         while self.queue and len(batch) < self._batch and len(held) < self._batch:
             order = self.queue.popleft()
-            (held if order.session in self._sessions else batch).append(order)
+            session = order.session
+            is_held = session in self._sessions or session in self.aside.sessions
+            (held if is_held else batch).append(order)
         self.queue.extendleft(reversed(held))
         return batch
 

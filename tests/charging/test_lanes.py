@@ -31,21 +31,28 @@ class Gate:
     def __init__(self, lanes: int, batch: int = 256) -> None:
         self.begun: queue.Queue[list[Order]] = queue.Queue()
         self.done: list[Order] = []
-        self.locked: dict[str, int] = {}  # sessions, and how many more times their orders are put back
+        self.locked: dict[str, int] = {}  # sessions, and how many more times their orders can't be done
+        self.sets_aside = False  # what can't be done; or else it is put back
         self._ends: dict[int, threading.Event] = {}
-        self.lanes = Lanes(lanes, batch, self._work)
+        self.lanes = Lanes(lanes, batch, self._work, self._again)
         self.lanes.start()
 
     def _work(self, orders: list[Order]) -> None:
         end = self._ends[id(orders)] = threading.Event()
         self.begun.put(orders)
         assert end.wait(WAIT_S)
+        left = self._again(orders)
+        if self.sets_aside:
+            self.lanes.aside.put(left)
+        else:
+            self.lanes.put_back(left)
+
+    def _again(self, orders: list[Order]) -> list[Order]:
         locked = {one.session for one in orders if self.locked.get(one.session)}
         for session in locked:
             self.locked[session] -= 1
-        back = [one for one in orders if one.session in locked]
-        self.done += [one for one in orders if one not in back]
-        self.lanes.put_back(back)
+        self.done += [one for one in orders if one.session not in locked]
+        return [one for one in orders if one.session in locked]
 
     def put(self, orders: list[Order]) -> list[Order]:
         for one in orders:
@@ -168,12 +175,14 @@ def test_stop_does_all_that_is_queued(gate: Gate) -> None:
     lanes=st.integers(1, 4),
     batch=st.integers(1, 30),
     locked=st.dictionaries(st.sampled_from("abcd"), st.integers(1, 3)),
+    sets_aside=st.booleans(),
 )
 def test_each_sessions_orders_are_done_once_and_in_order(
-    sessions: list[str], lanes: int, batch: int, locked: dict[str, int]
+    sessions: list[str], lanes: int, batch: int, locked: dict[str, int], sets_aside: bool
 ) -> None:
     gate = Gate(lanes, batch)
     orders = [order(session) for session in sessions]
+    gate.sets_aside = sets_aside
     gate.locked = {session_hash(session): times for session, times in locked.items()}
     gate.put(orders)
     gate.stop()

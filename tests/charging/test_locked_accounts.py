@@ -91,6 +91,26 @@ def test_an_order_that_was_skipped_is_done_once_its_account_is_free(world: World
     assert check(world.store) == (2, [])
 
 
+@pytest.mark.parametrize("stuck", [1, 8, 40])
+def test_however_many_wait_for_a_locked_account_others_are_charged(world: World, stuck: int) -> None:
+    alice, bob = world.account(ALICE), world.account(BOB)
+    engine = world.engine(limits=Limits(lanes=2))
+    engine.start()
+    with Holder(world, alice):
+        for _ in range(stuck):
+            engine.submit(topup(alice))
+        for _ in range(5):
+            world.clock.now_ms += LOCK_PATIENCE_MS
+            done = threading.Event()
+            order = topup(bob)
+            order.done = lambda order, done=done: done.set()
+            engine.submit(order)
+            assert done.wait(WAIT_S)
+    engine.stop()
+    balances = [(world.get("accounts", one) or {})["balance_micros"] for one in (alice, bob)]
+    assert balances == [(10 + stuck) * 1_000_000, 15_000_000]
+
+
 def test_an_account_that_stays_locked_makes_its_clients_busy_in_time(world: World) -> None:
     alice = world.account(ALICE)
     engine = world.engine(limits=Limits(lanes=2, patience_ms=200))
@@ -115,6 +135,21 @@ def test_an_account_that_stays_locked_makes_its_clients_busy_in_time(world: Worl
     engine.stop()
     assert set(done) == {first, second} and all(isinstance(order.error, Busy) for order in done)
     assert (world.get("accounts", alice) or {})["balance_micros"] == 10_000_000
+
+
+def test_a_round_over_those_set_aside_keeps_sessions_in_order_and_gives_up_on_the_oldest(world: World) -> None:
+    alice, bob = world.account(ALICE), world.account(BOB)
+    engine = world.engine(limits=Limits(batch=2, patience_ms=200))
+    orders = [topup(alice), topup(alice), topup(bob), topup(alice)]
+    for order in orders:
+        order.queued_ms = world.clock.now_ms
+    orders[0].queued_ms -= 201
+    with Holder(world, alice):
+        left = engine._again(orders)
+    assert left == [orders[1], orders[3]] and isinstance(orders[0].error, Busy)
+    assert engine._again(left) == []
+    balances = [(world.get("accounts", one) or {})["balance_micros"] for one in (alice, bob)]
+    assert balances == [12_000_000, 11_000_000]
 
 
 def test_those_that_wait_at_last_take_the_later_ones_of_their_session_with_them() -> None:
