@@ -13,7 +13,7 @@ from mubss.xdev.errors import StoreError
 from mysqld.binaries import Binaries
 from mysqld.server import Server, ServerFailed
 
-JOIN_S = 60
+JOIN_S = 30  # it takes 3 to 12
 _RECOVERY_RIGHTS = "REPLICATION SLAVE, CONNECTION_ADMIN, BACKUP_ADMIN, GROUP_REPLICATION_STREAM"
 _RECOVERY = "FOR CHANNEL 'group_replication_recovery'"
 _MEMBERS = "SELECT member_port, member_state, member_role FROM performance_schema.replication_group_members"
@@ -41,6 +41,17 @@ class Group:
         """Starts the members that don't run, and the group, or joins them to it."""
         for member in self.members:
             member.start()
+        try:
+            self._join_all()
+        except (StoreError, ServerFailed):
+            # After freezes, members' views were seen that never came to agree (8.4), and kept others from joining.
+            for member in self.members:
+                member.kill()
+            for member in self.members:
+                member.start()
+            self._join_all()
+
+    def _join_all(self) -> None:
         online = [member for member in self.members if self.state(member) == "ONLINE"]
         if not online:
             first = max(self.members, key=_transactions)
@@ -110,6 +121,10 @@ class Group:
         return [(int(port or 0), str(state), str(role)) for port, state, role in rows]
 
     def _join(self, member: Server, *, bootstrap: bool) -> None:
+        if self.state(member) == "ERROR":
+            # STOP GROUP_REPLICATION was seen to hang in one that lost its majority with a COMMIT under way.
+            member.kill()
+            member.start()
         password = member.password("recovery")
         if not member.sql("SELECT 1 FROM mysql.user WHERE user = 'recovery'"):
             member.sql(
@@ -121,8 +136,6 @@ class Group:
                 _reset(member),
             )
         member.sql(f"CHANGE REPLICATION SOURCE TO SOURCE_USER = 'recovery', SOURCE_PASSWORD = '{password}' {_RECOVERY}")
-        if self.state(member) == "ERROR":
-            member.sql("STOP GROUP_REPLICATION")
         if bootstrap:
             member.sql(
                 "SET GLOBAL group_replication_bootstrap_group = ON",
@@ -130,7 +143,7 @@ class Group:
                 "SET GLOBAL group_replication_bootstrap_group = OFF",
             )
         else:
-            member.sql("START GROUP_REPLICATION")
+            member.sql("START GROUP_REPLICATION", timeout_s=JOIN_S)
         until = time.monotonic() + JOIN_S
         while self.state(member) != "ONLINE":
             if time.monotonic() > until:
