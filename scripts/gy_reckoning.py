@@ -70,3 +70,9 @@ def compare(store: Store, plays: list[Play], accounts: int) -> dict[str, Any]:
         "accounts_checked": checked,
         "ledger_findings": [finding._asdict() for finding in findings[:10]],
     }
+
+
+def is_clean(figures: dict[str, Any]) -> bool:
+    """Nothing lost, nothing doubled, nothing else wrong."""
+    names = ("lost", "doubled", "unknown_usage", "wrong_accounts", "refused", "suspense", "exit_code", "tracebacks")
+    return not any(figures[name] for name in names) and not figures["ledger_findings"]

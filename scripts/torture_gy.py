@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gy_reckoning import compare, make_store
+from gy_reckoning import compare, is_clean, make_store
 from gy_torture import Client, Server
 from mubss.storage.database import Store
 
@@ -81,12 +81,6 @@ def hunt(server: Server, client: Client, store: Store) -> int:
         for _ in range(3):
             client.step()
     return 0
-
-
-def is_clean(figures: dict[str, Any]) -> bool:
-    """Nothing lost, nothing doubled, nothing else wrong."""
-    names = ("lost", "doubled", "unknown_usage", "wrong_accounts", "refused", "suspense", "exit_code", "tracebacks")
-    return not any(figures[name] for name in names) and not figures["ledger_findings"]
 
 
 def main() -> None:

@@ -21,7 +21,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from gy_reckoning import compare, make_store
+from gy_reckoning import compare, is_clean, make_store
 from gy_torture import Client, Server
 from mysqld.binaries import NoMySQL, find_or_fetch
 from mysqld.group import Group
@@ -37,6 +37,7 @@ class Fault:
     def __init__(self, store: Group | MySQL, kind: str, client: Client, limit_s: float) -> None:
         self._store, self._kind, self._client, self._limit_s = store, kind, client, limit_s
         self._failure: Exception | None = None  # of the mending
+        self.outage_s = 0.0
 
     def strike(self) -> float:
         """Kills or freezes, and plays on until requests are charged again; seconds between the answers."""
@@ -55,7 +56,7 @@ class Fault:
             before_s = self._client.last_good_s
             self._client.step()
             gap_s = self._client.last_good_s - max(before_s, struck_s)
-            self.outage_s = max(getattr(self, "outage_s", 0.0), gap_s)
+            self.outage_s = max(self.outage_s, gap_s)
             if time.monotonic() - struck_s > 4 * self._limit_s:
                 raise ServerFailed(f"nobody was charged for {4 * self._limit_s:g} s")
         if not isinstance(self._store, MySQL):
@@ -127,12 +128,6 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
             print(log.read_text()[-4000:], file=sys.stderr)
 
 
-def is_clean(figures: dict[str, Any], limit_s: float) -> bool:
-    """Whether all is as it should be."""
-    bad = ("lost", "doubled", "unknown_usage", "wrong_accounts", "refused", "suspense", "exit_code", "tracebacks")
-    return not any(figures[name] for name in bad) and not figures["ledger_findings"] and figures["longest_s"] <= limit_s
-
-
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(
@@ -154,7 +149,7 @@ def main() -> None:
         except (NoMySQL, ServerFailed) as error:
             sys.exit(f"torture mysql: {error}")
     print(json.dumps(figures, indent=1))
-    sys.exit(0 if is_clean(figures, options.limit) else 1)
+    sys.exit(0 if is_clean(figures) and figures["longest_s"] <= options.limit else 1)
 
 
 if __name__ == "__main__":
