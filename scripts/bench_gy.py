@@ -27,12 +27,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from mubss.config import data_path
-from mubss.refdata.form import read_files
-from mubss.refdata.live import Refdata, operator_calendar
-from mubss.refdata.load import load
-from mubss.services.lifecycle import NewSubscriber, create
-from mubss.storage.database import create_collections, open_database
+from gy_reckoning import make_store
 from mysqld.binaries import find_or_fetch
 from mysqld.server import Server as MySQL
 
@@ -54,24 +49,6 @@ class Running(NamedTuple):
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
             found.append((int(fields[11]) + int(fields[12])) / TICKS)
         return found
-
-
-def make_store(url: str, accounts: int) -> None:
-    """Fills a store with prepaid subscribers of the demo plan, 1,000.00 each."""
-    store = open_database(url)
-    create_collections(store)
-    calendar = operator_calendar("UTC")
-    load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, int(time.time()), replace=False)
-    tables = Refdata(store, "UTC").load()
-    first = 999_700_000_001
-    people = [
-        NewSubscriber(str(first + n), f"{first * 1000 + n}", "prepaid", "demo-prepaid", 1_000_000_000)
-        for n in range(accounts)
-    ]
-    started = time.perf_counter()
-    create(store, tables, people, int(time.time() * 1000))
-    print(f"{accounts} subscribers imported at {accounts / (time.perf_counter() - started):,.0f}/s", file=sys.stderr)
-    store.close()
 
 
 @contextlib.contextmanager
@@ -151,7 +128,10 @@ def measure(name: str, running: Running, arguments: list[str]) -> None:
 
 def bench(url: str, mysqld: list[int], options: argparse.Namespace) -> None:
     """The tables of one store."""
-    make_store(url, options.accounts)
+    started = time.perf_counter()
+    make_store(url, options.accounts).close()
+    rate = options.accounts / (time.perf_counter() - started)
+    print(f"a store with {options.accounts} subscribers made at {rate:,.0f}/s", file=sys.stderr)
     common = ["--accounts", str(options.accounts), "--seconds", options.seconds]
     names = ["in flight", "CCR/s", "p50 ms", "p95 ms", "p99 ms", "batch", "server CPU µs/CCR"]
     names += ["mysqld CPU µs/CCR"] * len(mysqld) + ["load µs/CCR", "RSS MB"]

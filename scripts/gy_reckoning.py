@@ -1,4 +1,4 @@
-"""The torture scripts' store before, and the reckoning after: what the client knows it used against what was charged.
+"""The store of load and torture before, and the torture's reckoning after: used against charged.
 
 Every session's charge must be what its units cost, every balance the sum of its postings, and no reservation may be
 left.
@@ -29,7 +29,10 @@ def make_store(url: str, accounts: int) -> Store:
     calendar = operator_calendar("UTC")
     load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, int(time.time()), replace=False)
     tables = Refdata(store, "UTC").load()
-    people = [NewSubscriber(str(FIRST + n), "", "prepaid", "demo-prepaid", OPENING_MICROS) for n in range(accounts)]
+    people = [
+        NewSubscriber(str(FIRST + n), f"{FIRST * 1000 + n}", "prepaid", "demo-prepaid", OPENING_MICROS)
+        for n in range(accounts)
+    ]
     create(store, tables, people, int(time.time() * 1000))
     return store
 
