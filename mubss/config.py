@@ -22,6 +22,7 @@ FILE_NAME = "mubss.toml"
 MAX_FILE_OCTETS = 1_048_576
 LEAST_MYSQL_WAIT_MS = 1000  # for a connection and for answers: MySQL itself counts lock waits in seconds
 _HOST_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
 _HEAD = """\
 # The configuration of mubss: every option at its default, made by `mubss config defaults`.
 # `--config FILE` names a file; without it mubss.toml in the data folder is read, if there is one.
@@ -41,6 +42,10 @@ def _is_address(text: str) -> str:
     except ValueError:
         return "an IP address"
     return ""
+
+
+def _is_pattern(text: str) -> str:
+    return "" if _HOST_PATTERN.fullmatch(text) else 'a DiameterIdentity, or a pattern of one like "*.epc.example"'
 
 
 def _is_identity(text: str) -> str:
@@ -123,6 +128,18 @@ class GyOptions:
     workers: int = option(1, "Processes that serve peers.", low=1, high=64)
     origin_host: str = option("ocs.mubss.example", "This server's Origin-Host.", check=_is_identity)
     origin_realm: str = option("mubss.example", "This server's Origin-Realm.", check=_is_identity)
+    served_hosts: tuple[str, ...] = option(
+        (),
+        "Other servers of the same store, by Origin-Host; * stands for any letters. Requests for them are done here; "
+        "for hosts that are neither these nor this one they get 3002.",
+        check=_is_pattern,
+    )
+    served_realms: tuple[str, ...] = option(
+        (),
+        "Realms besides gy.origin_realm whose requests are done here; * stands for any letters. A peer's own realm "
+        "is tolerated, too; others get 3003.",
+        check=_is_pattern,
+    )
     product_name: str = option("mubss", "Product-Name in the capabilities exchange.")
     vendor_id: int = option(0, "Vendor-Id in the capabilities exchange.", low=0, high=4_294_967_295)
     accept_unknown_peers: str = option(

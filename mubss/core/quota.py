@@ -94,7 +94,7 @@ def grant(
     if rate is None:
         return UnitAnswer.to(request, unit.value, Result.RATING_FAILED)
     if len(session["grants"]) >= MAX_GRANTS:
-        return UnitAnswer.to(request, unit.value, Result.UNABLE_TO_COMPLY)
+        return UnitAnswer.to(request, unit.value, Result.RESOURCES_EXCEEDED)
     rates = held.rates.get(service)
     if rates is None:
         rates = dict(meter["rates"])

@@ -52,7 +52,7 @@ def apply_session(
         if account["state"] != ACTIVE:
             return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
         if len(account["sessions"]) >= MAX_OPEN_SESSIONS:
-            return refuse(command, Result.UNABLE_TO_COMPLY, now_ms)
+            return refuse(command, Result.RESOURCES_EXCEEDED, now_ms)
     draft = Draft(account, command.tables, now_ms)
     session = _working_copy(draft, command, stored, record)
     results, held = _charge_reports(draft, command, session)

@@ -16,7 +16,7 @@ from struct import error as StructError
 from typing import Any, NamedTuple
 
 from mubss.core.errors import MubssError
-from mubss.gy.dictionary import BY_CODE, BY_NAME, FLAG_V, Definition, Type, data_length
+from mubss.gy.dictionary import BY_CODE, BY_NAME, FLAG_V, Definition, Type, data_length, least_length
 
 MAX_DEPTH = 12
 """Levels of AVPs in one tree; the deepest that TS 32.299 has is six."""
@@ -25,6 +25,8 @@ MAX_AVPS = 4096
 
 ADDRESS_IPV4, ADDRESS_IPV6, ADDRESS_E164 = 1, 2, 8
 """AddressType (RFC 6733 §4.3.1, IANA's address family numbers); SMS centres send E.164 ones."""
+
+_ADDRESS_LENGTHS = {ADDRESS_IPV4: 6, ADDRESS_IPV6: 18}
 
 NTP_UNIX_OFFSET_S = 2_208_988_800
 """From 1900-01-01, where NTP counts from, to 1970-01-01."""
@@ -163,11 +165,12 @@ def whole_avp(data: bytes, pos: int, end: int) -> bytes:
     stop = pos + (word & 0xFFFFFF)
     definition = BY_CODE.get(((vendor_id or NO_VENDOR) if of_vendor else 0, code))
     wanted = None if definition is None else data_length(definition.type)
+    least = 0 if definition is None else least_length(definition.type)
     fits = stop - pos >= head_length and (stop + 3) & ~3 <= end
     if fits and (wanted is None or stop - pos == head_length + wanted):
         return data[pos:stop] + _PADDING[stop - pos & 3]
-    made_right = _HEAD_VENDOR.pack(code, word & 0xFF000000 | head_length + (wanted or 0), vendor_id)[:head_length]
-    return made_right + bytes(wanted or 0)
+    made_right = _HEAD_VENDOR.pack(code, word & 0xFF000000 | head_length + least, vendor_id)[:head_length]
+    return made_right + bytes(least + 3 & -4)
 
 
 def invalid_length(data: bytes, pos: int, end: int) -> DiameterError:
@@ -235,6 +238,8 @@ def _typed(definition: Definition, value: bytes, data: bytes, pos: int, end: int
         return decode_value(definition.type, value)
     except ValueError as error:
         wanted = data_length(definition.type)
+        if definition.type is Type.ADDRESS:
+            wanted = 6 if len(value) < 2 else _ADDRESS_LENGTHS.get(int.from_bytes(value[:2], "big"))
         code = 5014 if wanted is not None and wanted != len(value) else 5004
         raise DiameterError(code, f"{definition.name} at byte {pos}: {error}", whole_avp(data, pos, end)) from None
 
@@ -256,5 +261,4 @@ def encode_nodes(nodes: Iterable[Node]) -> bytes:
 def missing_avp(name: str) -> bytes:
     """The smallest AVP of that name, zero data: what Failed-AVP holds beside 5005 (RFC 6733 §7.1.5)."""
     definition = BY_NAME[name]
-    length = 6 if definition.type is Type.ADDRESS else data_length(definition.type) or 0
-    return raw_avp(definition.code, definition.flags, bytes(length), definition.vendor_id)
+    return raw_avp(definition.code, definition.flags, bytes(least_length(definition.type)), definition.vendor_id)

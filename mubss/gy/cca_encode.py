@@ -61,6 +61,8 @@ def encode_cca(ccr: Ccr, answer: CcaAnswer, identity: Identity) -> bytes:
         parts.append(_u32(448, _M | 12, answer.validity_time_s))
     if ccr.proxy_infos:
         parts += ccr.proxy_infos
+    if ccr.route_records:
+        parts += ccr.route_records
     if answer.failed_avp:
         parts.append(raw_avp(279, FLAG_M, answer.failed_avp))
     if answer.error_message is not None:

@@ -109,6 +109,7 @@ class Ccr:
     proxy_infos: list[bytes] = field(default_factory=list)
     """Whole Proxy-Info AVPs, padded, as they came and in order."""
     route_records: list[bytes] = field(default_factory=list)
+    """The same of Route-Record."""
     unknown_mandatory: list[bytes] = field(default_factory=list)
     """AVPs with the M flag that the dictionary lacks, whole and padded; at most 16 are kept."""
     called_party_address: str | None = None

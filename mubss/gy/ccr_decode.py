@@ -240,6 +240,7 @@ def _salvage(ccr: Ccr, frame: bytes) -> None:
         ccr.flags = second >> 24
     pos, end = 20, len(frame) & -4
     proxy_infos: list[bytes] = []
+    route_records: list[bytes] = []
     while pos < end:
         try:
             code, vendor_id, _, begin, stop = split_avp(frame, pos, end)
@@ -260,4 +261,6 @@ def _salvage(ccr: Ccr, frame: bytes) -> None:
             ccr.cc_request_type = int.from_bytes(frame[begin:stop], "big")
         elif code == 284 and len(proxy_infos) < MAX_LISTED:
             proxy_infos.append(avp)
-    ccr.proxy_infos = proxy_infos
+        elif code == 282 and len(route_records) < MAX_LISTED:
+            route_records.append(avp)
+    ccr.proxy_infos, ccr.route_records = proxy_infos, route_records

@@ -33,6 +33,7 @@ log = logging.getLogger(__name__)
 RECV_OCTETS = 256 * 1024
 MAX_PENDING = 4096  # requests of one peer under way; past it we read no more until half are answered
 MAX_PENDING_OCTETS = 4 << 20  # the same for their size, since each may have max_message_octets
+MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
 
 
@@ -59,6 +60,7 @@ class Connection:
         self._last_word: gevent.Greenlet | None = None
         self._probed = False
         self._turn_ns = 0  # when its turn began
+        self._routes: set[tuple[str | None, str | None, str | None]] = set()  # known to lead here
         self.closed = Event()
 
     def __str__(self) -> str:
@@ -174,7 +176,12 @@ class Connection:
         except CcrError as error:
             self._refuse(error.ccr, error)
             return
+        route = ccr.destination_host, ccr.destination_realm, ccr.origin_realm
         try:
+            if route not in self._routes:
+                server.routing.check(*route)
+                if len(self._routes) < MAX_ROUTES:
+                    self._routes.add(route)
             command = credit.to_command(ccr, server.profile, server.refdata.tables)
         except DiameterError as error:
             self._refuse(ccr, error)

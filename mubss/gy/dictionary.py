@@ -73,6 +73,14 @@ def data_length(type_: Type) -> int | None:
     return _LENGTHS.get(type_)
 
 
+_LEAST = {Type.ADDRESS: 6, Type.DIAMETER_IDENTITY: 1, Type.DIAMETER_URI: 7}  # an IPv4 one, "x", "aaa://x"
+
+
+def least_length(type_: Type) -> int:
+    """The fewest octets of data that an AVP of this type can have: of zeros they stand for one that is missing."""
+    return _LENGTHS.get(type_) or _LEAST.get(type_, 0)
+
+
 def _load(
     tables: Iterable[tuple[int, tuple[Row, ...]]],
 ) -> tuple[dict[tuple[int, int], Definition], dict[str, Definition]]:
@@ -136,7 +144,7 @@ COMMANDS = (
     Command(280, "DW", "Device-Watchdog", False),
     Command(282, "DP", "Disconnect-Peer", False),
 )
-"""RFC 6733 §3.1 and RFC 8506 §3. ACR and STR are known, so that logs can name them, and answered 3001."""
+"""RFC 6733 §3.1 and RFC 8506 §3. ACR and STR are known so that logs can name them; they get 3007 and 3001."""
 
 COMMAND_BY_SHORT = {command.short: command for command in COMMANDS}
 COMMAND_BY_CODE = {command.code: command for command in COMMANDS}

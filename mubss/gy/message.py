@@ -16,6 +16,7 @@ REQUEST, PROXIABLE, ERROR, RETRANSMITTED = 0x80, 0x40, 0x20, 0x10
 DEFAULT_MAX_BYTES = 65_536
 
 _HEADER = Struct(">IIIII")
+_DISCONNECT_PEER = COMMAND_BY_SHORT["DP"].code
 
 
 class Header(NamedTuple):
@@ -256,14 +257,17 @@ def encode_answer(
     """The answer to the request of that header: command, application, both ids and the P flag are copied.
 
     A Result-Code of 3xxx sets the E flag (RFC 6733 §7.1.3, §7.2). `avps` stand behind Origin-Realm, then Error-Message,
-    Failed-AVP with the AVPs `failed_avp`, the identity's Origin-State-Id, Proxy-Infos.
+    Failed-AVP with the AVPs `failed_avp`, the identity's Origin-State-Id (which RFC 6733 §10.1 wants in no DPA),
+    Proxy-Infos.
     """
     parts: list[Part] = [session_id_avp, ("Result-Code", result_code), identity.encoded, *avps]
     if error_message is not None:
         parts.append(("Error-Message", error_message))
     if failed_avp:
         parts.append(("Failed-AVP", [failed_avp]))
-    parts += [identity.encoded_state, *proxy_infos]
+    if request.command_code != _DISCONNECT_PEER:
+        parts.append(identity.encoded_state)
+    parts += proxy_infos
     flags = request.flags & PROXIABLE | (ERROR if 3000 <= result_code < 4000 else 0)
     return encode_message(
         request.command_code, flags, request.application_id, request.hop_by_hop, request.end_to_end, parts

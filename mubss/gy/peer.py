@@ -6,6 +6,9 @@ The server's side only: peers connect to us. Its states are those of the respond
                                                └──DPR received, DPA sent──▶ CLOSED
 
 A CCR of an open peer comes back as `Charge`; everything else is answered here.
+
+Of RFC 3539 §3.4.1 the watchdog has OKAY and SUSPECT while the peer is open, INITIAL before that and DOWN after. REOPEN
+is for who opens connections again: a peer that comes back exchanges capabilities on a new one.
 """
 
 from __future__ import annotations
@@ -15,8 +18,18 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
 
-from mubss.gy.avp import DiameterError, encode_avp, missing_avp, split_avp
+from mubss.gy.avp import DiameterError, encode_avp, raw_avp, split_avp
+from mubss.gy.capabilities import (
+    BASE,
+    CREDIT_CONTROL,
+    NO_INBAND_SECURITY,
+    UNSUPPORTED_APPLICATION,
+    check_base_application,
+    check_names,
+    no_common_ground,
+)
 from mubss.gy.codec import CcaAnswer, CcrError, decode_ccr, encode_cca
+from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP, value_name
 from mubss.gy.message import (
     ERROR,
     FrameError,
@@ -30,15 +43,10 @@ from mubss.gy.message import (
     encode_request,
 )
 
-CREDIT_CONTROL, RELAY, BASE = 4, 0xFFFFFFFF, 0
-VENDOR_3GPP = 10415
+ELECTION_LOST, INVALID_AVP_VALUE = 4003, 5004
 CER, DWR, DPR, CCR = 257, 280, 282, 272
-SUCCESS, UNSUPPORTED_COMMAND, UNSUPPORTED_APPLICATION, UNKNOWN_PEER = 2001, 3001, 3007, 3010
-INVALID_AVP_VALUE, MISSING_AVP = 5004, 5005
-ELECTION_LOST, NO_COMMON_APPLICATION, NO_COMMON_SECURITY = 4003, 5010, 5017
+SUCCESS, UNSUPPORTED_COMMAND, INVALID_HEADER_BITS, UNKNOWN_PEER = 2001, 3001, 3008, 3010
 REBOOTING, BUSY, DO_NOT_WANT_TO_TALK = 0, 1, 2  # Disconnect-Cause (RFC 6733 §5.4.3)
-NO_INBAND_SECURITY = 0
-MAX_NAME_LETTERS = 255  # of a host or realm: a DiameterIdentity is a full domain name (RFC 1035 §3.1)
 
 
 class State(Enum):
@@ -107,9 +115,9 @@ class Peer:
         self.origin_host = ""
         self._cer: Message | None = None
         self._hop_by_hop = 0
-        self._tw_s = max(6, settings.watchdog_s + jitter_s)  # RFC 3539 §3.4.1: never below 6
-        self._timer_from_s = now_s
-        self._watchdog_pending = False
+        self._set_watchdog(now_s, jitter_s)
+        self._asked: set[int] = set()  # Hop-by-Hop Identifiers of our DWRs without answer: one at least is "pending"
+        self._goodbye = 0  # that of our DPR
         self._suspect = False
 
     @property
@@ -145,9 +153,13 @@ class Peer:
         self._suspect = False
 
     def broken(self, error: FrameError) -> list[Action]:
-        """The stream can't be cut into messages any more: answer what can be answered, then close."""
+        """The stream can't be cut into messages any more: answer what can be answered, then close.
+
+        A stranger's first bytes get an answer if they look like a CER.
+        """
         actions: list[Action] = []
-        if self.is_open and error.header.is_request:
+        first_is_cer = self.state is State.WAIT_CER and error.header.command_code == CER
+        if error.header.is_request and (self.is_open or first_is_cer):
             actions.append(Send(self._error(error.header, error)))
         return [*actions, self._close(str(error))]
 
@@ -164,58 +176,62 @@ class Peer:
 
     # ── time and our own wishes ────────────────────────────────────────────────────────────────────
 
-    def tick(self, now_s: int) -> list[Action]:
-        """The watchdog: after Tw of silence a DWR, after another a suspect, after a third the end."""
+    def _set_watchdog(self, now_s: int, jitter_s: int) -> None:
+        self._tw_s = max(6, self._settings.watchdog_s + jitter_s)  # RFC 3539 §3.4.1: never below 6
+        self._timer_from_s = now_s
+
+    def tick(self, now_s: int, jitter_s: int = 0) -> list[Action]:
+        """The watchdog: after Tw of silence a DWR, after another a suspect, after a third the end.
+
+        `jitter_s`, -2 to 2, is for the next Tw if this one ran out.
+        """
         silence_s = now_s - self._timer_from_s
         if self.state is State.WAIT_CER and silence_s >= self._settings.cer_timeout_s:
             return [self._close(f"no CER within {self._settings.cer_timeout_s} s")]
         if not self.is_open or silence_s < self._tw_s:
             return []
-        self._timer_from_s = now_s
-        if not self._watchdog_pending:
-            self._watchdog_pending = True
-            return [Send(self._base_request("DWR"))]
+        self._set_watchdog(now_s, jitter_s)
+        if not self._asked:
+            return [self._watchdog_request()]
         if not self._suspect:
             self._suspect = True
             return []
-        return [self._close(f"the watchdog had no answer for {3 * self._tw_s} s")]
+        return [self._close(f"the watchdog had no answer for 2 × {self._settings.watchdog_s} s")]
 
     def probe(self, now_s: int) -> list[Action]:
         """Asks at once whether the peer lives: somebody else says it is this Origin-Host."""
         if not self.is_open:
             return []
-        self._watchdog_pending = True
         self._timer_from_s = now_s
-        return [Send(self._base_request("DWR"))]
+        return [self._watchdog_request()]
+
+    def _watchdog_request(self) -> Send:
+        dwr = self._base_request("DWR")
+        self._asked.add(self._hop_by_hop)
+        return Send(dwr)
 
     def disconnect(self, cause: int = REBOOTING) -> list[Action]:
         """Says goodbye; the peer's DPA closes."""
         if self.state is not State.OPEN:
             return [self._close("shutting down")]
         self.state = State.CLOSING
-        return [Send(self._base_request("DPR", [("Disconnect-Cause", cause)]))]
+        dpr = self._base_request("DPR", [("Disconnect-Cause", cause)])
+        self._goodbye = self._hop_by_hop
+        return [Send(dpr)]
 
     # ── the base protocol ──────────────────────────────────────────────────────────────────────────
 
     def _first_message(self, frame: bytes, header: Header) -> list[Action]:
         if header.command_code != CER or not header.is_request:
             return [self._close(f"command {header.command_code} before a CER")]
+        check_base_application(header)
         cer = decode_message(frame)
-        for name in ("Origin-Host", "Origin-Realm"):
-            value = cer.find(name)
-            if not value:
-                raise DiameterError(MISSING_AVP, f"{name} is missing", missing_avp(name))
-            if len(value) > MAX_NAME_LETTERS:
-                text = f"{name}: {len(value)} letters; expected up to {MAX_NAME_LETTERS}"
-                raise DiameterError(INVALID_AVP_VALUE, text, encode_avp(name, value))
+        check_names(cer)
         host = cer.find("Origin-Host")
         if not self._is_known(host):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
-        if not _common_application(cer):
-            return self._refuse(cer, NO_COMMON_APPLICATION, f"peer {host} offers no credit control (application 4)")
-        security = cer.find_all("Inband-Security-Id")
-        if security and NO_INBAND_SECURITY not in security:
-            return self._refuse(cer, NO_COMMON_SECURITY, f"peer {host} wants inband security {security}")
+        if refusal := no_common_ground(cer):
+            return self._refuse(cer, *refusal)
         self.state, self.origin_host, self._cer = State.WAIT_CLAIM, host, cer
         return [Claim(host.lower(), cer.find("Origin-State-Id") or 0)]
 
@@ -231,19 +247,42 @@ class Peer:
             if header.application_id == CREDIT_CONTROL:
                 return [Charge(frame)]
             return [Send(self._wrong_application(frame, header))]
-        if header.command_code == CER:
-            return [Send(self._cea(decode_message(frame), SUCCESS))]
-        if header.command_code == DWR:
-            return [Send(decode_message(frame).answer(SUCCESS, self._settings.identity))]
-        if header.command_code == DPR:
-            answer = decode_message(frame).answer(SUCCESS, self._settings.identity)
-            return [Send(answer), self._close("the peer said goodbye (DPR)")]
+        if header.flags & ERROR:
+            raise DiameterError(INVALID_HEADER_BITS, f"command flags {header.flags:#04x}: E in a request")
+        if header.command_code in (CER, DWR, DPR):
+            check_base_application(header)
+            return self._base_request_received(decode_message(frame))
+        if header.application_id not in (BASE, CREDIT_CONTROL):
+            text = f"application {header.application_id}; expected {CREDIT_CONTROL}, credit control"
+            raise DiameterError(UNSUPPORTED_APPLICATION, text)
         raise DiameterError(UNSUPPORTED_COMMAND, f"command {header.command_code} isn't served here")
 
+    def _base_request_received(self, message: Message) -> list[Action]:
+        if message.header.command_code == CER:
+            return self._another_cer(message)
+        answer = Send(message.answer(SUCCESS, self._settings.identity))
+        if message.header.command_code == DWR:
+            return [answer]
+        cause = message.find("Disconnect-Cause")
+        name = "" if cause is None else f", {value_name('Disconnect-Cause', cause) or cause}"
+        return [answer, self._close(f"the peer said goodbye (DPR{name})")]
+
+    def _another_cer(self, cer: Message) -> list[Action]:
+        """Capabilities again on an open connection, which keeps its name (RFC 6733 §5.6: R-Open, R-Rcv-CER)."""
+        check_names(cer)
+        host = cer.find("Origin-Host")
+        if host.lower() != self.origin_host.lower():
+            text = f"Origin-Host {host}; this connection is {self.origin_host}'s"
+            raise DiameterError(INVALID_AVP_VALUE, text, encode_avp("Origin-Host", host))
+        if refusal := no_common_ground(cer):
+            return self._refuse(cer, *refusal)
+        return [Send(self._cea(cer, SUCCESS))]
+
     def _answer_received(self, header: Header) -> list[Action]:
-        if header.command_code == DWR:
-            self._watchdog_pending = False
-        elif header.command_code == DPR and self.state is State.CLOSING:
+        """Answers that nobody waits for, by their Hop-by-Hop Identifier, are dropped (RFC 6733 §6.2.1)."""
+        if header.command_code == DWR and header.hop_by_hop in self._asked:
+            self._asked.clear()
+        elif header.command_code == DPR and self.state is State.CLOSING and header.hop_by_hop == self._goodbye:
             return [self._close("goodbye (DPA)")]
         return []
 
@@ -255,10 +294,14 @@ class Peer:
         return Close(reason)
 
     def _cea(self, cer: Message, result_code: int, error_message: str | None = None) -> bytes:
+        return cer.answer(result_code, self._settings.identity, self._capabilities(), error_message=error_message)
+
+    def _capabilities(self) -> list[Part]:
+        """What a CEA says beside who speaks, one that refuses, too (RFC 6733 §5.3.2)."""
         settings = self._settings
         application: Part = ("Auth-Application-Id", CREDIT_CONTROL)
         vendor_specific = [("Vendor-Id", VENDOR_3GPP), ("Auth-Application-Id", CREDIT_CONTROL)]
-        capabilities: list[Part] = [
+        return [
             ("Host-IP-Address", self._local_address),
             ("Vendor-Id", settings.vendor_id),
             ("Product-Name", settings.product_name),
@@ -268,7 +311,6 @@ class Peer:
             ("Vendor-Specific-Application-Id", vendor_specific),
             ("Firmware-Revision", settings.firmware_revision),
         ]
-        return cer.answer(result_code, settings.identity, capabilities, error_message=error_message)
 
     def _base_request(self, name: str, avps: list[Part] | None = None) -> bytes:
         self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
@@ -289,9 +331,10 @@ class Peer:
         """An answer that says what is wrong with a request of which perhaps only the header can be read."""
         session_id_avp, proxy_infos = _repeated(frame)
         return encode_answer(
-            header._replace(flags=header.flags & ~ERROR),
+            header,
             error.result_code,
             self._settings.identity,
+            self._capabilities() if header.command_code == CER else (),
             session_id_avp=session_id_avp,
             proxy_infos=proxy_infos,
             failed_avp=error.failed_avp,
@@ -304,20 +347,12 @@ def _repeated(frame: bytes) -> tuple[bytes, list[bytes]]:
     session_id_avp, proxy_infos, pos = b"", list[bytes](), 20
     while pos < len(frame):
         try:
-            code, vendor_id, _, _, stop = split_avp(frame, pos, len(frame))
+            code, vendor_id, _, begin, stop = split_avp(frame, pos, len(frame))
         except DiameterError:
             break
         avp, pos = frame[pos : stop + 3 & -4], stop + 3 & -4
         if code == 263 and not vendor_id and not session_id_avp:
-            session_id_avp = avp
+            session_id_avp = raw_avp(263, FLAG_M, frame[begin:stop])
         elif code == 284 and not vendor_id:
             proxy_infos.append(avp)
     return session_id_avp, proxy_infos
-
-
-def _common_application(cer: Message) -> bool:
-    """Credit control or relay, plain or vendor-specific (3GPP Gy is advertised either way)."""
-    offered = set(cer.find_all("Auth-Application-Id"))
-    for group in cer.find_all("Vendor-Specific-Application-Id"):
-        offered.update(node.value for node in group if node.name == "Auth-Application-Id")
-    return bool(offered & {CREDIT_CONTROL, RELAY})

@@ -22,6 +22,7 @@ from mubss.gy.credit import Profile
 from mubss.gy.message import Identity
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.registry import Registry, Tell
+from mubss.gy.routing import Routing
 from mubss.refdata.live import Refdata
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
@@ -29,6 +30,7 @@ from mubss.storage.database import StoreError, open_database
 
 log = logging.getLogger(__name__)
 
+JITTER_S = -2, 2  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
 MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 8192 of the usual size have 6 MB
 
 
@@ -47,6 +49,9 @@ class Server:
             subscription_order=config.gy.subscription_id_order,
             default_context=config.gy.default_service_context,
             command_level_credit_limit=config.gy.out_of_credit == "command",
+        )
+        self.routing = Routing(
+            config.gy.origin_host, config.gy.origin_realm, config.gy.served_hosts, config.gy.served_realms
         )
         self.pending = 0  # requests under way
         self.pending_octets = 0  # their size
@@ -126,7 +131,7 @@ class Server:
             remote,
             ip_address(remote).is_loopback,
             int(time.monotonic()),
-            random.randint(-2, 2),  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
+            random.randint(*JITTER_S),
         )
         connection = Connection(self, number, sock, remote, peer)
         self._connections[number] = connection
@@ -155,7 +160,7 @@ class Server:
     def _watch_peers(self) -> None:
         now_s = int(time.monotonic())
         for connection in list(self._connections.values()):
-            connection.perform(connection.peer.tick(now_s))
+            connection.perform(connection.peer.tick(now_s, random.randint(*JITTER_S)))
 
     def _poll_refdata(self) -> None:
         if self.refdata.poll():

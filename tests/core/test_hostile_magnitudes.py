@@ -159,10 +159,10 @@ def test_refunds_of_money_stop_at_what_an_account_can_hold() -> None:
 def test_sessions_and_grants_of_an_account_are_bounded() -> None:
     world = World(DEMO, make_account(balance="1000"))
     opened = [world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=1), session=f"s{n}")).result for n in range(102)]
-    assert opened == [Result.SUCCESS] * 100 + [Result.UNABLE_TO_COMPLY] * 2
+    assert opened == [Result.SUCCESS] * 100 + [Result.RESOURCES_EXCEEDED] * 2
     requests = [mscc(1, asks=1, key=f"1/{number}") for number in range(102)]
     answers = world.ask(ccr(DEMO, UPDATE, 1, *requests, session="s0")).answers
-    assert [answer.result for answer in answers[98:]] == [Result.SUCCESS] + [Result.UNABLE_TO_COMPLY] * 3
+    assert [answer.result for answer in answers[98:]] == [Result.SUCCESS] + [Result.RESOURCES_EXCEEDED] * 3
     assert len(world.session(session_hash("s0"))["grants"]) == 100
 
 

@@ -19,7 +19,7 @@ def world(module_store_url: str) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def server(world: World) -> Iterator[GyServer]:
-    with GyServer(world) as running:
+    with GyServer(world, served_realms="dest.realm") as running:  # that is whom xk6's example asks
         yield running
 
 

@@ -417,5 +417,5 @@ def test_a_price_has_the_fewest_decimals_that_say_it(micros: int, currency: str,
 
 
 def test_the_results_that_are_needed_are_the_standards() -> None:
-    assert [int(one) for one in Result] == [2001, 3004, 4010, 4012, 5002, 5004, 5012, 5030, 5031]
+    assert [int(one) for one in Result] == [2001, 3004, 4010, 4012, 5002, 5004, 5006, 5012, 5030, 5031]
     assert [int(one) for one in RequestType] == [1, 2, 3, 4]

@@ -266,7 +266,7 @@ def test_a_dpr_is_answered_and_ends_it() -> None:
     actions = peer.receive(request("DPR", *origin("pgw.example"), ("Disconnect-Cause", BUSY)), 1000)
     assert find(sent(actions), "Result-Code") == 2001
     assert decode_header(sent(actions)).command_code == 282
-    assert reason(actions) == "the peer said goodbye (DPR)"
+    assert reason(actions) == "the peer said goodbye (DPR, BUSY)"
     assert not peer.is_open
 
 
@@ -285,7 +285,7 @@ PROXY = ("Proxy-Info", [("Proxy-Host", "dra.example"), ("Proxy-State", b"42")])
     [
         (request(999), 3001, 0x20),
         (request(999, flags=REQUEST | PROXIABLE | RETRANSMITTED), 3001, 0x60),
-        (request(265, application_id=1), 3001, 0x20),
+        (request(265, application_id=1), 3007, 0x20),
         (request("RAR", SESSION, application_id=4, flags=REQUEST | PROXIABLE), 3001, 0x60),
         (request("DWR", flags=REQUEST | 0x20), 3008, 0x20),
         (request("DWR", b"\0\0\x01\x08\x40\0\0\x07"), 5014, 0),
@@ -389,7 +389,7 @@ def test_silence_is_asked_then_suspected_then_closed() -> None:
     peer = open_peer(watchdog_s=30)
     assert watchdog(peer, 1029, 1030, 1031, 1059, 1060, 1089) == ["-", "DWR", "-", "-", "-", "-"]
     actions = peer.tick(1090)
-    assert reason(actions) == "the watchdog had no answer for 90 s"
+    assert reason(actions) == "the watchdog had no answer for 2 × 30 s"
     assert peer.state is State.CLOSED
 
 
