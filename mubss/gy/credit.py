@@ -6,7 +6,6 @@ What is liberal here is DESIGN.md's rules 4 to 10 for the default profile; a pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from mubss.core.events import MONEY
@@ -19,23 +18,13 @@ from mubss.gy.avp import DiameterError, encode_avp
 from mubss.gy.cca import TERMINATE, CcaAnswer, FinalUnit, MsccAnswer
 from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
 from mubss.gy.codec import require
+from mubss.gy.profile import Profile
 
 INVALID_AVP_VALUE = 5004
 MAX_SESSION_ID_LETTERS = 1024  # it is kept in the account's document; clients send under 100
 MAX_PEER_LETTERS = 255
 _REASON_FINAL = 2  # Reporting-Reason FINAL (TS 32.299 §7.2.175): the service ended, no more is wanted
 _FINAL_TERMINATE = FinalUnit(TERMINATE)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What differs between kinds of peers."""
-
-    name: str = "generic"
-    subscription_order: tuple[str, ...] = ("e164", "imsi", "sip", "nai", "private")
-    default_context: str = ""  # for a peer that sends no Service-Context-Id
-    default_subscriber: str = ""  # an identity, for a peer that names nobody
-    command_level_credit_limit: bool = False  # 4012 at command level, not in the MSCC, when all of them say so
 
 
 def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:

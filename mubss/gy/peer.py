@@ -10,7 +10,6 @@ A CCR of an open peer comes back as `Charge`; everything else is answered here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -29,6 +28,8 @@ from mubss.gy.message import (
     encode_answer,
     encode_request,
 )
+from mubss.gy.peer_table import PeerTable
+from mubss.gy.profile import Profile
 
 CREDIT_CONTROL, RELAY, BASE = 4, 0xFFFFFFFF, 0
 VENDOR_3GPP = 10415
@@ -81,7 +82,7 @@ Action = Send | Charge | Claim | Close
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all connections of a server share. `peers` maps an Origin-Host (lower case) to its allowed addresses."""
+    """What all connections of a server share."""
 
     identity: Identity
     product_name: str = "mubss"
@@ -89,22 +90,19 @@ class Settings:
     firmware_revision: int = 1
     watchdog_s: int = 30
     cer_timeout_s: int = 10
-    accept_unknown: str = "loopback"  # never | loopback | always
-    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    peers: PeerTable = field(default_factory=lambda: PeerTable((), "loopback", Profile()))
 
 
 class Peer:
     """The state of one connection. Times are seconds of a clock that never goes back."""
 
-    def __init__(
-        self, settings: Settings, local_address: str, remote_address: str, is_loopback: bool, now_s: int, jitter_s: int
-    ) -> None:
+    def __init__(self, settings: Settings, local_address: str, remote_address: str, now_s: int, jitter_s: int) -> None:
         self._settings = settings
         self._local_address = local_address
         self._remote_address = remote_address
-        self._is_loopback = is_loopback
         self.state = State.WAIT_CER
         self.origin_host = ""
+        self.origin_realm = ""
         self._cer: Message | None = None
         self._hop_by_hop = 0
         self._tw_s = max(6, settings.watchdog_s + jitter_s)  # RFC 3539 §3.4.1: never below 6
@@ -208,23 +206,16 @@ class Peer:
             if len(value) > MAX_NAME_LETTERS:
                 text = f"{name}: {len(value)} letters; expected up to {MAX_NAME_LETTERS}"
                 raise DiameterError(INVALID_AVP_VALUE, text, encode_avp(name, value))
-        host = cer.find("Origin-Host")
-        if not self._is_known(host):
+        host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
+        if not self._settings.peers.admits(host, realm, self._remote_address):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
         if not _common_application(cer):
             return self._refuse(cer, NO_COMMON_APPLICATION, f"peer {host} offers no credit control (application 4)")
         security = cer.find_all("Inband-Security-Id")
         if security and NO_INBAND_SECURITY not in security:
             return self._refuse(cer, NO_COMMON_SECURITY, f"peer {host} wants inband security {security}")
-        self.state, self.origin_host, self._cer = State.WAIT_CLAIM, host, cer
+        self.state, self.origin_host, self.origin_realm, self._cer = State.WAIT_CLAIM, host, realm, cer
         return [Claim(host.lower(), cer.find("Origin-State-Id") or 0)]
-
-    def _is_known(self, origin_host: str) -> bool:
-        addresses = self._settings.peers.get(origin_host.lower())
-        if addresses is not None:
-            return not addresses or self._remote_address in addresses
-        accept = self._settings.accept_unknown
-        return accept == "always" or (accept == "loopback" and self._is_loopback)
 
     def _request(self, frame: bytes, header: Header) -> list[Action]:
         if header.command_code == CCR:
