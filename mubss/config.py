@@ -7,22 +7,35 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from ipaddress import ip_address
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 from zoneinfo import ZoneInfo
 
 from mubss.core.errors import ConfigError
-from mubss.options import Reader, find_lines, option, render, required, tables
+from mubss.options import Reader, find_lines, option, render, required, suggestion, tables
 
 FILE_NAME = "mubss.toml"
 MAX_FILE_OCTETS = 1_048_576
 LEAST_MYSQL_WAIT_MS = 1000  # for a connection and for answers: MySQL itself counts lock waits in seconds
 _HOST_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
 _HOST_PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
+PROFILES = (  # that come with mubss: gy/profile.py, which a higher layer can't be asked for
+    "generic",
+    "strict",
+    "open5gs",
+    "magma",
+    "kamailio",
+    "ergw",
+    "siphon",
+    "seagull",
+    "xk6",
+    "cisco-pgw",
+    "smsc",
+)
 _HEAD = """\
 # The configuration of mubss: every option at its default, made by `mubss config defaults`.
 # `--config FILE` names a file; without it mubss.toml in the data folder is read, if there is one.
@@ -44,8 +57,20 @@ def _is_address(text: str) -> str:
     return ""
 
 
+def _is_network(text: str) -> str:
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return 'an IP address or a network like "192.0.2.0/24"'
+    return ""
+
+
 def _is_pattern(text: str) -> str:
     return "" if _HOST_PATTERN.fullmatch(text) else 'a DiameterIdentity, or a pattern of one like "*.epc.example"'
+
+
+def _is_subscriber(text: str) -> str:
+    return "" if re.fullmatch(r"(e164:[0-9]{5,15}|imsi:[0-9]{14,15})?", text) else 'one like "e164:49170123456"'
 
 
 def _is_identity(text: str) -> str:
@@ -54,6 +79,10 @@ def _is_identity(text: str) -> str:
 
 def _is_context(text: str) -> str:
     return "" if text.isascii() and text else 'a Service-Context-Id like "32251@3gpp.org"'
+
+
+def _is_context_or_none(text: str) -> str:
+    return _is_context(text) if text else ""
 
 
 def _is_zone(text: str) -> str:
@@ -107,12 +136,68 @@ class StoreOptions:
     )
 
 
+SUBSCRIPTION_TYPES = ("e164", "imsi", "sip", "nai", "private")
+
+
 @dataclass(frozen=True, slots=True)
 class PeerOptions:
-    """One DIAMETER peer that is known by name."""
+    """DIAMETER peers that are known by name."""
 
-    origin_host: str = required("The peer's Origin-Host.", check=_is_identity)
-    addresses: tuple[str, ...] = option((), "Addresses it may connect from; none: any.", check=_is_address)
+    origin_host: str = required("The peers' Origin-Host; * stands for any letters.", check=_is_pattern)
+    realm: str = option(
+        "", "Their Origin-Realm, * as above; empty: any.", check=lambda text: text and _is_pattern(text)
+    )
+    addresses: tuple[str, ...] = option(
+        (), "Addresses and networks they may connect from; none: any.", check=_is_network
+    )
+    profile: str = option("", "How they are spoken to: one of gy.profiles or built in; empty: as gy.profile.")
+
+
+@dataclass(frozen=True, slots=True)
+class ProfileOptions:
+    """A peer profile: what differs from the one that it begins as; what is empty or -1 is as it is there."""
+
+    name: str = required("A built-in profile to change, or a new name.")
+    base: str = option("generic", "The profile that a new one begins as.")
+    strict: str = option("", "Hold the peer to the letter of the RFCs.", choices=("", "yes", "no"))
+    subscription_id_order: tuple[str, ...] = option((), "As gy.subscription_id_order.", choices=SUBSCRIPTION_TYPES)
+    default_service_context: str = option("", "As gy.default_service_context.", check=_is_context_or_none)
+    default_subscriber: str = option("", "Whom a CCR that names nobody is charged to.", check=_is_subscriber)
+    default_rating_group: int = option(
+        -1, "Rating-Group of units that have none, and no Service-Identifier.", low=-1, high=4_294_967_295
+    )
+    unknown_sessions: str = option(
+        "",
+        "What a CCR-U or CCR-T of a session never seen reports: kept in suspense with 5002, or charged with 2001.",
+        choices=("", "suspense", "charge"),
+    )
+    deadline_ms: int = option(-1, "As gy.deadline_ms.", low=-1, high=60_000, unit="milliseconds")
+    out_of_credit: str = option("", "As gy.out_of_credit.", choices=("", "mscc", "command"))
+    threshold_percent: int = option(
+        -1, "Quota thresholds where the tariff has none, of each grant; 0: none.", low=-1, high=99, unit="percent"
+    )
+    holding_time_seconds: int = option(
+        -1, "Quota-Holding-Time where the tariff has none; 0: none.", low=-1, high=604_800, unit="seconds"
+    )
+    tariff_time_change: str = option(
+        "",
+        "Whether the peer knows Tariff-Time-Change; if not, its quota ends where the tariff changes.",
+        choices=("", "yes", "no"),
+    )
+    credit_pools: str = option("", "Whether it knows G-S-U-Pool-Reference.", choices=("", "yes", "no"))
+    balance_information: str = option(
+        "",
+        "Cost-Information, Remaining-Balance, Low-Balance-Indication: asked is by AoC-Request-Type.",
+        choices=("", "asked", "always", "never"),
+    )
+    session_failover: str = option(
+        "", "CC-Session-Failover of the first answer.", choices=("", "supported", "not-supported", "not-sent")
+    )
+    failure_handling: str = option(
+        "",
+        "Credit-Control-Failure-Handling of the first answer.",
+        choices=("", "terminate", "continue", "retry-and-terminate", "not-sent"),
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +261,7 @@ class GyOptions:
     subscription_id_order: tuple[str, ...] = option(
         ("e164", "imsi", "sip", "nai", "private"),
         "Which Subscription-Id of a CCR names the subscriber: the first of these types that it has.",
-        choices=("e164", "imsi", "sip", "nai", "private"),
+        choices=SUBSCRIPTION_TYPES,
     )
     default_service_context: str = option(
         "32251@3gpp.org", "Service-Context-Id of a CCR that has none.", check=_is_context
@@ -186,7 +271,16 @@ class GyOptions:
         "Where 4012 stands when the credit is used up: in the MSCC, with 2001 at command level, or at command level.",
         choices=("mscc", "command"),
     )
-    peers: tuple[PeerOptions, ...] = tables(PeerOptions, "Peers that are known by name, one table each.")
+    profile: str = option(
+        "generic",
+        "How peers are spoken to that have no profile of their own. Built in: " + ", ".join(PROFILES) + ".",
+    )
+    peers: tuple[PeerOptions, ...] = tables(
+        PeerOptions, "Peers that are known by name, one table each; the first that fits counts."
+    )
+    profiles: tuple[ProfileOptions, ...] = tables(
+        ProfileOptions, "Peer profiles that change what is built in, or stand beside it."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -290,12 +384,41 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ
     text = _read(file) if path is not None or file.is_file() else ""
     reader = Reader(_parse(text, file), environ, str(file), find_lines(text))
     sections = reader.read(SECTIONS)
-    names = [peer.origin_host.lower() for peer in sections["gy"].peers]
-    for name in sorted({name for name in names if names.count(name) > 1}):
-        reader.faults.append(f"gy.peers: origin_host {name!r} stands twice ({file}); expected each peer once")
+    if not reader.faults:
+        reader.faults += _peer_faults(sections["gy"], file)
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
     return Config(**sections, sources=reader.sources)
+
+
+def _peer_faults(gy: GyOptions, file: Path) -> Iterator[str]:
+    """What is wrong between peers and profiles."""
+    names = [(peer.origin_host.lower(), peer.realm.lower()) for peer in gy.peers]
+    for host, realm in sorted({name for name in names if names.count(name) > 1}):
+        named = f"origin_host {host!r}" + (f" with realm {realm!r}" if realm else "")
+        yield f"gy.peers: {named} stands twice ({file}); expected each peer once"
+    known = list(PROFILES)
+    for number, profile in enumerate(gy.profiles):
+        if profile.base not in known:
+            yield f"gy.profiles[{number}].base = {profile.base!r} ({file}): {suggestion(profile.base, known)}"
+        if profile.name in known[len(PROFILES) :]:
+            yield f"gy.profiles: name {profile.name!r} stands twice ({file}); expected each profile once"
+        known.append(profile.name)
+    wanted = [
+        ("gy.profile", gy.profile),
+        *((f"gy.peers[{at}].profile", peer.profile) for at, peer in enumerate(gy.peers)),
+    ]
+    for place, name in wanted:
+        if name and name not in known:
+            yield f"{place} = {name!r} ({file}): no such profile; {suggestion(name, known)}"
+
+
+def with_profile(config: Config, profile: str) -> Config:
+    """The same with another `gy.profile`; ConfigError where there is none of that name."""
+    known = [*PROFILES, *(one.name for one in config.gy.profiles)]
+    if profile not in known:
+        raise ConfigError(f"gy.profile: {profile[:40]!r}; no such profile; {suggestion(profile, known)}")
+    return replace(config, gy=replace(config.gy, profile=profile))
 
 
 def defaults_text() -> str:

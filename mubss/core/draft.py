@@ -112,6 +112,11 @@ class Draft:
         )
 
 
+def new_part(now_s: int) -> UsagePart:
+    """What a session used of a service since its last usage record: nothing yet."""
+    return {"since_s": now_s, "units": 0, "free_units": 0, "charge_micros": 0}
+
+
 def opening_posting(account_id: str, balance_micros: int, now_ms: int) -> dict[str, Any]:
     """The first posting of an account that opens with a balance."""
     return _posting(account_id, 1, now_ms, {"kind": "opening"}, balance_micros, balance_micros)

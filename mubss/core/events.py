@@ -25,7 +25,8 @@ from mubss.core.model import (
 from mubss.core.money import MAX_MICROS
 from mubss.core.quota import reserve
 from mubss.core.rater import Usage, absurd, rate_usage
-from mubss.core.sessions import answer_repeat, gy_source, refuse, suspended_units
+from mubss.core.reports import gy_source, suspended_units
+from mubss.core.sessions import answer_repeat, refuse, with_balance
 from mubss.core.tariff import PlanService
 
 ENOUGH_CREDIT, NO_CREDIT = 0, 1
@@ -52,6 +53,8 @@ def apply_event(
     result = failed[0] if len(failed) == len(answers) and failed else Result.SUCCESS
     currency = account["currency"] if any(answer.unit == MONEY for answer in answers) else ""
     outcome = Outcome(command.key, command.end_to_end, result, answers, None, currency)
+    if command.tells_balance and result == Result.SUCCESS:
+        outcome = with_balance(draft, outcome, -sum(posting["amount_micros"] for posting in draft.postings))
     if not draft.postings and not draft.usage:
         return Applied(None, outcome, suspense=draft.suspense)  # nothing moved, so a repeat may try again
     draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))

@@ -81,6 +81,7 @@ class Grant(TypedDict):
     units: int
     free_units: int
     rate: str
+    change_s: NotRequired[int]  # Tariff-Time-Change that was sent with it
 
 
 class Session(TypedDict):
@@ -138,7 +139,11 @@ class UnitAnswer(NamedTuple):
     unit: str = ""  # of the service, or "money" (micros); "" where it is unknown
     granted_units: int | None = None
     validity_s: int | None = None
-    final: bool = False  # these are the last units the balance covers
+    final: str = ""  # tariff.Final.key: these are the last units the balance covers
+    threshold_units: int | None = None  # left of the grant when the client asks again; None: the profile decides
+    holding_time_s: int | None = None  # the same for Quota-Holding-Time
+    change_s: int | None = None  # Tariff-Time-Change, UTC seconds
+    pool: list[int] | None = None  # G-S-U-Pool-Identifier, then Value-Digits and Exponent of a unit's worth in it
 
     @staticmethod
     def to(request: UnitRequest, unit: str, result: int, granted_units: int | None = None) -> UnitAnswer:
@@ -163,6 +168,8 @@ class Outcome(NamedTuple):
     cost_micros: int | None = None
     currency: str = ""
     check_balance: int | None = None  # Check-Balance-Result: 0 enough, 1 not
+    balance_micros: int | None = None  # available after the request, for a client that wants to know
+    low_balance: bool = False
 
     def to_list(self) -> list[Any]:
         """The stored form: plain JSON, without what stands at its default at the end.
@@ -197,6 +204,7 @@ class UnitRequest:
     wants_grant: bool = True
     requested_units: int | None = None
     used_units: int | None = None
+    before_units: int = 0  # of them, used before the tariff changed (Tariff-Change-Usage)
     money_micros: int | None = None  # CC-Money of an event, in the account's currency
     currency: int | None = None  # Currency-Code of that money
 
@@ -216,6 +224,10 @@ class CreditControl:
     retransmitted: bool = False
     peer: str = ""
     called: str = ""  # E.164 digits of the other party
+    network: str = ""  # MCC and MNC of the network that serves the subscriber
+    knows_tariff_change: bool = True  # else quota ends where the tariff changes
+    knows_pools: bool = False
+    tells_balance: bool = False  # the answer says what the session has cost and what is left
     action: int = Action.DIRECT_DEBITING
     facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from mubss.core.draft import Draft
-from mubss.core.model import CreditControl, Meter, Result, Session, UnitAnswer, UnitRequest
-from mubss.core.rater import charge, cover, wanted
-from mubss.core.tariff import PlanService, Unit
+from mubss.core.draft import Draft, new_part
+from mubss.core.model import CreditControl, Grant, Meter, Result, Session, UnitAnswer, UnitRequest
+from mubss.core.rater import Cover, charge, cover, next_change, wanted
+from mubss.core.tariff import ANY, TERMINATE, PlanService, Quota, Unit, parse_rate
 
+LEAST_SHARE = 8  # a grant that shares the balance with others is at least this part of what was asked
+POOL_DECIMALS = 9  # of a unit's worth in a credit pool
 MAX_GRANTS = 100  # outstanding in a session: its document stays small whatever a peer asks for
 
 
@@ -20,18 +22,25 @@ class Held(NamedTuple):
 
 
 def session_meter(draft: Draft, command: CreditControl, session: Session, service: str) -> Meter:
-    """The session's meter of a service; its zone is that of the party called when it began."""
+    """The session's meter of a service; its zone is that of its first request."""
     meter = session["services"].get(service)
     if meter is None:
         meter = {
             "rates": [],
             "charged_micros": 0,
             "cursor_s": 0,
-            "zone": draft.tables.zone(command.called),
-            "part": {"since_s": draft.now_s, "units": 0, "free_units": 0, "charge_micros": 0},
+            "zone": zone_of(draft, command),
+            "part": new_part(draft.now_s),
         }
         session["services"][service] = meter
     return meter
+
+
+def zone_of(draft: Draft, command: CreditControl) -> str:
+    """The zone that prices a request: of the party called, or where nobody is called, of the serving network."""
+    if command.called:
+        return draft.tables.zone(command.called)
+    return draft.tables.network_zone(command.network) if command.network else ANY
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:
@@ -84,10 +93,19 @@ def _free_left(draft: Draft, service: str) -> int:
 
 
 def grant(
-    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, plan: PlanService, held: Held
+    draft: Draft,
+    command: CreditControl,
+    session: Session,
+    request: UnitRequest,
+    plan: PlanService,
+    held: Held,
+    claims: int,
 ) -> UnitAnswer:
-    """Grants as much of what is asked as the month's free units and the available balance cover."""
-    unit, service = plan.service.unit, plan.service.code
+    """Grants as much of what is asked as the month's free units and this claim's share of the balance cover.
+
+    `claims` counts who wants some of it: this request, those behind it in the command, the account's other sessions.
+    """
+    unit, service, quota = plan.service.unit, plan.service.code, plan.quota
     meter = session_meter(draft, command, session, service)
     at_s = meter["cursor_s"] or draft.now_s if unit is Unit.SECONDS else draft.now_s
     rate = plan.rate_key(meter["zone"], draft.tables.band(draft.tables.calendar.at(at_s)))
@@ -100,23 +118,25 @@ def grant(
         rates = dict(meter["rates"])
     free_left = _free_left(draft, service) - held.promised.get(service, 0) if plan.free_units else 0
     wanted_units = wanted(plan, request.requested_units)
-    covered = cover(rate, wanted_units, rates, free_left, draft.available_micros)
+    covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims)
     if covered.units <= 0:
-        return UnitAnswer.to(request, unit.value, Result.CREDIT_LIMIT_REACHED)
+        return _exhausted(request, unit, quota)
     held.rates[service] = covered.rates
     if covered.free_units:
         held.promised[service] = held.promised.get(service, 0) + covered.free_units
     session["reserved_micros"] += covered.micros
     draft.account["reserved_micros"] += covered.micros
-    session["grants"].append(
-        {
-            "key": request.key,
-            "service": service,
-            "units": covered.units,
-            "free_units": covered.free_units,
-            "rate": rate,
-        }
-    )
+    made: Grant = {
+        "key": request.key,
+        "service": service,
+        "units": covered.units,
+        "free_units": covered.free_units,
+        "rate": rate,
+    }
+    session["grants"].append(made)
+    validity_s, change_s = _until(draft, command, plan, meter["zone"])
+    if change_s is not None:
+        made["change_s"] = change_s
     return UnitAnswer(
         request.command_level,
         request.rating_group,
@@ -124,6 +144,72 @@ def grant(
         Result.SUCCESS,
         unit.value,
         covered.units,
-        plan.service.validity_s,
-        covered.units < wanted_units,
+        validity_s,
+        quota.final if is_last else "",
+        (covered.units * quota.threshold_percent // 100 or None) if quota.threshold_percent and not is_last else None,
+        quota.holding_time_s or None,
+        change_s,
+        _pool(quota.pool, rate) if command.knows_pools and quota.pool is not None else None,
     )
+
+
+def _share(
+    rate: str, wanted_units: int, rates: dict[str, int], free_left: int, available_micros: int, claims: int
+) -> tuple[Cover, bool]:
+    """What one of several claims gets, and whether that is the last there is.
+
+    What is wanted, while it costs no more than the claim's part of what is available. Else that part; but not less
+    than LEAST_SHARE of what is wanted, while there is so much: the smaller grants get, the more signalling they cost.
+    """
+    covered = cover(rate, wanted_units, rates, free_left, available_micros)
+    if claims > 1 and covered.micros * claims > max(0, available_micros):
+        least_units = wanted_units // LEAST_SHARE + 1
+        covered = cover(rate, wanted_units, rates, free_left, max(0, available_micros) // claims)
+        if covered.units < least_units:
+            least = cover(rate, least_units, rates, free_left, available_micros)
+            covered = cover(rate, wanted_units, rates, free_left, least.micros)  # all that its blocks pay for
+    if covered.units >= wanted_units:
+        return covered, False
+    more = cover(rate, 1, covered.rates, free_left - covered.free_units, available_micros - covered.micros)
+    return covered, not more.units
+
+
+def _exhausted(request: UnitRequest, unit: Unit, quota: Quota) -> UnitAnswer:
+    """No credit is left: 4012, or at once the action that lets the subscriber do something about it.
+
+    RFC 8506 §5.6: a Final-Unit-Indication to redirect or restrict, without a grant, is acted on immediately; when
+    Validity-Time is over the client asks again.
+    """
+    if quota.final == TERMINATE:
+        return UnitAnswer.to(request, unit.value, Result.CREDIT_LIMIT_REACHED)
+    answer = UnitAnswer.to(request, unit.value, Result.SUCCESS)
+    return answer._replace(validity_s=quota.validity_s, final=quota.final)
+
+
+def _until(draft: Draft, command: CreditControl, plan: PlanService, zone: str) -> tuple[int, int | None]:
+    """How long a grant is good for, and when the tariff changes meanwhile.
+
+    A client that doesn't know Tariff-Time-Change reports at the change, since its grant ends there. Seconds need
+    neither: they are split by where they lie.
+    """
+    validity_s = plan.quota.validity_s
+    if plan.service.unit is Unit.SECONDS:
+        return validity_s, None
+    change_s = next_change(draft.tables, draft.account["plan"], plan, zone, draft.now_s)
+    if not change_s or change_s >= draft.now_s + validity_s:
+        return validity_s, None
+    if command.knows_tariff_change:
+        return validity_s, change_s
+    return change_s - draft.now_s, None
+
+
+def _pool(pool: int, rate_key: str) -> list[int] | None:
+    """The pool, and what a unit is worth in it: micros, as Value-Digits and Exponent; None where units cost nothing."""
+    rate = parse_rate(rate_key)
+    if not rate.price_micros:
+        return None
+    for decimals in range(POOL_DECIMALS):
+        digits, rest = divmod(rate.price_micros * 10**decimals, rate.block_units)
+        if not rest:
+            return [pool, digits, -decimals]
+    return [pool, -(-rate.price_micros * 10**POOL_DECIMALS // rate.block_units), -POOL_DECIMALS]

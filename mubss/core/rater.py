@@ -15,6 +15,8 @@ from mubss.core.tariff import PlanService, Rate, Tables, Unit, parse_rate
 
 UNLIMITED = 1 << 62  # units: more than any request can ask for
 MAX_UNITS = 1 << 50  # a petabyte: what lies above is no usage but a fault
+QUARTERS_A_DAY = 96
+MAX_CHANGES = 10_000  # remembered; a day has 96 for each plan, service and zone
 MAX_AHEAD_S = 31 * 86_400  # nor is a call that ends over a month from now; so no call has over 3,000 quarters to come
 
 
@@ -160,7 +162,37 @@ def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, b
 
 def wanted(plan: PlanService, requested_units: int | None) -> int:
     """The quota to aim at: what was asked within the service's limit; its default for nothing or nonsense."""
-    service = plan.service
+    quota = plan.quota
     if requested_units is None or requested_units <= 0:
-        return service.quota_units
-    return min(requested_units, service.quota_limit_units)
+        return quota.units
+    return min(requested_units, quota.limit_units)
+
+
+def next_change(tables: Tables, plan_code: str, plan: PlanService, zone: str, at_s: int) -> int:
+    """When the tariff changes next after `at_s`, within a day: the rate, or the month where units are free in it.
+
+    UTC seconds, a quarter of an hour's beginning; 0 where it doesn't change. Remembered by quarter: 0.2 µs.
+    """
+    if not tables.bands and not plan.free_units:
+        return 0
+    number = at_s // QUARTER_SECONDS
+    place = plan_code, plan.service.code, zone, number
+    known = tables.changes.get(place)
+    if known is None:
+        if len(tables.changes) >= MAX_CHANGES:
+            tables.changes.clear()
+        known = tables.changes[place] = _find_change(tables, plan, zone, number)
+    return known
+
+
+def _find_change(tables: Tables, plan: PlanService, zone: str, number: int) -> int:
+    now = _tariff_at(tables, plan, zone, number)
+    for later in range(number + 1, number + QUARTERS_A_DAY + 1):
+        if _tariff_at(tables, plan, zone, later) != now:
+            return later * QUARTER_SECONDS
+    return 0
+
+
+def _tariff_at(tables: Tables, plan: PlanService, zone: str, number: int) -> tuple[str | None, str]:
+    quarter = tables.calendar.at(number * QUARTER_SECONDS)
+    return plan.rate_key(zone, tables.band(quarter)), quarter.month if plan.free_units else ""

@@ -6,18 +6,14 @@ granted is reserved again, and only then is new quota granted from what is avail
 
 from __future__ import annotations
 
-from typing import Any
-
-from mubss.core.draft import Draft
+from mubss.core.draft import Draft, new_part
 from mubss.core.history import Repeat, find_repeat, with_key, with_outcome
-from mubss.core.identity import session_hash
 from mubss.core.model import (
     ACTIVE,
     Account,
     Applied,
     CreditControl,
     Grant,
-    Meter,
     Outcome,
     RequestType,
     Result,
@@ -25,12 +21,9 @@ from mubss.core.model import (
     Session,
     SessionRecord,
     UnitAnswer,
-    UnitRequest,
-    UsagePart,
 )
-from mubss.core.quota import Held, grant, reserve, session_meter
-from mubss.core.rater import MAX_UNITS, Usage, absurd, rate_usage
-from mubss.core.tariff import Unit
+from mubss.core.quota import Held, grant
+from mubss.core.reports import charge_reports, record_part, suspended_units
 
 MAX_OPEN_SESSIONS = 100  # per account: its document stays small whatever a peer opens
 
@@ -55,21 +48,34 @@ def apply_session(
             return refuse(command, Result.RESOURCES_EXCEEDED, now_ms)
     draft = Draft(account, command.tables, now_ms)
     session = _working_copy(draft, command, stored, record)
-    results, held = _charge_reports(draft, command, session)
+    results, held = charge_reports(draft, command, session)
     denied = account["state"] != ACTIVE and command.type is not RequestType.TERMINATION
     if denied:
         results = [Result.END_USER_SERVICE_DENIED] * len(results)
-    answers = [
-        _answer(draft, command, session, request, result, held)
-        for request, result in zip(command.requests, results, strict=True)
-    ]
+    answers = _answers(draft, command, session, results, held)
     result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
     outcome = Outcome(command.key, command.end_to_end, result, answers)
+    if command.tells_balance:
+        cost_micros = sum(meter["charged_micros"] for meter in session["services"].values())
+        outcome = with_balance(draft, outcome, cost_micros)
     _remember(session, outcome, rules)
     _close_or_keep(draft, command, session, outcome, rules, opened=stored is None)
     applied = draft.applied()
     applied.outcome = outcome
     return applied
+
+
+def with_balance(draft: Draft, outcome: Outcome, cost_micros: int) -> Outcome:
+    """The outcome with what the service has cost so far, and what the account holds after it."""
+    account = draft.account
+    plan = draft.tables.plans.get(account["plan"])
+    balance_micros = account["balance_micros"]
+    return outcome._replace(
+        cost_micros=cost_micros,
+        currency=account["currency"],
+        balance_micros=balance_micros,
+        low_balance=plan is not None and balance_micros < plan.low_balance_micros,
+    )
 
 
 def answer_repeat(command: CreditControl, repeat: Repeat, grants: list[Grant], now_ms: int) -> Applied:
@@ -87,7 +93,7 @@ def answer_repeat(command: CreditControl, repeat: Repeat, grants: list[Grant], n
         service = command.tables.services.get(request.service or "")
         answer = UnitAnswer.to(request, service.unit.value if service else "", Result.SUCCESS)
         if service is not None and request.key in held:
-            answer = answer._replace(granted_units=held[request.key], validity_s=service.validity_s)
+            answer = answer._replace(granted_units=held[request.key], validity_s=service.quota.validity_s)
         answers.append(answer)
     return Applied(None, Outcome(command.key, command.end_to_end, Result.SUCCESS, answers))
 
@@ -98,26 +104,6 @@ def refuse(command: CreditControl, result: Result, now_ms: int) -> Applied:
         suspended_units(command, request, result.name, now_ms) for request in command.requests if request.used_units
     ]
     return Applied(None, Outcome(command.key, command.end_to_end, result, []), suspense=suspense)
-
-
-def suspended_units(command: CreditControl, request: UnitRequest, reason: str, now_ms: int) -> dict[str, Any]:
-    """The suspense document of units that can't be charged; its `_id` makes a repeat fall on the same one."""
-    return {
-        "_id": session_hash(f"{command.session_id}\0{command.key}\0{request.key}"),
-        "kind": "gy",
-        "reason": reason,
-        "at_s": now_ms // 1000,
-        "session": command.session_hash,
-        "session_id": command.session_id,
-        "peer": command.peer,
-        "type": int(command.type),
-        "number": command.number,
-        "identities": command.identities,
-        "service": request.service,
-        "rating_group": request.rating_group,
-        "service_identifiers": request.service_identifiers,
-        "units": min(request.used_units or 0, (1 << 63) - 1),
-    }
 
 
 def _working_copy(
@@ -147,92 +133,22 @@ def _working_copy(
     return session
 
 
-def _charge_reports(draft: Draft, command: CreditControl, session: Session) -> tuple[list[Result], Held]:
-    """Releases what this request reports on, and charges the units it reports.
-
-    Returns what became of each MSCC's report, and what grants hold after that.
-    """
-    if command.type is RequestType.TERMINATION:
-        session["grants"] = []
-    elif session["grants"]:
-        answered = {request.key for request in command.requests}
-        session["grants"] = [grant for grant in session["grants"] if grant["key"] not in answered]
-    charged: dict[str, tuple[int, dict[str, int]]] = {}
-    results = [_use(draft, command, session, request, charged) for request in command.requests]
-    held = reserve(draft, session)
-    cause = {"kind": "session", "session": command.session_hash, "number": command.number}
-    for service, (micros, free_units) in charged.items():
-        draft.post_usage(cause, service, micros, free_units)
-    return results, held
-
-
-def _use(
-    draft: Draft,
-    command: CreditControl,
-    session: Session,
-    request: UnitRequest,
-    charged: dict[str, tuple[int, dict[str, int]]],
-) -> Result:
-    """Charges one MSCC's report to the session's meter; what can't be charged is kept in suspense."""
-    plan, units = draft.plan_service(request.service), request.used_units
-    if plan is None:
-        if units:
-            draft.suspense.append(suspended_units(command, request, "no price for these units", draft.now_ms))
-        return Result.RATING_FAILED
-    if not units:
-        return Result.SUCCESS
-    service = plan.service.code
-    meter = session_meter(draft, command, session, service).copy()
-    at_s = draft.now_s
-    if plan.service.unit is Unit.SECONDS:  # usage lies end to end from where the first report's began
-        at_s = meter["cursor_s"] or max(session["opened_s"], draft.now_s - units)
-        meter["cursor_s"] = at_s + units
-    rated = None
-    if not absurd(plan, units, at_s, draft.now_s):
-        used = dict(meter["rates"])
-        rated = rate_usage(draft.tables, plan, meter["zone"], units, at_s, used, draft.free_used(service))
-    if rated is None or not _bearable(draft, rated, charged):
-        draft.suspense.append(suspended_units(command, request, "more units than there can be", draft.now_ms))
-        return Result.INVALID_AVP_VALUE
-    session["services"][service] = meter
-    if rated.unpriced_units:
-        entry = suspended_units(command, request, "no price in this zone and band", draft.now_ms)
-        draft.suspense.append({**entry, "units": rated.unpriced_units})
-    meter["rates"] = [list(item) for item in rated.rates.items()]
-    meter["charged_micros"] += rated.charge_micros
-    part = meter["part"]
-    meter["part"] = {
-        "since_s": part["since_s"],
-        "units": part["units"] + units - rated.unpriced_units,
-        "free_units": part["free_units"] + sum(rated.free_units.values()),
-        "charge_micros": part["charge_micros"] + rated.charge_micros,
-    }
-    micros, free_units = charged.get(service, (0, {}))
-    for month, drawn in rated.free_units.items():
-        draft.draw_free(service, drawn, month)
-        free_units = {**free_units, month: free_units.get(month, 0) + drawn}
-    charged[service] = micros + rated.charge_micros, free_units
-    return Result.SUCCESS
-
-
-def _bearable(draft: Draft, rated: Usage, charged: dict[str, tuple[int, dict[str, int]]]) -> bool:
-    """Whether the session and the balance can bear this usage with what the request charged before it."""
-    charge_micros = rated.charge_micros
-    for micros, _ in charged.values():
-        charge_micros += micros
-    return sum(rated.rates.values()) <= MAX_UNITS and draft.can_hold(-charge_micros)
-
-
-def _answer(
-    draft: Draft, command: CreditControl, session: Session, request: UnitRequest, result: Result, held: Held
-) -> UnitAnswer:
-    """The answer to one MSCC: a grant, or why there is none; `result` is what became of its report."""
-    plan = draft.plan_service(request.service)
-    if plan is None:
-        return UnitAnswer.to(request, "", result)
-    if result != Result.SUCCESS or command.type is RequestType.TERMINATION or not request.wants_grant:
-        return UnitAnswer.to(request, plan.service.unit.value, result)
-    return grant(draft, command, session, request, plan, held)
+def _answers(
+    draft: Draft, command: CreditControl, session: Session, results: list[Result], held: Held
+) -> list[UnitAnswer]:
+    """The answer to each MSCC: a grant, or why there is none; `results` are what became of their reports."""
+    answers = []
+    claims = len(draft.account["sessions"]) - 1 + sum(request.wants_grant for request in command.requests)
+    for request, result in zip(command.requests, results, strict=True):
+        plan = draft.plan_service(request.service)
+        if plan is None:
+            answers.append(UnitAnswer.to(request, "", result))
+        elif result != Result.SUCCESS or command.type is RequestType.TERMINATION or not request.wants_grant:
+            answers.append(UnitAnswer.to(request, plan.service.unit.value, result))
+        else:
+            answers.append(grant(draft, command, session, request, plan, held, claims))
+            claims -= 1
+    return answers
 
 
 def _command_result(answers: list[UnitAnswer]) -> int:
@@ -264,9 +180,8 @@ def _close_or_keep(
     for service, meter in sorted(session["services"].items()):
         since_s = meter["part"]["since_s"]
         if draft.now_s - since_s > 3600 and calendar.at(since_s).day != calendar.at(draft.now_s).day:
-            _record_part(draft, key, session, service, meter)
-            part: UsagePart = {"since_s": draft.now_s, "units": 0, "free_units": 0, "charge_micros": 0}
-            session["services"][service] = {**meter, "part": part}
+            record_part(draft, key, session, service, meter)
+            session["services"][service] = {**meter, "part": new_part(draft.now_s)}
     if opened:
         draft.records.append(session_record(draft, key, session, is_open=True, due_s=session["expires_s"]))
 
@@ -276,20 +191,8 @@ def end_session(draft: Draft, key: str, rules: Rules) -> None:
     session = draft.account["sessions"].pop(key)
     draft.account["reserved_micros"] -= session["reserved_micros"]
     for service, meter in sorted(session["services"].items()):
-        _record_part(draft, key, session, service, meter)
+        record_part(draft, key, session, service, meter)
     draft.records.append(session_record(draft, key, session, is_open=False, due_s=draft.now_s + rules.replay_s))
-
-
-def _record_part(draft: Draft, key: str, session: Session, service: str, meter: Meter) -> None:
-    part = meter["part"]
-    if part["units"]:
-        source = gy_source(key, session["id"], session["peer"], session.get("facts", {}))
-        draft.record_usage(source, service, meter["zone"], dict(meter["rates"]), part)
-
-
-def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any]) -> dict[str, Any]:
-    """What a usage record says of the session it came from."""
-    return {"source": "gy", "session": key, "session_id": session_id, "peer": peer, **facts}
 
 
 def session_record(draft: Draft, key: str, session: Session, *, is_open: bool, due_s: int) -> SessionRecord:

@@ -55,6 +55,57 @@ def parse_rate(key: str) -> Rate:
     return Rate(service, zone, band, *map(int, numbers))
 
 
+class FinalAction(StrEnum):
+    """What a client does when its last grant is used up: Final-Unit-Action (RFC 8506 §8.35)."""
+
+    TERMINATE = "terminate"
+    REDIRECT = "redirect"
+    RESTRICT = "restrict"
+
+
+class Final(NamedTuple):
+    """The final action and what goes with it: where to redirect to, or what stays allowed (RFC 8506 §5.6)."""
+
+    action: FinalAction = FinalAction.TERMINATE
+    redirect_address: str = ""  # a URL, a SIP URI, an IPv4 or IPv6 address
+    filter_rules: tuple[str, ...] = ()  # IPFilterRules
+    filter_ids: tuple[str, ...] = ()  # names of filters that the client has
+
+    @property
+    def key(self) -> str:
+        """All of it as one text, a line each, as stored outcomes keep it."""
+        lines = [str(self.action), *(f"to {address}" for address in [self.redirect_address] if address)]
+        lines += [f"rule {rule}" for rule in self.filter_rules]
+        return "\n".join(lines + [f"id {name}" for name in self.filter_ids])
+
+
+@lru_cache(maxsize=1000)
+def parse_final(key: str) -> Final:
+    """The final action that a key stands for."""
+    action, *lines = key.split("\n")
+    named: dict[str, list[str]] = {"to": [], "rule": [], "id": []}
+    for line in lines:
+        kind, _, text = line.partition(" ")
+        named[kind].append(text)
+    return Final(FinalAction(action), "".join(named["to"]), tuple(named["rule"]), tuple(named["id"]))
+
+
+TERMINATE = Final().key
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """The quota policy of a service, or of a service within a plan."""
+
+    units: int  # granted where the client asks for none, or absurdly much
+    limit_units: int  # the most a request can get
+    validity_s: int  # Validity-Time of a grant, and half the supervision time of its session
+    threshold_percent: int = 0  # of a grant, left when the client asks again; 0: the peer's profile decides
+    holding_time_s: int = 0  # idle time after which a client gives a grant back; 0: the peer's profile decides
+    final: str = TERMINATE  # Final.key
+    pool: int | None = None  # G-S-U-Pool-Identifier: grants of one pool in a session are one credit
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """A chargeable service and its quota policy."""
@@ -62,9 +113,7 @@ class Service:
     code: str
     unit: Unit
     name: str
-    quota_units: int  # granted where the client asks for none, or absurdly much
-    quota_limit_units: int  # the most a request can get
-    validity_s: int  # Validity-Time of a grant, and half the supervision time of its session
+    quota: Quota
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +124,7 @@ class PlanService:
     rates: Mapping[tuple[str, str], Rate]
     rate_keys: Mapping[tuple[str, str], str]
     free_units: int
+    quota: Quota  # the plan's own, or the service's
 
     def rate_key(self, zone: str, band: str) -> str | None:
         """The key of the rate for a zone and band, the more specific zone first; None: not sold there."""
@@ -94,6 +144,7 @@ class Plan:
     monthly_fee_micros: int = 0
     credit_limit_micros: int = 0  # for accounts opened with it
     tax: str = ""
+    low_balance_micros: int = 0  # below it an answer that tells the balance says that it is low
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,10 +213,12 @@ class Tables:
     bands: tuple[Band, ...] = ()
     prefixes: Mapping[str, str] = field(default_factory=dict)  # E.164 prefix → zone
     longest_prefix: int = 0
+    networks: Mapping[str, str] = field(default_factory=dict)  # MCC, or MCC and MNC, of a visited network → zone
     service_rules: tuple[ServiceRule, ...] = ()
     currencies: Mapping[str, Currency] = field(default_factory=dict)
     bill_cycles: Mapping[int, BillCycle] = field(default_factory=dict)
     taxes: Mapping[str, Tax] = field(default_factory=dict)
+    changes: dict[tuple[str, str, str, int], int] = field(default_factory=dict, compare=False)  # rater.next_change's
     _services_seen: dict[tuple[str, int | None, int | None], str | None] = field(default_factory=dict, compare=False)
 
     def zone(self, number: str) -> str:
@@ -176,6 +229,10 @@ class Tables:
             if zone is not None:
                 return zone
         return ANY
+
+    def network_zone(self, mcc_mnc: str) -> str:
+        """The zone of a visited network by its MCC and MNC ("26201"), else by its MCC; ANY where none is named."""
+        return self.networks.get(mcc_mnc) or self.networks.get(mcc_mnc[:3]) or ANY
 
     def band(self, at: LocalQuarter) -> str:
         """The first band that holds a local quarter of an hour; ANY where none does."""

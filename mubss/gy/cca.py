@@ -54,6 +54,8 @@ class MsccAnswer:
     volume_quota_threshold_octets: int | None = None
     unit_quota_threshold: int | None = None
     quota_holding_time_s: int | None = None
+    pool: tuple[int, int, int, int] | None = None
+    """G-S-U-Pool-Identifier, CC-Unit-Type, Value-Digits and Exponent of what a unit is worth in it (RFC 8506 §8.30)."""
 
 
 @dataclass(slots=True)
@@ -68,6 +70,9 @@ class CcaAnswer:
     """Granted-Service-Unit of the command, for a client that asked there."""
     tariff_time_change_s: int | None = None
     cost_information: Money | None = None
+    remaining_balance: Money | None = None
+    """Remaining-Balance, with Low-Balance-Indication beside it (TS 32.299 §7.2.173, §7.2.90)."""
+    low_balance: bool = False
     final_unit: FinalUnit | None = None
     check_balance_result: int | None = None
     """0 enough credit, 1 no credit."""

@@ -97,6 +97,8 @@ def _mscc(unknown: list[bytes], buf: bytes, start: int, end: int) -> MsccAnswer:
             mscc.service_identifiers.append(value)
         elif code == 430:
             mscc.final_unit = _final_unit(buf, begin, end)
+        elif code == 457:
+            mscc.pool = _pool(buf, begin, end)
     if pos != end:
         raise wrong_end(buf, start, end)
     return mscc
@@ -111,6 +113,18 @@ def _granted(unknown: list[bytes], units: Units, buf: bytes, pos: int, end: int)
             return time_from_ntp(value)
         pos = skip(unknown, buf, pos, end)
     return None
+
+
+def _pool(buf: bytes, at: int, limit: int) -> tuple[int, int, int, int]:
+    nodes = decode_tree(buf, *enter(buf, at, limit))
+    try:
+        [worth] = find_all(nodes, "Unit-Value")
+        [identifier], [unit] = find_all(nodes, "G-S-U-Pool-Identifier"), find_all(nodes, "CC-Unit-Type")
+        [digits], exponents = find_all(worth, "Value-Digits"), find_all(worth, "Exponent")
+    except ValueError:
+        text = "G-S-U-Pool-Reference without one of its parts"
+        raise DiameterError(5004, text, whole_avp(buf, at, limit)) from None
+    return identifier, unit, digits, next(iter(exponents), 0)
 
 
 def _final_unit(buf: bytes, at: int, limit: int) -> FinalUnit:

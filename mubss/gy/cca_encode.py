@@ -49,6 +49,9 @@ def encode_cca(ccr: Ccr, answer: CcaAnswer, identity: Identity) -> bytes:
         parts.append(_mscc(mscc))
     if answer.cost_information is not None:
         parts.append(_money(423, answer.cost_information))
+    if answer.remaining_balance is not None:
+        parts.append(encode_avp("Low-Balance-Indication", int(answer.low_balance)))
+        parts.append(_remaining_balance(answer.remaining_balance))
     if answer.final_unit is not None:
         parts.append(answer.final_unit.encoded)
     if answer.check_balance_result is not None:
@@ -78,6 +81,8 @@ def _mscc(mscc: MsccAnswer) -> bytes:
     parts = []
     if mscc.granted is not None:
         parts.append(_granted(mscc.granted, mscc.tariff_time_change_s))
+    if mscc.pool is not None:
+        parts.append(_pool(*mscc.pool))
     for service_identifier in mscc.service_identifiers:
         parts.append(_u32(439, _M | 12, service_identifier))
     if mscc.rating_group is not None:
@@ -98,6 +103,12 @@ def _mscc(mscc: MsccAnswer) -> bytes:
         parts.append(_u32_3gpp(871, _VM | 16, VENDOR_3GPP, mscc.quota_holding_time_s))
     body = b"".join(parts)
     return _group(456, _M | len(body) + 8) + body
+
+
+def _pool(identifier: int, unit_type: int, digits: int, exponent: int) -> bytes:
+    unit_value = ("Unit-Value", [("Value-Digits", digits), ("Exponent", exponent)])
+    reference = [("G-S-U-Pool-Identifier", identifier), ("CC-Unit-Type", unit_type), unit_value]
+    return encode_avp("G-S-U-Pool-Reference", reference)
 
 
 def _granted(units: Units, tariff_time_change_s: int | None) -> bytes:
@@ -129,6 +140,12 @@ def units_body(units: Units) -> bytes:
     if units.service_specific_units is not None:
         parts.append(_u64(417, _M | 16, units.service_specific_units))
     return b"".join(parts)
+
+
+def _remaining_balance(money: Money) -> bytes:
+    digits, exponent, currency = money
+    parts: list[tuple[str, object]] = [("Unit-Value", [("Value-Digits", digits), ("Exponent", exponent)])]
+    return encode_avp("Remaining-Balance", parts + ([] if currency is None else [("Currency-Code", currency)]))
 
 
 def _money(code: int, money: Money) -> bytes:

@@ -21,8 +21,10 @@ from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Result
 from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, Ccr, CcrError, DiameterError, decode_ccr, encode_cca
+from mubss.gy.grammar import check_request
 from mubss.gy.message import FrameError, Framer
 from mubss.gy.peer import Action, Charge, Claim, Peer, Send, State
+from mubss.gy.profile import Profile
 from mubss.storage.database import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Connection:
         self.remote = remote
         self.peer = peer
         self.pending = 0
+        self._profile = server.peers.profile("", "")
         self.refused = 0  # CCRs that couldn't be taken
         self._pending_octets = 0
         self._sock = sock
@@ -158,7 +161,9 @@ class Connection:
         admitted = self.server.registry.claim(self.number, claim.origin_host, claim.origin_state_id)
         if not self._closing:
             if admitted:
-                log.info("%s is open", self)
+                peer = self.peer
+                self._profile = self.server.peers.profile(peer.origin_host, peer.origin_realm)
+                log.info("%s is open, profile %s", self, self._profile.name)
             self.perform(self.peer.admit(admitted))
 
     def probe(self) -> None:
@@ -176,20 +181,28 @@ class Connection:
         except CcrError as error:
             self._refuse(error.ccr, error)
             return
+        profile = self._profile
+        if ccr.origin_host != self.peer.origin_host:  # a client behind an agent
+            profile = server.peers.profile(ccr.origin_host or "", ccr.origin_realm or "", profile)
         route = ccr.destination_host, ccr.destination_realm, ccr.origin_realm
         try:
-            if route not in self._routes:
+            if profile.strict:
+                check_request(frame, server.identity.host)
+                server.routing.check(*route, strict=True)
+            elif route not in self._routes:
                 server.routing.check(*route)
                 if len(self._routes) < MAX_ROUTES:
                     self._routes.add(route)
-            command = credit.to_command(ccr, server.profile, server.refdata.tables)
+            command = credit.to_command(ccr, profile, server.refdata.tables)
         except DiameterError as error:
             self._refuse(ccr, error)
             return
         if server.is_busy and command.type in (RequestType.INITIAL, RequestType.EVENT):
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
-        order = Order(command, identities=command.identities, done=partial(self._done, ccr, len(frame), received_ms))
+        order = Order(
+            command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ms)
+        )
         try:
             server.engine.submit(order)
         except Busy:
@@ -207,7 +220,7 @@ class Connection:
         answer = CcaAnswer(error.result_code, failed_avp=error.failed_avp, error_message=error.text)
         self._answer(ccr, answer)
 
-    def _done(self, ccr: Ccr, octets: int, received_ms: int, order: Order) -> None:
+    def _done(self, ccr: Ccr, profile: Profile, octets: int, received_ms: int, order: Order) -> None:
         server = self.server
         self.pending -= 1
         self._pending_octets -= octets
@@ -219,13 +232,13 @@ class Connection:
         if self._closing and self.closed.is_set():
             return
         if order.outcome is not None:
-            answer = credit.to_answer(order.outcome, server.profile, server.currency_numbers)
+            answer = credit.to_answer(order.outcome, profile, server.currency_numbers)
             if answer.result_code == credit.INVALID_AVP_VALUE:
                 answer.failed_avp = credit.offending_units(ccr)
         else:
             answer = CcaAnswer(_result_of(order.error))
         # Past the deadline the client has given up: its repeat will find the stored outcome.
-        if time.monotonic_ns() // 1_000_000 - received_ms > server.options.deadline_ms:
+        if time.monotonic_ns() // 1_000_000 - received_ms > profile.deadline_ms:
             metrics.GY_LATE_ANSWERS.inc()
         else:
             self._answer(ccr, answer)

@@ -6,36 +6,47 @@ What is liberal here is DESIGN.md's rules 4 to 10 for the default profile; a pro
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from functools import lru_cache
+from ipaddress import ip_address
 from typing import Any
 
 from mubss.core.events import MONEY
 from mubss.core.identity import session_hash
 from mubss.core.model import Action, CreditControl, Outcome, RequestType, Result, UnitAnswer, UnitRequest
 from mubss.core.money import Rounding, divide
-from mubss.core.tariff import Tables, Unit
+from mubss.core.tariff import FinalAction, Tables, Unit, parse_final
 from mubss.gy import subscription
 from mubss.gy.avp import DiameterError, encode_avp
-from mubss.gy.cca import TERMINATE, CcaAnswer, FinalUnit, MsccAnswer
+from mubss.gy.cca import (
+    REDIRECT,
+    REDIRECT_IPV4,
+    REDIRECT_IPV6,
+    REDIRECT_SIP_URI,
+    REDIRECT_URL,
+    RESTRICT_ACCESS,
+    TERMINATE,
+    CcaAnswer,
+    FinalUnit,
+    MsccAnswer,
+)
 from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
 from mubss.gy.codec import require
+from mubss.gy.profile import ALWAYS, ASKED, Profile
 
 INVALID_AVP_VALUE = 5004
 MAX_SESSION_ID_LETTERS = 1024  # it is kept in the account's document; clients send under 100
 MAX_PEER_LETTERS = 255
 _REASON_FINAL = 2  # Reporting-Reason FINAL (TS 32.299 §7.2.175): the service ended, no more is wanted
-_FINAL_TERMINATE = FinalUnit(TERMINATE)
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """What differs between kinds of peers."""
-
-    name: str = "generic"
-    subscription_order: tuple[str, ...] = ("e164", "imsi", "sip", "nai", "private")
-    default_context: str = ""  # for a peer that sends no Service-Context-Id
-    default_subscriber: str = ""  # an identity, for a peer that names nobody
-    command_level_credit_limit: bool = False  # 4012 at command level, not in the MSCC, when all of them say so
+_BEFORE_TARIFF_CHANGE = 0  # Tariff-Change-Usage (RFC 8506 §8.27)
+_AOC_OF_COST = (1, 2)  # AoC-Request-Type: full, cost only (TS 32.299 §7.2.14)
+_FINAL_ACTIONS = {
+    FinalAction.TERMINATE: TERMINATE,
+    FinalAction.REDIRECT: REDIRECT,
+    FinalAction.RESTRICT: RESTRICT_ACCESS,
+}
+_POOL_UNITS: dict[str, int] = {Unit.SECONDS: 0, Unit.OCTETS: 2, Unit.EVENTS: 5}  # CC-Unit-Type (RFC 8506 §8.32)
+_UNSIGNED32 = 2**32 - 1
+_IMEISV = 0  # User-Equipment-Info-Type (RFC 8506 §8.50)
 
 
 def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
@@ -52,11 +63,15 @@ def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
         number,
         subscription.identities(ccr, profile.subscription_order, profile.default_subscriber),
         tables,
-        _requests(ccr, request_type, context, tables),
+        _requests(ccr, request_type, context, profile.default_rating_group, tables),
         ccr.end_to_end,
         ccr.retransmitted,
         (ccr.origin_host or "")[:MAX_PEER_LETTERS],
         subscription.called_number(ccr),
+        _network(ccr.sgsn_mcc_mnc),
+        profile.knows_tariff_change,
+        profile.knows_pools,
+        _tells_balance(ccr, profile),
         ccr.requested_action or Action.DIRECT_DEBITING,
         _facts(ccr) if opening else {},
     )
@@ -73,29 +88,47 @@ def _required(ccr: Ccr) -> tuple[str, int, RequestType]:
     return session_id, number, RequestType(kind)
 
 
-def _requests(ccr: Ccr, request_type: RequestType, context: str, tables: Tables) -> list[UnitRequest]:
+def _network(mcc_mnc: str | None) -> str:
+    """MCC and MNC of 3GPP-SGSN-MCC-MNC (TS 29.061 §16.4.7), "" for anything else."""
+    return mcc_mnc if mcc_mnc and 5 <= len(mcc_mnc) <= 6 and mcc_mnc.isascii() and mcc_mnc.isdigit() else ""
+
+
+def _tells_balance(ccr: Ccr, profile: Profile) -> bool:
+    wish = profile.balance_information
+    return ccr.aoc_request_type in _AOC_OF_COST if wish == ASKED else wish == ALWAYS
+
+
+def _requests(
+    ccr: Ccr, request_type: RequestType, context: str, default_group: int | None, tables: Tables
+) -> list[UnitRequest]:
     if ccr.msccs:
         requests: list[UnitRequest] = []
         keys: set[str] = set()
         for mscc in ccr.msccs:
-            request = _mscc(mscc, request_type, context, tables)
+            request = _mscc(mscc, request_type, context, default_group, tables)
             while request.key in keys:  # the same MSCC twice: each gets its answer, and its own reservation
                 request.key += "+"
             keys.add(request.key)
             requests.append(request)
         return requests
-    if ccr.requested is None and not ccr.used and request_type is not RequestType.EVENT:
+    silent = ccr.requested is None and not ccr.used and request_type is not RequestType.EVENT
+    if silent and (default_group is None or request_type is RequestType.TERMINATION):
         return []
     identifiers = [] if ccr.service_identifier is None else [ccr.service_identifier]
     command_level = Mscc(ccr.rating_group, identifiers, ccr.requested, ccr.used)
-    request = _mscc(command_level, request_type, context, tables)
+    request = _mscc(command_level, request_type, context, default_group, tables)
     request.command_level = True
     return [request]
 
 
-def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -> UnitRequest:
+def _mscc(
+    mscc: Mscc, request_type: RequestType, context: str, default_group: int | None, tables: Tables
+) -> UnitRequest:
     group, identifiers = mscc.rating_group, mscc.service_identifiers
-    code = tables.service_of(context, group, identifiers[0] if identifiers else None)
+    if identifiers:
+        code = tables.service_of(context, group, identifiers[0])
+    else:
+        code = tables.service_of(context, default_group if group is None else group, None)
     service = tables.services.get(code) if code else None
     key = "" if group is None else str(group)
     if identifiers:
@@ -114,7 +147,11 @@ def _mscc(mscc: Mscc, request_type: RequestType, context: str, tables: Tables) -
     if used:
         units = 0
         for one in used:
-            units += _units(one, service.unit) or 0
+            counted = _units(one, service.unit) or 0
+            units += counted
+            change = mscc.tariff_change_usage if one.tariff_change_usage is None else one.tariff_change_usage
+            if change == _BEFORE_TARIFF_CHANGE:
+                request.before_units += counted
             if one.money is not None:
                 request.service = None  # nothing is sold by money used: 5031, and the report is kept in suspense
         request.used_units = units if request.service else _any_units(used)
@@ -173,8 +210,24 @@ def _facts(ccr: Ccr) -> dict[str, Any]:
         "charging_id": ccr.charging_id,
         "sgsn_mcc_mnc": ccr.sgsn_mcc_mnc,
         "rat_type": ccr.rat_type,
+        "location": ccr.location.hex() if ccr.location else None,
+        "equipment": _equipment(ccr.user_equipment),
+        "correlation_id": ccr.cc_correlation_id.hex() if ccr.cc_correlation_id else None,
+        "charging_characteristics": ccr.charging_characteristics,
     }
     return {name: value[:64] if isinstance(value, str) else value for name, value in facts.items() if value is not None}
+
+
+def _equipment(info: tuple[int, bytes] | None) -> str | None:
+    """An IMEISV as its digits, which clients send as text or as TS 29.274's half octets; other equipment in hex."""
+    if info is None:
+        return None
+    kind, value = info
+    if kind == _IMEISV and value.isdigit():
+        return value.decode()
+    if kind == _IMEISV and len(value) == 8:
+        return "".join(f"{octet & 15:x}{octet >> 4:x}" for octet in value).rstrip("f")
+    return value.hex()
 
 
 def to_answer(outcome: Outcome, profile: Profile, currency_numbers: Mapping[str, int]) -> CcaAnswer:
@@ -182,27 +235,80 @@ def to_answer(outcome: Outcome, profile: Profile, currency_numbers: Mapping[str,
     answer = CcaAnswer(outcome.result)
     if profile.command_level_credit_limit and {one.result for one in outcome.answers} == {Result.CREDIT_LIMIT_REACHED}:
         answer.result_code = Result.CREDIT_LIMIT_REACHED
+    if outcome.key >> 32 == RequestType.INITIAL and answer.result_code == Result.SUCCESS:
+        answer.session_failover, answer.failure_handling = profile.session_failover, profile.failure_handling
+    currency = currency_numbers.get(outcome.currency)
     for unit_answer in outcome.answers:
-        final = _FINAL_TERMINATE if unit_answer.final else None
-        granted = _granted(unit_answer, currency_numbers.get(outcome.currency))
+        final = final_unit(unit_answer.final) if unit_answer.final else None
+        granted = _granted(unit_answer, currency)
         if unit_answer.command_level:
             answer.granted, answer.validity_time_s, answer.final_unit = granted, unit_answer.validity_s, final
+            answer.tariff_time_change_s = unit_answer.change_s
             continue
-        answer.msccs.append(
-            MsccAnswer(
-                unit_answer.rating_group,
-                unit_answer.service_identifiers,
-                unit_answer.result,
-                granted,
-                None,
-                unit_answer.validity_s,
-                final,
-            )
+        mscc = MsccAnswer(
+            unit_answer.rating_group,
+            unit_answer.service_identifiers,
+            unit_answer.result,
+            granted,
+            unit_answer.change_s,
+            unit_answer.validity_s,
+            final,
         )
+        if unit_answer.granted_units:
+            _advise(mscc, unit_answer, profile)
+        answer.msccs.append(mscc)
     if outcome.cost_micros is not None:
-        answer.cost_information = _money(outcome.cost_micros, currency_numbers.get(outcome.currency))
+        answer.cost_information = _money(outcome.cost_micros, currency)
+    if outcome.balance_micros is not None:
+        answer.remaining_balance = _money(outcome.balance_micros, currency)
+        answer.low_balance = outcome.low_balance
     answer.check_balance_result = outcome.check_balance
     return answer
+
+
+def _advise(mscc: MsccAnswer, answer: UnitAnswer, profile: Profile) -> None:
+    """What a client does with a grant besides using it: when it asks again, and when it gives it back.
+
+    A last grant has no threshold: nothing would come of asking early.
+    """
+    units = answer.granted_units or 0
+    threshold = answer.threshold_units
+    if threshold is None and profile.threshold_percent and not answer.final:
+        threshold = units * profile.threshold_percent // 100
+    if threshold and threshold < units:
+        if answer.unit == Unit.OCTETS:
+            mscc.volume_quota_threshold_octets = min(threshold, _UNSIGNED32)
+        elif answer.unit == Unit.SECONDS:
+            mscc.time_quota_threshold_s = threshold
+        elif answer.unit == Unit.EVENTS:
+            mscc.unit_quota_threshold = min(threshold, _UNSIGNED32)
+    mscc.quota_holding_time_s = answer.holding_time_s or profile.holding_time_s or None
+    if answer.pool is not None:
+        mscc.pool = (answer.pool[0], _POOL_UNITS[answer.unit], answer.pool[1], answer.pool[2])
+
+
+@lru_cache(maxsize=1000)
+def final_unit(key: str) -> FinalUnit:
+    """The Final-Unit-Indication that a final action stands for."""
+    final = parse_final(key)
+    address = final.redirect_address or None
+    return FinalUnit(
+        _FINAL_ACTIONS[final.action],
+        address,
+        redirect_type(final.redirect_address),
+        final.filter_rules,
+        final.filter_ids,
+    )
+
+
+def redirect_type(address: str) -> int:
+    """Redirect-Address-Type of an address as the operator writes it."""
+    if address.lower().startswith(("sip:", "sips:")):
+        return REDIRECT_SIP_URI
+    try:
+        return REDIRECT_IPV4 if ip_address(address).version == 4 else REDIRECT_IPV6
+    except ValueError:
+        return REDIRECT_URL
 
 
 def offending_units(ccr: Ccr) -> bytes:

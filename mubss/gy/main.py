@@ -18,7 +18,7 @@ from gevent.event import Event  # noqa: E402
 from gevent.server import StreamServer  # noqa: E402
 
 from mubss import metrics  # noqa: E402
-from mubss.config import Config, load  # noqa: E402
+from mubss.config import Config, load, with_profile  # noqa: E402
 from mubss.core.errors import ConfigError  # noqa: E402
 from mubss.gy.link import Link  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
@@ -37,12 +37,14 @@ BACKLOG = 1024
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="TCP port to listen on; 0: any free one.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve peers.")
+@click.option("--profile", metavar="NAME", help="How peers are spoken to that the configuration doesn't name.")
 @click.option("--worker-link", nargs=3, type=int, hidden=True)
 def cli(
     config_file: str | None,
     host: str | None,
     port: int | None,
     workers: int | None,
+    profile: str | None,
     worker_link: tuple[int, int, int] | None,
 ) -> None:
     """Charges prepaid sessions over DIAMETER Gy (RFC 6733, RFC 8506)."""
@@ -52,6 +54,8 @@ def cli(
         gy = config.gy
         port_given = gy.port if port is None else port
         config = replace(config, gy=replace(gy, host=host or gy.host, port=port_given, workers=workers or gy.workers))
+        if profile:
+            config = with_profile(config, profile)
         setup_logging(config.general)
         if worker_link:
             return serve_as_worker(config, *worker_link)
@@ -80,7 +84,7 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     open_made(config.store_url).close()  # or each worker would say what is wrong with it
     listener = listen(config)
     state_id = int(time.time())
-    named = ["--config", config_file] if config_file else []
+    named = ["--profile", config.gy.profile, *(["--config", config_file] if config_file else [])]
 
     def command(index: int, descriptor: int) -> list[str]:
         link = map(str, (index, descriptor, state_id))

@@ -13,7 +13,6 @@ is for who opens connections again: a peer that comes back exchanges capabilitie
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import NamedTuple
@@ -30,6 +29,7 @@ from mubss.gy.capabilities import (
 )
 from mubss.gy.codec import CcaAnswer, CcrError, decode_ccr, encode_cca
 from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP, value_name
+from mubss.gy.grammar import check_request
 from mubss.gy.message import (
     ERROR,
     FrameError,
@@ -42,6 +42,8 @@ from mubss.gy.message import (
     encode_answer,
     encode_request,
 )
+from mubss.gy.peer_table import PeerTable
+from mubss.gy.profile import Profile
 
 ELECTION_LOST, INVALID_AVP_VALUE = 4003, 5004
 CER, DWR, DPR, CCR = 257, 280, 282, 272
@@ -89,7 +91,7 @@ Action = Send | Charge | Claim | Close
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What all connections of a server share. `peers` maps an Origin-Host (lower case) to its allowed addresses."""
+    """What all connections of a server share."""
 
     identity: Identity
     product_name: str = "mubss"
@@ -97,27 +99,23 @@ class Settings:
     firmware_revision: int = 1
     watchdog_s: int = 30
     cer_timeout_s: int = 10
-    accept_unknown: str = "loopback"  # never | loopback | always
-    peers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    peers: PeerTable = field(default_factory=lambda: PeerTable((), "loopback", Profile()))
 
 
 class Peer:
     """The state of one connection. Times are seconds of a clock that never goes back."""
 
-    def __init__(
-        self, settings: Settings, local_address: str, remote_address: str, is_loopback: bool, now_s: int, jitter_s: int
-    ) -> None:
+    def __init__(self, settings: Settings, local_address: str, remote_address: str, now_s: int, jitter_s: int) -> None:
         self._settings = settings
         self._local_address = local_address
         self._remote_address = remote_address
-        self._is_loopback = is_loopback
         self.state = State.WAIT_CER
         self.origin_host = ""
+        self.origin_realm = ""
         self._cer: Message | None = None
         self._hop_by_hop = 0
         self._set_watchdog(now_s, jitter_s)
         self._asked: set[int] = set()  # Hop-by-Hop Identifiers of our DWRs without answer: one at least is "pending"
-        self._goodbye = 0  # that of our DPR
         self._suspect = False
 
     @property
@@ -215,9 +213,7 @@ class Peer:
         if self.state is not State.OPEN:
             return [self._close("shutting down")]
         self.state = State.CLOSING
-        dpr = self._base_request("DPR", [("Disconnect-Cause", cause)])
-        self._goodbye = self._hop_by_hop
-        return [Send(dpr)]
+        return [Send(self._base_request("DPR", [("Disconnect-Cause", cause)]))]
 
     # ── the base protocol ──────────────────────────────────────────────────────────────────────────
 
@@ -227,20 +223,15 @@ class Peer:
         check_base_application(header)
         cer = decode_message(frame)
         check_names(cer)
-        host = cer.find("Origin-Host")
-        if not self._is_known(host):
+        host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
+        if not self._settings.peers.admits(host, realm, self._remote_address):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
+        if self._settings.peers.profile(host, realm).strict:
+            check_request(frame)
         if refusal := no_common_ground(cer):
             return self._refuse(cer, *refusal)
-        self.state, self.origin_host, self._cer = State.WAIT_CLAIM, host, cer
+        self.state, self.origin_host, self.origin_realm, self._cer = State.WAIT_CLAIM, host, realm, cer
         return [Claim(host.lower(), cer.find("Origin-State-Id") or 0)]
-
-    def _is_known(self, origin_host: str) -> bool:
-        addresses = self._settings.peers.get(origin_host.lower())
-        if addresses is not None:
-            return not addresses or self._remote_address in addresses
-        accept = self._settings.accept_unknown
-        return accept == "always" or (accept == "loopback" and self._is_loopback)
 
     def _request(self, frame: bytes, header: Header) -> list[Action]:
         if header.command_code == CCR:
@@ -282,7 +273,7 @@ class Peer:
         """Answers that nobody waits for, by their Hop-by-Hop Identifier, are dropped (RFC 6733 §6.2.1)."""
         if header.command_code == DWR and header.hop_by_hop in self._asked:
             self._asked.clear()
-        elif header.command_code == DPR and self.state is State.CLOSING and header.hop_by_hop == self._goodbye:
+        elif header.command_code == DPR and self.state is State.CLOSING:  # whatever its ids: it goes
             return [self._close("goodbye (DPA)")]
         return []
 

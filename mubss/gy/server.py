@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
-from ipaddress import ip_address
 
 import gevent
 from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
@@ -18,9 +17,9 @@ from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.gy.connection import Connection
-from mubss.gy.credit import Profile
 from mubss.gy.message import Identity
 from mubss.gy.peer import REBOOTING, Peer, Settings
+from mubss.gy.peer_options import peer_table
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.refdata.live import Refdata
@@ -45,20 +44,23 @@ class Server:
     def __init__(self, config: Config, origin_state_id: int) -> None:
         self.options = config.gy
         self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
-        self.profile = Profile(
-            subscription_order=config.gy.subscription_id_order,
-            default_context=config.gy.default_service_context,
-            command_level_credit_limit=config.gy.out_of_credit == "command",
-        )
         self.routing = Routing(
             config.gy.origin_host, config.gy.origin_realm, config.gy.served_hosts, config.gy.served_realms
         )
+        self.peers = peer_table(config.gy)
         self.pending = 0  # requests under way
         self.pending_octets = 0  # their size
         self.answered = 0
         self.registry: Registry  # set by whoever accepts connections
         self._connections: dict[int, Connection] = {}
-        self._settings = _peer_settings(config, self.identity)
+        self._settings = Settings(
+            self.identity,
+            config.gy.product_name,
+            config.gy.vendor_id,
+            watchdog_s=config.gy.watchdog_seconds,
+            cer_timeout_s=config.gy.cer_timeout_seconds,
+            peers=self.peers,
+        )
         # A lock that can't be had must be given up while a 3004 is still in time.
         wait_ms = min(config.store.busy_timeout_ms, config.gy.deadline_ms // 3)
         url = replace(config, store=replace(config.store, busy_timeout_ms=wait_ms)).store_url
@@ -129,7 +131,6 @@ class Server:
             self._settings,
             local,
             remote,
-            ip_address(remote).is_loopback,
             int(time.monotonic()),
             random.randint(*JITTER_S),
         )
@@ -186,19 +187,6 @@ class Server:
             self.engine.stop()
         self._store.close()
         log.info("drained")
-
-
-def _peer_settings(config: Config, identity: Identity) -> Settings:
-    options = config.gy
-    return Settings(
-        identity,
-        options.product_name,
-        options.vendor_id,
-        watchdog_s=options.watchdog_seconds,
-        cer_timeout_s=options.cer_timeout_seconds,
-        accept_unknown=options.accept_unknown_peers,
-        peers={peer.origin_host.lower(): peer.addresses for peer in options.peers},
-    )
 
 
 def plain_address(address: str) -> str:

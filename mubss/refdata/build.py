@@ -22,6 +22,7 @@ from mubss.core.tariff import (
     Unit,
 )
 from mubss.refdata.check import Faults, one_of
+from mubss.refdata.quota_rows import build_quota
 from mubss.refdata.rows import MAX_PREFIXES, QUARTERS_A_DAY
 from mubss.storage.database import Doc
 from mubss.storage.refdata import Documents, Snapshot, join
@@ -49,6 +50,7 @@ class Checker:
     def check(self) -> None:
         """Notes every fault."""
         self._check_prefixes()
+        self._check_networks()
         for code, plan in self._documents["price_plans"].items():
             self._check_plan(self._where("price_plans", code), plan)
         for context, rules in self._documents["service_map"].items():
@@ -71,7 +73,7 @@ class Checker:
         for number, rate in enumerate(plan["rates"], 1):
             place = f"{where}.rates[{number}]"
             self._check_name(f"{place}.service", "services", rate["service"])
-            self._check_name(f"{place}.zone", "destinations", rate["zone"], [ANY])
+            self._check_name(f"{place}.zone", "destinations", rate["zone"], [ANY, *self._names["networks"]])
             self._check_name(f"{place}.band", "bands", rate["band"], [ANY])
             first = seen.setdefault((rate["service"], rate["zone"], rate["band"]), number)
             if first != number:
@@ -80,6 +82,31 @@ class Checker:
         for service in plan["free_units"]:
             if service not in sold:
                 self._faults.add(f"{where}.free_units.{service}", f"no rate prices it; {one_of(sorted(sold))}")
+        self._check_quotas(where, plan, sold)
+
+    def _check_quotas(self, where: str, plan: Doc, sold: set[str]) -> None:
+        seen: dict[str, int] = {}
+        for number, quota in enumerate(plan.get("quotas", ()), 1):
+            service = quota["service"]
+            first = seen.setdefault(service, number)
+            if service not in sold:
+                self._faults.add(f"{where}.quotas[{number}].service", f"no rate prices it; {one_of(sorted(sold))}")
+            elif first != number:
+                self._faults.add(f"{where}.quotas[{number}]", f"the same service as quotas[{first}]")
+            elif service in self._documents["services"]:
+                whole = self._documents["services"][service] | quota
+                if whole["quota_limit_units"] < whole["quota_units"]:
+                    units = f"{whole['quota_limit_units']} is less than the quota_units, {whole['quota_units']}"
+                    self._faults.add(f"{where}.quotas[{number}].quota_limit_units", units)
+
+    def _check_networks(self) -> None:
+        owners: dict[str, str] = {}
+        for zone, network in self._documents["networks"].items():
+            for code in network["codes"]:
+                other = owners.setdefault(code, zone)
+                if other != zone:
+                    there = self._where("networks", other)
+                    self._faults.add(f"{self._where('networks', zone)}.codes", f"{code!r} is in {there} too")
 
     def _check_prefixes(self) -> None:
         owners: dict[str, str] = {}
@@ -111,6 +138,7 @@ def build_tables(documents: Documents, version: int, calendar: OperatorCalendar)
         bands=tuple(band for doc in documents["bands"].values() for band in _bands(doc)),
         prefixes=prefixes,
         longest_prefix=max(map(len, prefixes), default=0),
+        networks={code: zone for zone, doc in documents["networks"].items() for code in doc["codes"]},
         service_rules=_service_rules(documents["service_map"]),
         currencies={
             code: Currency(code, doc["numeric"], doc["decimals"]) for code, doc in documents["currencies"].items()
@@ -136,9 +164,7 @@ def read_stored(snapshot: Snapshot, calendar: OperatorCalendar) -> Tables:
 
 
 def _service(doc: Doc) -> Service:
-    return Service(
-        doc["_id"], Unit(doc["unit"]), doc["name"], doc["quota_units"], doc["quota_limit_units"], doc["validity_s"]
-    )
+    return Service(doc["_id"], Unit(doc["unit"]), doc["name"], build_quota(doc))
 
 
 def _plan(doc: Doc, services: Mapping[str, Service]) -> Plan:
@@ -154,12 +180,14 @@ def _plan(doc: Doc, services: Mapping[str, Service]) -> Plan:
             row["minimum_micros"],
         )
         rates.setdefault(rate.service, {})[rate.zone, rate.band] = rate
+    quotas = {quota["service"]: quota for quota in doc.get("quotas", ())}
     priced = {
         code: PlanService(
             services[code],
             by_place,
             {place: rate.key for place, rate in by_place.items()},
             doc["free_units"].get(code, 0),
+            build_quota(quotas[code], services[code].quota) if code in quotas else services[code].quota,
         )
         for code, by_place in rates.items()
     }
@@ -172,6 +200,7 @@ def _plan(doc: Doc, services: Mapping[str, Service]) -> Plan:
         monthly_fee_micros=doc["monthly_fee_micros"],
         credit_limit_micros=doc["credit_limit_micros"],
         tax=doc["tax"],
+        low_balance_micros=doc.get("low_balance_micros", 0),
     )
 
 

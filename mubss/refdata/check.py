@@ -84,7 +84,8 @@ class Row:
 
     def take(self, key: str, default: Any = None) -> Any:
         """The raw value of a key, whose name is then known."""
-        self._taken.append(key)
+        if key not in self._taken:
+            self._taken.append(key)
         return self._values.get(key, default)
 
     def form(self, key: str, pattern: re.Pattern[str], expected: str, default: str | None = None) -> str:

@@ -14,17 +14,16 @@ from mubss.core.money import MICROS_PER_UNIT
 from mubss.core.tariff import ANY, Unit
 from mubss.refdata.check import Faults, Row, one_of, rows_of, shown
 from mubss.refdata.form import Source
+from mubss.refdata.quota_rows import MAX_UNITS, MAX_UNSIGNED32, plan_quota, service_quota
 from mubss.storage.database import Doc
 from mubss.storage.refdata import TABLES, Documents
 
 MAX_RATES = 2_000  # of one plan
 MAX_PREFIXES = 300_000  # of all zones
+MAX_NETWORKS = 2_000  # MCCs and MNCs of one zone; the world has some 240 and 1,500
 MAX_RANGES = 100  # of one row of the service map
 MAX_PRICE_MICROS = 10**12  # a million: a price, setup fee, minimum or monthly fee
 MAX_CREDIT_MICROS = 10**14
-MAX_UNITS = 10**15
-MAX_UNSIGNED32 = 2**32 - 1  # CC-Time, Rating-Group, Service-Identifier (RFC 8506 §8.21, §8.29, §8.28)
-MAX_VALIDITY_S = 7 * 86_400
 QUARTERS_A_DAY = 96
 WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 NONE = "none"  # among rating groups: a request without any
@@ -33,6 +32,7 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 _CURRENCY_FORM = "three capital letters of ISO 4217"
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):(?:00|15|30|45)|24:00")
 _PREFIX = re.compile(r"\+?([0-9]{1,15})")
+_NETWORK = re.compile(r"[0-9]{3}([0-9]{2,3})?")
 _RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
 _CONTEXT = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
@@ -133,16 +133,8 @@ def _bill_cycle(row: Row) -> Doc:
 
 
 def _service(row: Row) -> Doc:
-    unit = row.choice("unit", list(Unit))
-    most = MAX_UNSIGNED32 if unit == Unit.SECONDS else MAX_UNITS
-    quota = row.integer("quota_units", 1, most)
-    return {
-        "name": row.name(),
-        "unit": unit,
-        "quota_units": quota,
-        "quota_limit_units": row.integer("quota_limit_units", quota, most),
-        "validity_s": row.integer("validity_seconds", 1, MAX_VALIDITY_S),
-    }
+    name, unit = row.name(), row.choice("unit", list(Unit))
+    return {"name": name, "unit": unit, **service_quota(row, unit)}
 
 
 def _band(row: Row) -> Doc:
@@ -179,6 +171,14 @@ def _destination(row: Row) -> Doc:
     return {"name": row.name(), "prefixes": sorted(prefixes)}
 
 
+def _network(row: Row) -> Doc:
+    codes = row.texts("codes", MAX_NETWORKS, 'an MCC like "262", or an MCC and MNC like "26201"')
+    for number, code in enumerate(codes, 1):
+        if not _NETWORK.fullmatch(code) or code in codes[: number - 1]:
+            row.refuse(f"codes[{number}]", code, 'an MCC like "262", or an MCC and MNC like "26201", each once')
+    return {"name": row.name(), "codes": sorted(codes)}
+
+
 def _plan(row: Row) -> Doc:
     return {
         "name": row.name(),
@@ -187,8 +187,10 @@ def _plan(row: Row) -> Doc:
         "monthly_fee_micros": row.amount("monthly_fee", MAX_PRICE_MICROS, "0"),
         "credit_limit_micros": row.amount("credit_limit", MAX_CREDIT_MICROS, "0"),
         "tax": row.code("tax", ""),
+        "low_balance_micros": row.amount("low_balance", MAX_CREDIT_MICROS, "0"),
         "free_units": row.counts("free_units", MAX_RATES, MAX_UNITS),
         "rates": [_rate(rate) for rate in row.rows("rates", MAX_RATES)],
+        "quotas": [plan_quota(quota) for quota in row.rows("quotas", MAX_RATES)],
     }
 
 
@@ -239,6 +241,7 @@ _READERS: dict[str, tuple[str, Callable[[Row, str], str], Callable[[Row], Doc]]]
     "services": ("code", _code, _service),
     "bands": ("code", _code, _band),
     "destinations": ("zone", _code, _destination),
+    "networks": ("zone", _code, _network),
     "price_plans": ("code", _code, _plan),
     "bill_cycles": ("number", _cycle_number, _bill_cycle),
 }

@@ -39,6 +39,7 @@ REFDATA = (
     "ref_services",
     "ref_price_plans",
     "ref_destinations",
+    "ref_networks",
     "ref_bill_cycles",
     "ref_taxes",
     "ref_service_map",

@@ -19,6 +19,7 @@ TABLES = {
     "services": "ref_services",
     "bands": "ref_bands",
     "destinations": "ref_destinations",
+    "networks": "ref_networks",
     "price_plans": "ref_price_plans",
     "service_map": "ref_service_map",
     "bill_cycles": "ref_bill_cycles",

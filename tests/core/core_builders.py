@@ -11,16 +11,16 @@ from mubss.core.calendar import OperatorCalendar
 from mubss.core.identity import session_hash
 from mubss.core.model import ACTIVE, Account, Action, CreditControl, RequestType, UnitRequest
 from mubss.core.money import parse_amount
-from mubss.core.tariff import ANY, Band, Currency, Plan, PlanService, Rate, Service, ServiceRule, Tables, Unit
+from mubss.core.tariff import ANY, Band, Currency, Plan, PlanService, Quota, Rate, Service, ServiceRule, Tables, Unit
 
 INITIAL, UPDATE, TERMINATE, EVENT = RequestType.INITIAL, RequestType.UPDATE, RequestType.TERMINATION, RequestType.EVENT
 MB = 1_000_000  # octets in a block of the demo's price
 EUR = Currency("EUR", 978, 2)
 BERLIN = ZoneInfo("Europe/Berlin")
 
-DATA = Service("DATA", Unit.OCTETS, "Mobile data", 10 * MB, 100 * MB, 3600)
-VOICE = Service("VOICE", Unit.SECONDS, "Calls", 300, 3600, 600)
-SMS = Service("SMS", Unit.EVENTS, "Short messages", 1, 100, 3600)
+DATA = Service("DATA", Unit.OCTETS, "Mobile data", Quota(10 * MB, 100 * MB, 3600))
+VOICE = Service("VOICE", Unit.SECONDS, "Calls", Quota(300, 3600, 600))
+SMS = Service("SMS", Unit.EVENTS, "Short messages", Quota(1, 100, 3600))
 SERVICES = {service.code: service for service in (DATA, VOICE, SMS)}
 RULES = (
     ServiceRule("32251", (1, 99), None, True, "DATA"),
@@ -51,7 +51,7 @@ def flat(price_micros: int, block_units: int, setup_micros: int = 0, minimum_mic
 def plan_service(service: Service, *rows: RateRow, free_units: int = 0) -> PlanService:
     """How a plan prices a service."""
     rates = {(row[0], row[1]): Rate(service.code, *row) for row in rows}
-    return PlanService(service, rates, {at: rate.key for at, rate in rates.items()}, free_units)
+    return PlanService(service, rates, {at: rate.key for at, rate in rates.items()}, free_units, service.quota)
 
 
 def plan(code: str, *services: PlanService, type: str = "prepaid", **more: Any) -> Plan:
@@ -65,6 +65,7 @@ def make_tables(
     prefixes: Mapping[str, str] | None = None,
     zone: Any = BERLIN,
     services: Mapping[str, Service] = SERVICES,
+    networks: Mapping[str, str] | None = None,
 ) -> Tables:
     """One version of reference data."""
     prefixes = dict(prefixes or {})
@@ -76,6 +77,7 @@ def make_tables(
         bands=tuple(bands),
         prefixes=prefixes,
         longest_prefix=max(map(len, prefixes), default=0),
+        networks=networks or {},
         service_rules=RULES,
         currencies={"EUR": EUR},
     )

@@ -42,11 +42,11 @@ from mubss.core.model import (
     SetState,
     UnitRequest,
 )
-from mubss.core.tariff import ANY, Band, Service, Tables, Unit
+from mubss.core.tariff import ANY, Band, Quota, Service, Tables, Unit
 
-DATA = Service("DATA", Unit.OCTETS, "", 40, 200, 60)
-VOICE = Service("VOICE", Unit.SECONDS, "", 30, 500, 60)
-SMS = Service("SMS", Unit.EVENTS, "", 2, 10, 60)
+DATA = Service("DATA", Unit.OCTETS, "", Quota(40, 200, 60))
+VOICE = Service("VOICE", Unit.SECONDS, "", Quota(30, 500, 60))
+SMS = Service("SMS", Unit.EVENTS, "", Quota(2, 10, 60))
 NIGHT = Band("night", ALL_WEEK, 0, 24)
 RULES = Rules(outcome_history=3, supervision_s=300)
 ACCOUNTS = (("flat", "0.0003", "0"), ("rich", "0.0004", "0"), ("rich", "0", "0.0005"), ("free", "0.0001", "0.0001"))

@@ -56,7 +56,7 @@ def sms(count: int | None = None, **more: Any) -> UnitRequest:
 def test_a_debit() -> None:
     world = World(DEMO, make_account())
     applied = world.do(event(DEMO, sms(2), number=7, end_to_end=70, peer="smsc", facts={"called": "49"}))
-    answer = UnitAnswer(False, None, [], Result.SUCCESS, "events", 2, None, False)
+    answer = UnitAnswer(False, None, [], Result.SUCCESS, "events", 2)
     assert applied.outcome == Outcome(4 << 32 | 7, 70, Result.SUCCESS, [answer])
     assert world.account["balance_micros"] == 9_840_000
     assert applied.postings[0]["cause"] == {"kind": "event", "session": S1, "number": 7}
@@ -176,7 +176,7 @@ def test_a_refund(sent: int, refunded: int, balance: str, free_used: int | None)
     if sent:
         world.ask(event(FREE, sms(sent)))
     outcome = world.ask(event(FREE, sms(refunded), session="e2", action=REFUND))
-    assert outcome.answers == [UnitAnswer(False, None, [], Result.SUCCESS, "events", None, None, False)]
+    assert outcome.answers == [UnitAnswer(False, None, [], Result.SUCCESS, "events")]
     used = world.account["counters"].get("2026-11", {}).get("SMS")
     assert used == free_used
     assert world.account["balance_micros"] == make_account(balance=balance)["balance_micros"]

@@ -75,7 +75,7 @@ def _key(number: int, type: RequestType = UPDATE) -> int:
 
 
 def _outcome(number: int, end_to_end: int = 0) -> Outcome:
-    answer = UnitAnswer(False, 1, [7, 8], Result.SUCCESS, "octets", 5_000_000, 3600, True)
+    answer = UnitAnswer(False, 1, [7, 8], Result.SUCCESS, "octets", 5_000_000, 3600, "terminate")
     return Outcome(_key(number), end_to_end, Result.SUCCESS, [answer], None, "EUR", 1)
 
 

@@ -28,6 +28,7 @@ from mubss.core.identity import session_hash
 from mubss.core.model import Movement, Result, UnitAnswer, UnitRequest
 from mubss.core.money import parse_amount
 from mubss.core.tariff import ANY
+from mubss.core.tariff import TERMINATE as FINAL
 
 DEMO = demo_tables()
 S1 = session_hash("s1")
@@ -42,7 +43,7 @@ def test_a_data_session() -> None:
     world = World(DEMO, make_account())
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB)))
     assert first.result == Result.SUCCESS
-    assert first.answers == [UnitAnswer(False, 1, [], Result.SUCCESS, "octets", 5 * MB, 3600, False)]
+    assert first.answers == [UnitAnswer(False, 1, [], Result.SUCCESS, "octets", 5 * MB, 3600)]
     assert (world.account["balance_micros"], world.account["reserved_micros"]) == (10_000_000, 100_000)
     assert world.records[S1]["open"] and world.records[S1]["account"] == "acc1"
     assert world.records[S1]["due_s"] == NOW_S + 7200
@@ -55,7 +56,7 @@ def test_a_data_session() -> None:
     assert world.account["balance_micros"] == 9_900_000
 
     last = world.ask(ccr(DEMO, TERMINATE, 3, mscc(1, used=1)), now_s=NOW_S + 180)
-    assert last.answers == [UnitAnswer(False, 1, [], Result.SUCCESS, "octets", None, None, False)]
+    assert last.answers == [UnitAnswer(False, 1, [], Result.SUCCESS, "octets", None, None)]
     assert (world.account["balance_micros"], world.account["reserved_micros"]) == (9_880_000, 0)
     assert world.account["sessions"] == {}
     assert [posting["amount_micros"] for posting in world.postings["acc1"]] == [10_000_000, -100_000, -20_000]
@@ -138,10 +139,10 @@ def test_quota_of_a_call_is_priced_from_where_its_usage_ends() -> None:
 def test_out_of_credit_keeps_the_session_for_a_top_up() -> None:
     world = World(DEMO, make_account(balance="0.04"))
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=2 * MB)))
-    assert (first.answers[0].granted_units, first.answers[0].final) == (2 * MB, False)
+    assert (first.answers[0].granted_units, first.answers[0].final) == (2 * MB, "")
     spent_all = world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=2 * MB, asks=2 * MB)))
     assert spent_all.result == Result.SUCCESS
-    assert spent_all.answers == [UnitAnswer(False, 1, [], Result.CREDIT_LIMIT_REACHED, "octets", None, None, False)]
+    assert spent_all.answers == [UnitAnswer(False, 1, [], Result.CREDIT_LIMIT_REACHED, "octets", None, None)]
     assert S1 in world.account["sessions"]
     world.do(Movement("topup", 1_000_000, "voucher"))
     assert world.account["balance_micros"] == 1_000_000
@@ -159,7 +160,7 @@ def test_a_broke_account_opens_its_session_without_a_grant() -> None:
 def test_the_last_grant_is_what_the_balance_covers() -> None:
     world = World(DEMO, make_account(balance="0.05"))
     answer = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=10 * MB))).answers[0]
-    assert (answer.result, answer.granted_units, answer.final, answer.validity_s) == (2001, 2 * MB, True, 3600)
+    assert (answer.result, answer.granted_units, answer.final, answer.validity_s) == (2001, 2 * MB, FINAL, 3600)
     assert world.available_micros == 10_000
     world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=500_000, asks=10 * MB)))
     assert world.session()["grants"][0]["units"] == 1_500_000  # what is left of the first block, and one more
@@ -257,12 +258,12 @@ def test_sessions_share_the_balance() -> None:
     two = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=4 * MB), session="s2"))
     three = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=4 * MB), session="s3"))
     assert [(outcome.answers[0].granted_units, outcome.answers[0].final) for outcome in (one, two, three)] == [
-        (4 * MB, False),
-        (MB, True),
-        (None, False),
+        (4 * MB, ""),
+        (MB, FINAL),
+        (None, ""),
     ]
     world.ask(ccr(DEMO, TERMINATE, 1, mscc(1, used=MB)))
-    assert world.ask(ccr(DEMO, UPDATE, 1, mscc(1, asks=4 * MB), session="s3")).answers[0].granted_units == 3 * MB
+    assert world.ask(ccr(DEMO, UPDATE, 1, mscc(1, asks=4 * MB), session="s3")).answers[0].granted_units == MB  # half
     world.ask(ccr(DEMO, TERMINATE, 2, session="s3"))
     world.ask(ccr(DEMO, TERMINATE, 2, session="s2"))
     assert (spent(world, "0.10"), world.account["reserved_micros"]) == (20_000, 0)
@@ -276,7 +277,7 @@ FREE = make_tables(
 def test_free_units_go_first_and_raw() -> None:
     world = World(FREE, make_account("free", "0.02"))
     first = world.ask(ccr(FREE, INITIAL, 0, mscc(1, asks=12 * MB)))
-    assert (first.answers[0].granted_units, first.answers[0].final) == (11 * MB, True)
+    assert (first.answers[0].granted_units, first.answers[0].final) == (11 * MB, FINAL)
     assert world.account["reserved_micros"] == 20_000
     world.ask(ccr(FREE, UPDATE, 1, mscc(1, used=9_999_999, asks=MB)))
     assert world.account["counters"] == {"2026-11": {"DATA": 9_999_999}}
@@ -348,7 +349,7 @@ def test_a_service_that_the_plan_does_not_have() -> None:
 def test_units_at_command_level() -> None:
     world = World(DEMO, make_account(balance="0.09"))
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(asks=60, service="VOICE", command_level=True)))
-    assert first.answers == [UnitAnswer(True, None, [], Result.SUCCESS, "seconds", 60, 600, False)]
+    assert first.answers == [UnitAnswer(True, None, [], Result.SUCCESS, "seconds", 60, 600)]
     second = world.ask(ccr(DEMO, UPDATE, 1, mscc(used=60, asks=60, service="VOICE", command_level=True)))
     assert second.result == Result.CREDIT_LIMIT_REACHED  # at command level, and the session goes on
     assert S1 in world.account["sessions"]

@@ -14,7 +14,8 @@ from mubss.core.model import Action, CreditControl, Outcome, RequestType, Result
 from mubss.core.tariff import Tables
 from mubss.gy.cca import TERMINATE, CcaAnswer, FinalUnit, MsccAnswer
 from mubss.gy.codec import Ccr, DiameterError, Money, Mscc, Units, UsedUnits, decode_ccr, missing_avp
-from mubss.gy.credit import Profile, to_answer, to_command
+from mubss.gy.credit import to_answer, to_command
+from mubss.gy.profile import Profile
 from mubss.refdata.form import read_files
 from mubss.refdata.live import operator_calendar
 from mubss.refdata.load import validate
@@ -29,8 +30,22 @@ INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
 E164_FIRST = ["e164:999700000001", "imsi:999700000000001"]
 E164 = ["e164:999700000001"]
 SIP = ["e164:999700000001", "imsi:999700000001"]
-OPEN5GS_FACTS = {"apn": "internet", "charging_id": 41, "sgsn_mcc_mnc": "99970", "rat_type": 6}
-MAGMA_FACTS = {"apn": "magma.ipv4", "charging_id": 7, "rat_type": 6}
+OPEN5GS_FACTS = {
+    "apn": "internet",
+    "charging_id": 41,
+    "sgsn_mcc_mnc": "99970",
+    "rat_type": 6,
+    "location": "8299f907000199f90700000101",
+    "equipment": "4370816125816151",
+    "charging_characteristics": "0000",
+}
+MAGMA_FACTS = {
+    "apn": "magma.ipv4",
+    "charging_id": 7,
+    "rat_type": 6,
+    "location": "8299f907000199f90700000101",
+    "equipment": "4370816125816151",
+}
 CALLED = "491711234567"
 
 # Of each unit request: key, service, Rating-Group, Service-Identifiers, wants a grant, requested and used units.
@@ -340,7 +355,7 @@ def test_texts_that_are_kept_have_bounds() -> None:
 def answer(result: int = 2001, units: int | None = None, **more: Any) -> UnitAnswer:
     unit = more.pop("unit", "octets")
     validity_s = 3600 if units is not None else None
-    return UnitAnswer(False, 1, [7], result, unit, units, validity_s, False)._replace(**more)
+    return UnitAnswer(False, 1, [7], result, unit, units, validity_s)._replace(**more)
 
 
 def outcome(*answers: UnitAnswer, result: int = 2001, **more: Any) -> Outcome:
@@ -357,7 +372,7 @@ FINAL = FinalUnit(TERMINATE)
         (outcome(result=5002), CcaAnswer(5002)),
         (outcome(answer(units=5)), CcaAnswer(2001, [MsccAnswer(1, [7], 2001, Units(5), None, 3600)])),
         (
-            outcome(answer(units=5, unit="seconds", final=True, rating_group=None)),
+            outcome(answer(units=5, unit="seconds", final="terminate", rating_group=None)),
             CcaAnswer(2001, [MsccAnswer(None, [7], 2001, Units(time_s=5), None, 3600, FINAL)]),
         ),
         (
@@ -370,7 +385,7 @@ FINAL = FinalUnit(TERMINATE)
         ),
         (outcome(answer(4010), result=4010), CcaAnswer(4010, [MsccAnswer(1, [7], 4010)])),
         (
-            outcome(answer(units=60, unit="seconds", command_level=True, final=True)),
+            outcome(answer(units=60, unit="seconds", command_level=True, final="terminate")),
             CcaAnswer(2001, granted=Units(time_s=60), validity_time_s=3600, final_unit=FINAL),
         ),
         (outcome(answer(4012, command_level=True), result=4012), CcaAnswer(4012)),

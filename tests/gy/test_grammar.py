@@ -140,7 +140,7 @@ REFUSED: list[tuple[str, bytes, int, bytes]] = [
      encode_avp("Session-Id", "pgw.example:1:2")),
     ("a context that is none", ccr().replace(b"32251@3gpp.org", b"32251+3gpp.org"), 5004,
      encode_avp("Service-Context-Id", "32251+3gpp.org")),
-    ("another application than the header's", ccr(("Auth-Application-Id", 4), application=3), 5004,
+    ("another application than the header's", ccr(application=3), 5004,
      encode_avp(*GY)),
     # What is missing
     ("no Session-Id", ccr(without="Session-Id"), 5005, hexed("00000107 40000008")),
@@ -180,7 +180,8 @@ REFUSED: list[tuple[str, bytes, int, bytes]] = [
                                                                             ("Auth-Application-Id", 5)])),
     ("services that can't be", ccr(mscc((RSU, [])), ("Multiple-Services-Indicator", 0)), 5007,
      encode_avp("Multiple-Services-Indicator", 0) + encode_avp(*mscc((RSU, [])))),
-    ("octets", ccr(mscc((USU, [("CC-Total-Octets", 6), ("CC-Input-Octets", 2), ("CC-Output-Octets", 3)])), kind=2), 5007,
+    ("octets", ccr(mscc((USU, [("CC-Total-Octets", 6), ("CC-Input-Octets", 2), ("CC-Output-Octets", 3)])), kind=2),
+     5007,
      group(MSCC, (USU, [("CC-Total-Octets", 6), ("CC-Input-Octets", 2), ("CC-Output-Octets", 3)]))),
     ("octets of the command", ccr((USU, [("CC-Output-Octets", 3), ("CC-Total-Octets", 6), ("CC-Input-Octets", 2),
      ("CC-Time", 1)]), kind=2), 5007,
@@ -205,7 +206,8 @@ REFUSED: list[tuple[str, bytes, int, bytes]] = [
     ("two in a group", ccr(mscc((USU, [("CC-Time", 1), ("CC-Time", 2)])), kind=2), 5009,
      group(MSCC, (USU, [("CC-Time", 2)]))),
     ("two products", cer("p", GY, ("Product-Name", "y")), 5009, hexed("0000010d 00000009 79000000")),
-    ("a VSAI of both kinds", ccr(("Vendor-Specific-Application-Id", [("Vendor-Id", 1), GY, ("Acct-Application-Id", 3)])),
+    ("a VSAI of both kinds",
+     ccr(("Vendor-Specific-Application-Id", [("Vendor-Id", 1), GY, ("Acct-Application-Id", 3)])),
      5009, encode_avp(*GY) + encode_avp("Acct-Application-Id", 3)),
     # Lengths
     ("a length", ccr(raw_avp(415, 0x40, bytes(8)), without="CC-Request-Number"), 5014, zero("CC-Request-Number")),

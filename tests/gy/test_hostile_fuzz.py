@@ -14,6 +14,7 @@ from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, CcrError, DiameterError, decode_cca, decode_ccr, encode_cca
 from mubss.gy.message import FrameError, Framer, Identity, decode_header
 from mubss.gy.peer import Charge, Claim, Close, Peer, Send, Settings, State
+from mubss.gy.profile import Profile
 from mubss.refdata.form import read_files
 from mubss.refdata.live import operator_calendar
 from mubss.refdata.load import validate
@@ -22,7 +23,7 @@ from tests.vectors.load import every, load
 OURS = Identity("ocs.mubss.example", "mubss.example", 7)
 DEMO = Path(__file__).parents[2] / "conf/refdata/demo.toml"
 TABLES: Tables = validate(read_files([DEMO]), operator_calendar("UTC"))[1]
-PROFILE = credit.Profile(default_context="32251@3gpp.org")
+PROFILE = Profile(default_context="32251@3gpp.org")
 
 REAL = [load(*vector) for vector in every()] + [dwr(), request("DPR", ("Disconnect-Cause", 0)), request("STR")]
 EDGES = [
@@ -68,7 +69,7 @@ def mutant(frame: bytes, edits: list[Edit], keep_length: bool) -> bytes:
 
 
 def peer_in(state: State) -> Peer:
-    peer = Peer(Settings(OURS), "127.0.0.1", "127.0.0.1", True, 0, 0)
+    peer = Peer(Settings(OURS), "127.0.0.1", "127.0.0.1", 0, 0)
     if state is not State.WAIT_CER:
         peer.receive(cer(), 0)
     if state in (State.OPEN, State.CLOSING):

@@ -13,9 +13,10 @@ from mubss.charging.order import Order
 from mubss.core.model import EndSession, Outcome, Result
 from mubss.gy.ccr import Ccr
 from mubss.gy.connection import Connection
-from mubss.gy.credit import Profile
 from mubss.gy.message import Identity
 from mubss.gy.peer import Peer, Settings
+from mubss.gy.peer_table import PeerTable
+from mubss.gy.profile import Profile
 
 IDENTITY = Identity("ocs.example", "example")
 
@@ -24,20 +25,26 @@ IDENTITY = Identity("ocs.example", "example")
 def test_only_an_answer_in_time_is_sent(late_by_ms: int, sent: int) -> None:
     ours, theirs = socketpair()
     server: Any = SimpleNamespace(
-        options=SimpleNamespace(deadline_ms=30_000, send_buffer_octets=1 << 20),
+        options=SimpleNamespace(send_buffer_octets=1 << 20),
         identity=IDENTITY,
-        profile=Profile(),
+        peers=PeerTable([], "always", Profile()),
         currency_numbers={},
         pending=1,
         pending_octets=100,
         answered=0,
         is_full=False,
     )
-    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", True, 0, 0)
+    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
     connection = Connection(server, 1, ours, "127.0.0.1", peer)
     order = Order(EndSession("s"), outcome=Outcome(1 << 32, 0, Result.SUCCESS, []))
     received_ms = time.monotonic_ns() // 1_000_000 - late_by_ms
-    connection._done(Ccr(session_id="s", cc_request_type=1, cc_request_number=0), 100, received_ms, order)
+    connection._done(
+        Ccr(session_id="s", cc_request_type=1, cc_request_number=0),
+        Profile(deadline_ms=30_000),
+        100,
+        received_ms,
+        order,
+    )
     assert len(connection._out) == sent
     assert (server.pending, server.answered) == (0, 1)
     ours.close()

@@ -171,7 +171,11 @@ def test_rule_07_liberties_change_nothing(world: World, pgw: Raw, name: str) -> 
         ccr.destination_realm, ccr.event_timestamp_s = "mubss.example", 1_795_000_000
         answers.append(decode_cca(pgw.ask(rewritten(encode_ccr(ccr), LIBERTIES[name]))).answer)
     grant = MsccAnswer(1, [7], 2001, Units(5_000_000), validity_time_s=3600)
-    assert answers == [CcaAnswer(2001, [grant]), CcaAnswer(2001, [grant]), CcaAnswer(2001, [MsccAnswer(1, [7])])]
+    assert answers == [
+        CcaAnswer(2001, [grant], session_failover=1, failure_handling=2),
+        CcaAnswer(2001, [grant]),
+        CcaAnswer(2001, [MsccAnswer(1, [7])]),
+    ]
     assert world.spent(person) == 60_000
 
 
@@ -179,7 +183,7 @@ def test_rule_07_a_ccr_i_without_mscc_opens_a_session(world: World, pgw: Raw) ->
     person, session_id = world.person(), world.session_id()
     first = data(INITIAL, 0, session_id, person)
     first.msccs = []
-    assert pgw.charge(first).answer == CcaAnswer(2001)
+    assert pgw.charge(first).answer == CcaAnswer(2001, session_failover=1, failure_handling=2)
     answer = pgw.charge(data(UPDATE, 1, session_id, person, Mscc(1, requested=Units(5)))).answer
     assert answer.msccs[0].granted == Units(5)
     pgw.charge(data(TERMINATION, 2, session_id, person, Mscc(1, used=octets(5))))
@@ -332,7 +336,7 @@ def test_rule_09_the_context_names_the_service(world: World, pgw: Raw, context: 
 def test_rule_09_a_context_that_nobody_serves_is_5031(world: World, pgw: Raw, context: str) -> None:
     person, session_id = world.person(), world.session_id()
     answer = pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1), service_context_id=context)).answer
-    assert answer == CcaAnswer(2001, [MsccAnswer(1, [], 5031)])
+    assert answer == CcaAnswer(2001, [MsccAnswer(1, [], 5031)], session_failover=1, failure_handling=2)
     pgw.charge(data(TERMINATION, 1, session_id, person, service_context_id=context))
 
 

@@ -14,6 +14,8 @@ from gy_wire import cer, cut, find, request
 from mubss.gy.connection import Connection
 from mubss.gy.message import Identity
 from mubss.gy.peer import Peer, Settings
+from mubss.gy.peer_table import PeerTable
+from mubss.gy.profile import Profile
 from mubss.gy.server import every
 from mubss.storage.database import StoreUnavailable
 
@@ -37,15 +39,15 @@ def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCap
         options=SimpleNamespace(max_message_octets=65_536, send_buffer_octets=65_536, deadline_ms=200),
         identity=IDENTITY,
         registry=Everybody(),
-        profile=None,  # the fault: no CCR can be read without one
-        refdata=SimpleNamespace(tables=None),
+        peers=PeerTable([], "always", Profile()),
+        refdata=None,  # the fault: no CCR can be read without it
         pending=0,
         pending_octets=0,
         is_full=False,
         forget=forgotten.append,
     )
     ours, theirs = socket.socketpair()
-    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", True, 0, 0)
+    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
     connection = Connection(server, 1, ours, "127.0.0.1", peer)
     serving = gevent.spawn(connection.serve)
     with gevent.Timeout(10):

@@ -32,7 +32,7 @@ def person(world: World) -> Person:
 
 def worker_of(server: GyServer, peer: Raw) -> int:
     """The process that serves a peer, as its log says; the last one, if it connected several times."""
-    pattern = f'"{peer.host} at 127.0.0.1 is open"'
+    pattern = f'"{peer.host} at 127.0.0.1 is open, profile generic"'
     server.wait_for(pattern)
     return int(json.loads(server.find(pattern)[-1])["pid"])
 

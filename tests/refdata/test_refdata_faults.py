@@ -23,7 +23,7 @@ RANGE = 'expected a number or range like "1-99", up to 4294967295'
 TIME = 'expected a quarter of an hour like "08:15", up to "24:00"'
 PREFIX = '; expected 1 to 15 digits, like "49170"'
 DAYS = "expected one of mon, tue, wed, thu, fri, sat, sun, each once"
-NAMES = "currencies, taxes, services, bands, destinations, price_plans, service_map, bill_cycles"
+NAMES = "currencies, taxes, services, bands, destinations, networks, price_plans, service_map, bill_cycles"
 
 
 def swapped(old: str, new: str) -> str:

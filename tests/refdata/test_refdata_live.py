@@ -55,7 +55,7 @@ refdata = Refdata(open_database(sys.argv[1]), "UTC")
 refdata.load()
 print(refdata.tables.version, flush=True)
 for _ in sys.stdin:
-    print(refdata.poll(), refdata.tables.version, refdata.tables.services["DATA"].validity_s, flush=True)
+    print(refdata.poll(), refdata.tables.version, refdata.tables.services["DATA"].quota.validity_s, flush=True)
 """
 
 

@@ -18,6 +18,8 @@ from refdata_samples import BAND, CALENDAR, CURRENCY, CYCLE, MAP, PLAN, RATE, SE
 ROOT = Path(__file__).parents[2]
 NOTHING = dict.fromkeys(TABLES, Changes(0, 0, 0))
 
+ROWS = {"services": 2, "networks": 0}  # of the sample, one of the others
+
 
 def put(store: Store, *texts: str, replace: bool = False, dry_run: bool = False) -> Loaded:
     """Loads texts as files at the second 1000."""
@@ -34,7 +36,7 @@ def everything(store: Store) -> dict[str, list[Doc]]:
 def test_a_load_is_a_version_and_the_same_again_is_none(store: Store) -> None:
     first = put(store, TARIFF)
     assert (first.changed, first.version.number, first.version.loaded_s) == (True, 1, 1000)
-    assert first.changes == {table: Changes(2 if table == "services" else 1, 0, 0) for table in TABLES}
+    assert first.changes == {table: Changes(ROWS.get(table, 1), 0, 0) for table in TABLES}
     before = everything(store)
     reordered = "# the same, otherwise written\n" + CYCLE + TARIFF.replace(CYCLE, "").replace('"49170"', '"+49170"')
     for again in (TARIFF, reordered, CURRENCY, ""):

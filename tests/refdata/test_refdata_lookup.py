@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mubss.core.tariff import ANY, parse_rate
+from mubss.core.tariff import ANY, Quota, parse_rate
 from mubss.refdata.build import build_tables
 from mubss.refdata.rows import WEEKDAYS
 from mubss.storage.refdata import TABLES, Documents
@@ -164,4 +164,4 @@ def test_every_key_reaches_the_tables() -> None:
     assert tables.bill_cycles[3].closing_day == 3
     assert tables.longest_prefix == 5
     data = tables.services["DATA"]
-    assert (data.unit, data.quota_units, data.quota_limit_units, data.validity_s) == ("octets", 10, 100, 60)
+    assert (data.unit, data.quota) == ("octets", Quota(10, 100, 60))

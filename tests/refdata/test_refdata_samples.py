@@ -37,7 +37,7 @@ def test_the_demo_services(demo: Tables) -> None:
         "VOICE": Unit.SECONDS,
         "SMS": Unit.EVENTS,
     }
-    assert all(service.validity_s == 3600 for service in demo.services.values())
+    assert all(service.quota.validity_s == 3600 for service in demo.services.values())
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,8 @@ def test_the_example_tells_of_every_table_and_key(example: Tables) -> None:
     text = (SAMPLES / "example.toml").read_text()
     assert set(re.findall(r"^\[\[(\w+)\]\]$", text, re.MULTILINE)) == set(TABLES)
     keys = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
-    source = (Path(__file__).parents[2] / "mubss" / "refdata" / "rows.py").read_text()
+    refdata = Path(__file__).parents[2] / "mubss" / "refdata"
+    source = (refdata / "rows.py").read_text() + (refdata / "quota_rows.py").read_text()
     taken = set(re.findall(r'row\.(?:code|form|choice|integer|amount|texts|counts|rows)\(\s*"(\w+)"', source))
-    assert taken - {"free_units", "rates"} <= keys
+    assert taken - {"free_units", "rates", "quotas"} <= keys
     assert example.band(LocalQuarter("2026-11", "2026-11-23", 0, 40)) == ANY
