@@ -87,8 +87,8 @@ def demo(invocation: Invocation, /, serve: bool, folder: str) -> None:
 
 @contextmanager
 def _stopped_like_ctrl_c() -> Iterator[None]:
-    """SIGTERM and SIGHUP end the demo as Ctrl-C does, with its server."""
-    numbers = (signal.SIGTERM, signal.SIGHUP)
+    """SIGTERM and SIGHUP end the demo as Ctrl-C does, with its server; SIGINT too where a script's & has it ignored."""
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     before = [signal.signal(number, signal.default_int_handler) for number in numbers]
     try:
         yield
