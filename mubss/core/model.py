@@ -228,6 +228,7 @@ class CreditControl:
     knows_tariff_change: bool = True  # else quota ends where the tariff changes
     knows_pools: bool = False
     tells_balance: bool = False  # the answer says what the session has cost and what is left
+    opens_unknown: bool = False  # an update or termination of a session never seen is its first request
     action: int = Action.DIRECT_DEBITING
     facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
 

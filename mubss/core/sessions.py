@@ -40,7 +40,7 @@ def apply_session(
             return answer_repeat(command, repeat, stored["grants"] if stored else [], now_ms)
     initial = command.type is RequestType.INITIAL
     if stored is None:
-        if not initial:
+        if not initial and (record is not None or not command.opens_unknown):
             return refuse(command, Result.UNKNOWN_SESSION_ID, now_ms)
         if account["state"] != ACTIVE:
             return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)

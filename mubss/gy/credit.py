@@ -72,6 +72,7 @@ def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
         profile.knows_tariff_change,
         profile.knows_pools,
         _tells_balance(ccr, profile),
+        profile.charges_unknown_sessions,
         ccr.requested_action or Action.DIRECT_DEBITING,
         _facts(ccr) if opening else {},
     )

@@ -413,6 +413,23 @@ def test_usage_without_a_price_here_is_kept_in_suspense() -> None:
     assert spent(world) == 180_000  # the zone of a session is that of the party it began with
 
 
+def test_a_session_never_seen_may_begin_with_what_it_reports() -> None:
+    world = World(DEMO, make_account())
+    unknown = ccr(DEMO, UPDATE, 4, mscc(1, used=MB, asks=MB))
+    assert world.ask(unknown).result == Result.UNKNOWN_SESSION_ID
+    update = ccr(DEMO, UPDATE, 4, mscc(1, used=MB, asks=MB), opens_unknown=True)
+    assert world.ask(update).answers[0].granted_units == MB
+    world.ask(update)  # a repeat
+    assert (spent(world), world.account["reserved_micros"]) == (20_000, 20_000)
+    last = ccr(DEMO, TERMINATE, 9, mscc(1, used=3 * MB), session="s2", opens_unknown=True)
+    assert world.ask(last).result == Result.SUCCESS
+    assert world.ask(last).result == Result.SUCCESS
+    assert (spent(world), list(world.account["sessions"])) == (80_000, [S1])
+    again = ccr(DEMO, UPDATE, 10, mscc(1, used=MB), session="s2", opens_unknown=True)
+    assert world.ask(again).result == Result.UNKNOWN_SESSION_ID, "it was seen, and has ended"
+    assert spent(world) == 80_000
+
+
 def test_the_quota_policy_of_a_service() -> None:
     world = World(DEMO, make_account(balance="100"))
     asked = [mscc(1), mscc(2, asks=0), mscc(3, asks=7), mscc(4, asks=10**12)]

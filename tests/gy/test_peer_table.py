@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from gy_wire import Raw, cer, find
-from gy_world import DATA, INITIAL, SMS, VOICE, GyServer, World, data
+from gy_world import DATA, INITIAL, SMS, TERMINATION, VOICE, GyServer, World, data, octets
 from mubss.config import PROFILES, load, with_profile
 from mubss.core.errors import ConfigError
+from mubss.gy.codec import Mscc
 from mubss.gy.peer_options import peer_table
 from mubss.gy.peer_table import MAX_REMEMBERED, PeerTable, row
 from mubss.gy.profile import BUILT_IN, Change, Profile, make_profiles
@@ -255,6 +257,21 @@ def test_profiles_reach_the_peers(world: World, tmp_path: Path, workers: str) ->
                 server.wait_for(f"{host} at 127.0.0.1 is open, profile {profile}")
                 answer = peer.charge(data(INITIAL, 0, world.session_id(), None))
                 assert answer.answer.result_code == results
+
+
+def test_a_profile_may_charge_sessions_never_seen(world: World, tmp_path: Path) -> None:
+    person = world.person()
+    file = tmp_path / "gy.toml"
+    file.write_text('[[gy.profiles]]\nname = "lab"\nunknown_sessions = "charge"\n')
+    with GyServer(world, "--profile", "lab", "--config", str(file)) as server, Raw(server.port).open() as peer:
+        last = data(TERMINATION, 7, world.session_id(), person, Mscc(1, used=octets(1)))
+        answers = [peer.charge(replace(last)).answer for _ in range(2)]
+        assert [one.result_code for one in answers] == [2001, 2001]
+        assert (
+            peer.charge(data(TERMINATION, 7, world.session_id(), None, Mscc(1, used=octets(1)))).answer.result_code
+            == 5030
+        )
+    assert (world.spent(person), len(world.usage(person))) == (20_000, 1)
 
 
 def test_a_client_behind_an_agent_is_served_by_its_own_name(world: World, tmp_path: Path) -> None:
