@@ -23,7 +23,7 @@ from mubss.core.model import (
     UsagePart,
 )
 from mubss.core.money import MAX_MICROS
-from mubss.core.quota import reserve
+from mubss.core.quota import reserve, zone_of
 from mubss.core.rater import Usage, absurd, rate_usage
 from mubss.core.reports import gy_source, suspended_units
 from mubss.core.sessions import answer_repeat, refuse, with_balance
@@ -80,7 +80,7 @@ def _record(
 
 def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) -> Usage:
     service = plan.service.code
-    zone = draft.tables.zone(command.called)
+    zone = zone_of(draft, command)
     return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.free_used(service))
 
 
@@ -246,4 +246,4 @@ def _record_usage(
         "free_units": free_units,
         "charge_micros": charge_micros,
     }
-    draft.record_usage(source, service, draft.tables.zone(command.called), rates, part)
+    draft.record_usage(source, service, zone_of(draft, command), rates, part)

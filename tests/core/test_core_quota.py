@@ -6,6 +6,7 @@ import pytest
 
 from core_builders import (
     DATA,
+    EVENT,
     INITIAL,
     MB,
     NOW_S,
@@ -270,6 +271,16 @@ def test_the_serving_network_prices_what_calls_nobody(network: str, micros: int)
     world.ask(ccr(ROAMING, INITIAL, 0, mscc(1), network=network))
     world.ask(ccr(ROAMING, TERMINATE, 1, mscc(1, used=1)))
     assert 10_000_000 - world.account["balance_micros"] == micros
+
+
+def test_an_event_is_priced_like_a_session() -> None:
+    tables = make_tables(
+        plan("travel", plan_service(SMS, (ANY, ANY, 80_000, 1, 0, 0), ("eu", ANY, 300_000, 1, 0, 0))),
+        networks={"262": "eu"},
+    )
+    world = World(tables, make_account("travel"))
+    world.ask(ccr(tables, EVENT, 0, mscc(service="SMS", asks=1), network="26201"))
+    assert [(one["zone"], one["charge_micros"]) for one in world.usage] == [("eu", 300_000)]
 
 
 def test_a_session_that_moves_to_another_network_has_a_record_for_each() -> None:
