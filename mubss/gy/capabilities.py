@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from mubss.gy.avp import DiameterError, encode_avp, missing_avp
 from mubss.gy.message import Header, Message
+from mubss.gy.peer_table import MAX_NAME_LETTERS
 
 CREDIT_CONTROL, RELAY, BASE = 4, 0xFFFFFFFF, 0
 UNSUPPORTED_APPLICATION = 3007
 INVALID_AVP_VALUE, MISSING_AVP = 5004, 5005
 NO_COMMON_APPLICATION, NO_COMMON_SECURITY = 5010, 5017
 NO_INBAND_SECURITY = 0
-MAX_NAME_LETTERS = 255  # of a host or realm: a DiameterIdentity is a full domain name (RFC 1035 §3.1)
 
 
 def check_base_application(header: Header) -> None:

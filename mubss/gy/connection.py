@@ -36,6 +36,7 @@ RECV_OCTETS = 256 * 1024
 MAX_PENDING = 4096  # requests of one peer under way; past it we read no more until half are answered
 MAX_PENDING_OCTETS = 4 << 20  # the same for their size, since each may have max_message_octets
 MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
+MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
 
 
@@ -191,7 +192,7 @@ class Connection:
                 server.routing.check(*route, strict=True)
             elif route not in self._routes:
                 server.routing.check(*route)
-                if len(self._routes) < MAX_ROUTES:
+                if len(self._routes) < MAX_ROUTES and len(frame) < MAX_ROUTE_FRAME:
                     self._routes.add(route)
             command = credit.to_command(ccr, profile, server.refdata.tables)
         except DiameterError as error:

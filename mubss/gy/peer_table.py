@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from mubss.gy.profile import Profile
 
+MAX_NAME_LETTERS = 255  # of a host or realm: a DiameterIdentity is a full domain name (RFC 1035 §3.1)
 MAX_REMEMBERED = 1024  # names of peers and of clients behind agents: what they send must not fill memory
 
 
@@ -35,6 +36,11 @@ def row(host: str, realm: str, networks: Iterable[str], profile: Profile) -> Row
 def pattern(text: str) -> re.Pattern[str]:
     """A name with `*` for any letters; the case of letters means nothing (RFC 6733 §4.3.1)."""
     return re.compile(re.escape(text).replace(r"\*", ".*"), re.IGNORECASE)
+
+
+def fits_any(patterns: Iterable[re.Pattern[str]], name: str) -> bool:
+    """Whether a name fits one of the patterns; what is too long for a name fits none."""
+    return len(name) <= MAX_NAME_LETTERS and any(one.fullmatch(name) for one in patterns)
 
 
 class PeerTable:
@@ -61,6 +67,8 @@ class PeerTable:
 
     def _find(self, origin_host: str, origin_realm: str) -> Row | None:
         name = origin_host, origin_realm
+        if len(origin_host) > MAX_NAME_LETTERS or len(origin_realm) > MAX_NAME_LETTERS:
+            return None
         if name in self._found:
             return self._found[name]
         known = next((one for one in self._rows if _fits(one, origin_host, origin_realm)), None)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 
 from mubss.gy.avp import DiameterError
+from mubss.gy.peer_table import fits_any, pattern
 
 UNABLE_TO_DELIVER, REALM_NOT_SERVED = 3002, 3003
 
@@ -17,8 +17,8 @@ class Routing:
         self, origin_host: str, origin_realm: str, hosts: Iterable[str] = (), realms: Iterable[str] = ()
     ) -> None:
         self._host = origin_host
-        self._hosts = _patterns([origin_host, *hosts])
-        self._realms = _patterns([origin_realm, *realms])
+        self._hosts = [pattern(text) for text in (origin_host, *hosts)]
+        self._realms = [pattern(text) for text in (origin_realm, *realms)]
 
     def check(
         self,
@@ -33,9 +33,9 @@ class Routing:
         It is ours by Destination-Host; without one by Destination-Realm; without both. open5gs and Kamailio send their
         own realm as Destination-Realm, which is tolerated unless `strict`.
         """
-        if destination_host is not None and self._hosts.fullmatch(destination_host):
+        if destination_host is not None and fits_any(self._hosts, destination_host):
             return
-        if destination_realm is not None and not self._realms.fullmatch(destination_realm):
+        if destination_realm is not None and not fits_any(self._realms, destination_realm):
             own = origin_realm is not None and destination_realm.lower() == origin_realm.lower()
             if strict or not own:
                 text = f"Destination-Realm {destination_realm[:80]} isn't served here"
@@ -43,8 +43,3 @@ class Routing:
         if destination_host is not None:
             text = f"Destination-Host {destination_host[:80]} can't be reached here; this is {self._host}"
             raise DiameterError(UNABLE_TO_DELIVER, text)
-
-
-def _patterns(texts: Iterable[str]) -> re.Pattern[str]:
-    """Any of these; the case of letters means nothing (RFC 6733 §4.3.1)."""
-    return re.compile("|".join(re.escape(text).replace(r"\*", ".*") for text in texts), re.IGNORECASE)

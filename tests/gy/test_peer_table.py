@@ -97,6 +97,14 @@ def test_names_that_peers_make_up_dont_fill_memory() -> None:
     assert made.profile("smf9999.epc.example", "").name == "pattern"
 
 
+def test_what_is_too_long_for_a_name_is_no_peers() -> None:
+    made = PeerTable([row("*", "", [], Profile("any"))], "never", GENERIC)
+    assert made.profile("a" * 255, "b" * 255).name == "any"
+    assert made.profile("a" * 256, "b").name == made.profile("a", "b" * 256).name == "generic"
+    assert not made.admits("a" * 256, "b", "127.0.0.1")
+    assert len(made._found) == 1
+
+
 # ── profiles ───────────────────────────────────────────────────────────────────────────────────────
 
 
