@@ -112,6 +112,7 @@ class Peer:
         self.state = State.WAIT_CER
         self.origin_host = ""
         self.origin_realm = ""
+        self._is_strict = False
         self._cer: Message | None = None
         self._hop_by_hop = 0
         self._set_watchdog(now_s, jitter_s)
@@ -226,7 +227,8 @@ class Peer:
         host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
         if not self._settings.peers.admits(host, realm, self._remote_address):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
-        if self._settings.peers.profile(host, realm).strict:
+        self._is_strict = self._settings.peers.profile(host, realm).strict
+        if self._is_strict:
             check_request(frame)
         if refusal := no_common_ground(cer):
             return self._refuse(cer, *refusal)
@@ -242,6 +244,8 @@ class Peer:
             raise DiameterError(INVALID_HEADER_BITS, f"command flags {header.flags:#04x}: E in a request")
         if header.command_code in (CER, DWR, DPR):
             check_base_application(header)
+            if self._is_strict:
+                check_request(frame)
             return self._base_request_received(decode_message(frame))
         if header.application_id not in (BASE, CREDIT_CONTROL):
             text = f"application {header.application_id}; expected {CREDIT_CONTROL}, credit control"

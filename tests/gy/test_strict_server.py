@@ -92,6 +92,15 @@ def test_a_cer_is_held_to_the_letter_too(strict: GyServer) -> None:
         assert peer.closed()
 
 
+@pytest.mark.parametrize("name, missing", [("DWR", "Origin-Realm"), ("DPR", "Disconnect-Cause")])
+def test_so_is_what_keeps_a_connection(server: GyServer, strict: GyServer, name: str, missing: str) -> None:
+    parts = [*origin("pgw.strict3.example"), ("Disconnect-Cause", 0)][: 1 if name == "DWR" else 2]
+    for serving, result_code in ((server, 2001), (strict, 5005)):
+        with Raw(serving.port).open("pgw.strict3.example") as peer:
+            answer = peer.ask(request(name, *parts))
+            assert (find(answer, "Result-Code"), failed(answer)) == (result_code, [missing] * (result_code == 5005))
+
+
 # ── routing ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -123,6 +132,12 @@ def test_whose_requests_are_done_here(
         except DiameterError as error:
             found = error.result_code
         assert found == expected
+
+
+def test_what_is_too_long_for_a_name_is_nobodys() -> None:
+    routing = Routing("ocs.mubss.example", "mubss.example", ["*a*a*a*a*a*b"])
+    with pytest.raises(DiameterError, match="3002"):
+        routing.check("a" * 60_000, "mubss.example", "x")
 
 
 def test_other_hosts_and_realms_are_configured(world: World, tmp_path: Path) -> None:
