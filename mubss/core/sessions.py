@@ -23,7 +23,9 @@ from mubss.core.model import (
     UnitAnswer,
 )
 from mubss.core.quota import Held, grant
+from mubss.core.rater import MAX_AHEAD_S
 from mubss.core.reports import charge_reports, record_part, suspended_units
+from mubss.core.tariff import Unit
 
 MAX_OPEN_SESSIONS = 100  # per account: its document stays small whatever a peer opens
 
@@ -44,7 +46,7 @@ def apply_session(
             return refuse(command, Result.UNKNOWN_SESSION_ID, now_ms)
         if account["state"] != ACTIVE:
             return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
-        if len(account["sessions"]) >= MAX_OPEN_SESSIONS:
+        if len(account["sessions"]) >= MAX_OPEN_SESSIONS and command.type is not RequestType.TERMINATION:
             return refuse(command, Result.RESOURCES_EXCEEDED, now_ms)
     draft = Draft(account, command.tables, now_ms)
     session = _working_copy(draft, command, stored, record)
@@ -114,7 +116,7 @@ def _working_copy(
         session: Session = {
             "id": command.session_id,
             "peer": command.peer,
-            "opened_s": draft.now_s,
+            "opened_s": _began_s(draft, command),
             "expires_s": 0,
             "reserved_micros": 0,
             "seen": record["seen"] if record else [],
@@ -131,6 +133,16 @@ def _working_copy(
         session["facts"] = {**session.get("facts", {}), **command.facts}
     draft.account["sessions"][command.session_hash] = session
     return session
+
+
+def _began_s(draft: Draft, command: CreditControl) -> int:
+    """When a session began: now, or where its first request reports seconds, as long ago as the longest of them."""
+    seconds = 0
+    for request in command.requests:
+        plan = draft.plan_service(request.service) if request.used_units else None
+        if plan is not None and plan.service.unit is Unit.SECONDS:
+            seconds = max(seconds, min(request.used_units or 0, MAX_AHEAD_S))
+    return draft.now_s - seconds
 
 
 def _answers(

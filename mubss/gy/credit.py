@@ -55,7 +55,7 @@ def to_command(ccr: Ccr, profile: Profile, tables: Tables) -> CreditControl:
     context = (ccr.service_context_id or profile.default_context).partition("@")[0]
     if not context:
         require(ccr, "Service-Context-Id")
-    opening = request_type in (RequestType.INITIAL, RequestType.EVENT)
+    opening = request_type in (RequestType.INITIAL, RequestType.EVENT) or profile.charges_unknown_sessions
     return CreditControl(
         request_type,
         session_id,

@@ -27,6 +27,7 @@ from core_world import World
 from mubss.core.identity import session_hash
 from mubss.core.model import Movement, Result, UnitAnswer, UnitRequest
 from mubss.core.money import parse_amount
+from mubss.core.sessions import MAX_OPEN_SESSIONS
 from mubss.core.tariff import ANY
 from mubss.core.tariff import TERMINATE as FINAL
 
@@ -428,6 +429,26 @@ def test_a_session_never_seen_may_begin_with_what_it_reports() -> None:
     again = ccr(DEMO, UPDATE, 10, mscc(1, used=MB), session="s2", opens_unknown=True)
     assert world.ask(again).result == Result.UNKNOWN_SESSION_ID, "it was seen, and has ended"
     assert spent(world) == 80_000
+
+
+def test_a_call_never_seen_began_as_long_ago_as_it_lasted() -> None:
+    tables = make_tables(
+        plan("banded", plan_service(VOICE, (ANY, "peak", 10, 1, 0, 0), (ANY, ANY, 1, 1, 0, 0))), bands=[PEAK]
+    )
+    world = World(tables, make_account("banded"))
+    peak_end_s = NOW_S + 7 * 3600  # 20:00 in Berlin
+    call = mscc(service="VOICE", used=100)
+    world.ask(ccr(tables, TERMINATE, 1, call, opens_unknown=True), now_s=peak_end_s + 40)
+    assert spent(world) == 60 * 10 + 40 * 1
+
+
+def test_the_last_word_of_a_session_never_seen_needs_no_room() -> None:
+    world = World(DEMO, make_account())
+    for number in range(MAX_OPEN_SESSIONS):
+        world.ask(ccr(DEMO, INITIAL, 0, session=f"open{number}"))
+    report = mscc(1, used=1)
+    assert world.ask(ccr(DEMO, UPDATE, 1, report, session="u", opens_unknown=True)).result == 5006
+    assert world.ask(ccr(DEMO, TERMINATE, 1, report, session="t", opens_unknown=True)).result == 2001
 
 
 def test_the_quota_policy_of_a_service() -> None:
