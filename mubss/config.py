@@ -171,7 +171,7 @@ class ProfileOptions:
         "What a CCR-U or CCR-T of a session never seen reports: kept in suspense with 5002, or charged with 2001.",
         choices=("", "suspense", "charge"),
     )
-    deadline_ms: int = option(-1, "As gy.deadline_ms.", low=-1, high=60_000, unit="milliseconds")
+    deadline_ms: int = option(0, "As gy.deadline_ms; 0: as it is there.", low=0, high=60_000, unit="milliseconds")
     out_of_credit: str = option("", "As gy.out_of_credit.", choices=("", "mscc", "command"))
     threshold_percent: int = option(
         -1, "Quota thresholds where the tariff has none, of each grant; 0: none.", low=-1, high=99, unit="percent"

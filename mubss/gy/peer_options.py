@@ -50,12 +50,12 @@ def _changed(options: ProfileOptions) -> Iterator[tuple[str, Any]]:
         ("default_context", options.default_service_context),
         ("default_subscriber", options.default_subscriber),
         ("balance_information", options.balance_information),
+        ("deadline_ms", options.deadline_ms),
     ):
         if value:
             yield name, value
     for name, number in (
         ("default_rating_group", options.default_rating_group),
-        ("deadline_ms", options.deadline_ms),
         ("threshold_percent", options.threshold_percent),
         ("holding_time_s", options.holding_time_seconds),
     ):
