@@ -49,6 +49,10 @@ def _is_host(text: str) -> str:
     return "" if _is_address(text) == "" or _HOST_NAME.fullmatch(text) else "an IP address or a host name"
 
 
+def _are_hosts(text: str) -> str:
+    return next((wrong for part in text.split(",") if (wrong := _is_host(part.strip()))), "")
+
+
 def _is_address(text: str) -> str:
     try:
         ip_address(text)
@@ -206,10 +210,23 @@ class GyOptions:
 
     host: str = option(
         "127.0.0.1",
-        "Address to listen on. The default takes peers of this machine alone; 0.0.0.0 takes any (list them below).",
-        check=_is_host,
+        "Addresses to listen on, commas between. The default takes peers of this machine alone; 0.0.0.0 takes any that "
+        "has IPv4, :: any at all (list them below).",
+        check=_are_hosts,
     )
     port: int = option(3868, "TCP port to listen on; 0 lets the system choose one.", low=0, high=65_535)
+    sctp: bool = option(False, "Listen for SCTP as well, on the same port number; the kernel must have it.")
+    tls_port: int = option(
+        0, "TCP port for TLS from the first octet on, 5658 by RFC 6733; 0: none.", low=0, high=65_535
+    )
+    tls_certificate: str = option("", "The server's certificate, a PEM file, with those between it and the authority.")
+    tls_key: str = option("", "Its key, a PEM file without a pass phrase; empty: in gy.tls_certificate.")
+    tls_client_ca: str = option("", "The authorities that sign peers' certificates, a PEM file.")
+    tls_client_certificates: str = option(
+        "required",
+        "Whether peers on gy.tls_port must show a certificate; one that is shown must name the peer's Origin-Host.",
+        choices=("required", "optional", "none"),
+    )
     workers: int = option(1, "Processes that serve peers.", low=1, high=64)
     origin_host: str = option("ocs.mubss.example", "This server's Origin-Host.", check=_is_identity)
     origin_realm: str = option("mubss.example", "This server's Origin-Realm.", check=_is_identity)
@@ -281,6 +298,11 @@ class GyOptions:
     profiles: tuple[ProfileOptions, ...] = tables(
         ProfileOptions, "Peer profiles that change what is built in, or stand beside it."
     )
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """`host` as the addresses and names that it lists."""
+        return tuple(part.strip() for part in self.host.split(","))
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -16,14 +17,20 @@ from mubss.cli.output import console, print_json
 from mubss.gy.ccr import EVENT, INITIAL, TERMINATION, UPDATE
 from mubss.gy.client import GyClient
 from mubss.gy.message import Identity
+from mubss.gy.tls import client_context
 from mubss.runtime import ExitCode
 
+TLS_PORT = 5658  # RFC 6733 §2.1
 ACTIONS = {"debit": 0, "refund": 1, "balance": 2, "price": 3}
 UNITS = ("octets", "seconds", "events")
 
 _PEER_OPTIONS = (
     click.option("--host", help="Server to connect to; by default the configured one (gy.host)."),
-    click.option("--port", type=click.IntRange(1, 65_535), help="Its TCP port; gy.port by default."),
+    click.option("--port", type=click.IntRange(1, 65_535), help="Its TCP port; gy.port by default, or gy.tls_port."),
+    click.option("--tls", is_flag=True, help="Speak TLS from the first octet on; needs --tls-ca."),
+    click.option("--tls-ca", metavar="FILE", help="The authority that signed the server's certificate, in PEM."),
+    click.option("--tls-certificate", metavar="FILE", help="Our certificate in PEM, for a server that asks for one."),
+    click.option("--tls-key", metavar="FILE", help="Its key; by default in the certificate's file."),
     click.option("--origin-host", help="Who we are; a name of this process by default."),
     click.option("--realm", default="client.mubss.example", show_default=True, help="Our Origin-Realm."),
     click.option("--destination-realm", help="gy.origin_realm by default."),
@@ -107,10 +114,12 @@ def _say(line: Any) -> None:
 def playing(invocation: Invocation, options: dict[str, Any]) -> Iterator[Player]:
     """A player connected as the options say; prints the JSON at the end."""
     gy = invocation.config.gy
-    unspecified = gy.host in ("0.0.0.0", "::")
-    host = options["host"] or ("127.0.0.1" if unspecified else gy.host)
+    configured = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gy.hosts[0], gy.hosts[0])
+    host = options["host"] or configured
+    tls = _tls(options)
+    port = options["port"] or (gy.tls_port or TLS_PORT if tls else gy.port)
     identity = Identity(options["origin_host"] or f"ccr-{os.getpid()}.{options['realm']}", options["realm"])
-    with GyClient(host, options["port"] or gy.port, identity, timeout_s=options["timeout"]) as client:
+    with GyClient(host, port, identity, timeout_s=options["timeout"], tls=tls) as client:
         subject = _subject(options, options["session_id"] or client.new_session_id(), gy.origin_realm)
         player = Player(client, subject, as_json=invocation.as_json, verbose=options["verbose"])
         if not invocation.as_json:
@@ -127,6 +136,17 @@ def playing(invocation: Invocation, options: dict[str, Any]) -> Iterator[Player]
                 "exchanges": player.exchanges,
             }
         )
+
+
+def _tls(options: dict[str, Any]) -> ssl.SSLContext | None:
+    if not options["tls"]:
+        for name in ("tls_ca", "tls_certificate", "tls_key"):
+            if options[name]:
+                raise click.UsageError(f"--{name.replace('_', '-')}: expected with --tls only.")
+        return None
+    if not options["tls_ca"]:
+        raise click.UsageError("--tls-ca: missing; expected with --tls, a PEM file.")
+    return client_context(options["tls_ca"], options["tls_certificate"], options["tls_key"])
 
 
 def _subject(options: dict[str, Any], session_id: str, realm: str) -> Subject:

@@ -36,7 +36,7 @@ def status(invocation: Invocation, /, host: str | None, port: int | None) -> Exi
     except MubssError as error:
         code = exit_code(error)
         found["store"] |= {"usable": False, "error": str(error)}
-    found["gy"] = _gy(host or config.gy.host, port or config.gy.port)
+    found["gy"] = _gy(host or config.gy.hosts[0], port or config.gy.port)
     if invocation.as_json:
         print_json(found)
     else:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import secrets
 import socket
+import ssl
 import time
 from collections import deque
 from itertools import count
@@ -18,9 +19,11 @@ from typing import NamedTuple, Self
 
 from mubss.core.errors import MubssError
 from mubss.gy.avp import DiameterError
+from mubss.gy.certificate_names import covers, names_in, shown
 from mubss.gy.codec import Cca, Ccr, decode_cca, encode_ccr
 from mubss.gy.dictionary import COMMAND_BY_SHORT, CREDIT_CONTROL_APPLICATION, VENDOR_3GPP, value_name
 from mubss.gy.message import Framer, Identity, Message, Part, decode_header, decode_message, encode_request
+from mubss.gy.tls import why
 
 PRODUCT_NAME = "mubss-ccr"
 SUCCESS, COMMAND_UNSUPPORTED = 2001, 3001
@@ -51,10 +54,13 @@ def result_text(code: int) -> str:
 class GyClient:
     """A connection with its capabilities exchanged; ClientError says what kept it from being one.
 
-    `timeout_s` bounds each wait: for the connection, for the CEA, for each answer.
+    `timeout_s` bounds each wait: for the connection, for the CEA, for each answer. With `tls` (tls.client_context) the
+    server's certificate must name the Origin-Host of its CEA.
     """
 
-    def __init__(self, host: str, port: int, identity: Identity, *, timeout_s: float = 5) -> None:
+    def __init__(
+        self, host: str, port: int, identity: Identity, *, timeout_s: float = 5, tls: ssl.SSLContext | None = None
+    ) -> None:
         self.identity = identity
         self.where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self.cea: Message  # what the server said of itself
@@ -68,6 +74,8 @@ class GyClient:
         self._is_open = False
         self._sock = self._connect(host, port)
         try:
+            if tls is not None:
+                self._sock = self._secure(tls)
             self._exchange_capabilities()
         except BaseException:
             self._sock.close()
@@ -139,6 +147,20 @@ class GyClient:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
+    def _secure(self, tls: ssl.SSLContext) -> ssl.SSLSocket:
+        try:
+            return tls.wrap_socket(self._sock)
+        except TimeoutError:
+            raise ClientError(f"{self.where}: no TLS within {self._timeout_s:g} s; is it the port for TLS?") from None
+        except OSError as error:
+            raise ClientError(f"{self.where}: TLS can't be had: {why(error)}; is it the port for TLS?") from None
+
+    def _check_certificate(self) -> None:
+        if isinstance(self._sock, ssl.SSLSocket):
+            names, host = names_in(self._sock.getpeercert() or {}), str(self.cea.find("Origin-Host"))
+            if not covers(names, host):
+                raise ClientError(f"{self.where}: it says it is {host}; its certificate names {shown(names)}")
+
     def _exchange_capabilities(self) -> None:
         local = str(self._sock.getsockname()[0]).partition("%")[0]
         vendor_specific = [("Vendor-Id", VENDOR_3GPP), ("Auth-Application-Id", CREDIT_CONTROL_APPLICATION)]
@@ -162,9 +184,10 @@ class GyClient:
         if result_code is None:
             raise ClientError(f"{self.where}: its CEA has no Result-Code")
         if result_code != SUCCESS:
-            why = self.cea.find("Error-Message")
+            reason = self.cea.find("Error-Message")
             text = f"{self.where} refused the connection of {self.identity.host}: {result_text(result_code)}"
-            raise ClientError(f"{text} ({why})" if why else text)
+            raise ClientError(f"{text} ({reason})" if reason else text)
+        self._check_certificate()
 
     def _decoded(self, answer: bytes) -> Cca:
         try:
@@ -232,4 +255,4 @@ class GyClient:
 
     def _lost(self, error: OSError) -> ClientError:
         self._is_open = False
-        return ClientError(f"{self.where}: the connection broke: {error.strerror or error}")
+        return ClientError(f"{self.where}: the connection broke: {why(error)}")

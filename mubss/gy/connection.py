@@ -9,7 +9,7 @@ import logging
 import time
 from functools import partial
 from struct import pack
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import gevent
 from gevent.event import Event
@@ -25,6 +25,8 @@ from mubss.gy.grammar import check_request
 from mubss.gy.message import FrameError, Framer
 from mubss.gy.peer import Action, Charge, Claim, Peer, Send, State
 from mubss.gy.profile import Profile
+from mubss.gy.tls_socket import TlsError, TlsSocket
+from mubss.gy.transport import SctpSocket
 from mubss.storage.database import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -39,11 +41,13 @@ MAX_ROUTES = 64  # destinations that are remembered; more are looked up each tim
 MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
 
+Stream: TypeAlias = socket | TlsSocket | SctpSocket
+
 
 class Connection:
     """A peer's socket, its state machine, and the requests it has under way."""
 
-    def __init__(self, server: Server, number: int, sock: socket, remote: str, peer: Peer) -> None:
+    def __init__(self, server: Server, number: int, sock: Stream, remote: str, peer: Peer) -> None:
         self.server = server
         self.number = number
         self.remote = remote
@@ -68,7 +72,9 @@ class Connection:
         self.closed = Event()
 
     def __str__(self) -> str:
-        return f"{self.peer.origin_host or 'a peer'} at {self.remote}"
+        is_secure = not isinstance(self._sock, TlsSocket) or self._sock.is_secure
+        stranger = "a peer" if is_secure else "a peer in its TLS handshake"
+        return f"{self.peer.origin_host or stranger} at {self.remote}"
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────
 
@@ -77,6 +83,8 @@ class Connection:
         writer = gevent.spawn(self._write)
         framer = Framer(self.server.options.max_message_octets)
         try:
+            if isinstance(self._sock, TlsSocket):
+                self.peer.certificate_names = self._sock.handshake()
             while not self._closing:
                 data = self._sock.recv(RECV_OCTETS)
                 if not data:
@@ -87,6 +95,8 @@ class Connection:
                     self._wait_for_room()
                 else:
                     self._give_way()
+        except TlsError as error:
+            self.close(str(error))
         except OSError as error:
             self.close(f"the connection broke: {error.strerror or error}")
         except Exception:

@@ -9,33 +9,32 @@ import logging  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from dataclasses import replace  # noqa: E402
-from itertools import count  # noqa: E402
+from typing import Any  # noqa: E402
 
 import click  # noqa: E402
 import gevent  # noqa: E402
-from gevent import socket  # noqa: E402
 from gevent.event import Event  # noqa: E402
-from gevent.server import StreamServer  # noqa: E402
 
 from mubss import metrics  # noqa: E402
 from mubss.config import Config, load, with_profile  # noqa: E402
 from mubss.core.errors import ConfigError  # noqa: E402
 from mubss.gy.link import Link  # noqa: E402
+from mubss.gy.listen import Acceptors, listen  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
-from mubss.gy.server import Server, plain_address  # noqa: E402
+from mubss.gy.reload import load_as_worker, load_certificates, reload_at_sighup  # noqa: E402
+from mubss.gy.server import Server  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.stores import open_made  # noqa: E402
 
 log = logging.getLogger("mubss.gy")
 
-BACKLOG = 1024
-
 
 @click.command()
 @click.option("--config", "config_file", metavar="FILE", help="Configuration file.")
 @click.option("--host", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65_535), help="TCP port to listen on; 0: any free one.")
+@click.option("--tls-port", type=click.IntRange(0, 65_535), help="TCP port for TLS; 0: none.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve peers.")
 @click.option("--profile", metavar="NAME", help="How peers are spoken to that the configuration doesn't name.")
 @click.option("--worker-link", nargs=3, type=int, hidden=True)
@@ -43,6 +42,7 @@ def cli(
     config_file: str | None,
     host: str | None,
     port: int | None,
+    tls_port: int | None,
     workers: int | None,
     profile: str | None,
     worker_link: tuple[int, int, int] | None,
@@ -51,9 +51,9 @@ def cli(
 
     def work() -> int:
         config = load(config_file)
-        gy = config.gy
-        port_given = gy.port if port is None else port
-        config = replace(config, gy=replace(gy, host=host or gy.host, port=port_given, workers=workers or gy.workers))
+        given: dict[str, Any] = {"host": host or None, "port": port, "tls_port": tls_port, "workers": workers}
+        given = {name: value for name, value in given.items() if value is not None}
+        config = replace(config, gy=replace(config.gy, **given))
         if profile:
             config = with_profile(config, profile)
         setup_logging(config.general)
@@ -67,13 +67,16 @@ def cli(
 def serve_alone(config: Config) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
-    listener = listen(config)
+    certificates = load_certificates(config)
+    listeners = listen(config.gy)
     server = Server(config, int(time.time()))
     server.registry = LocalRegistry(server.tell)
+    server.certificates = certificates
     start(server, config, 0)
-    acceptor = accept(listener, config, server)
+    acceptors = Acceptors(listeners, config, server)
+    reload_at_sighup(certificates)
     drained.wait()
-    acceptor.close()
+    acceptors.close()
     server.drain()
     return 0
 
@@ -82,9 +85,11 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
     open_made(config.store_url).close()  # or each worker would say what is wrong with it
-    listener = listen(config)
+    certificates = load_certificates(config)
+    listeners = listen(config.gy)
     state_id = int(time.time())
-    named = ["--profile", config.gy.profile, *(["--config", config_file] if config_file else [])]
+    named = ["--profile", config.gy.profile, "--tls-port", str(config.gy.tls_port)]
+    named += ["--config", config_file] if config_file else []
 
     def command(index: int, descriptor: int) -> list[str]:
         link = map(str, (index, descriptor, state_id))
@@ -94,9 +99,10 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
         raise ConfigError("a worker didn't start; it has said why")
-    acceptor = accept(listener, config, parent)
+    acceptors = Acceptors(listeners, config, parent)
+    reload_at_sighup(certificates, parent.reload_certificates)
     drained.wait()
-    acceptor.close()
+    acceptors.close()
     parent.drain(config.gy.drain_seconds)
     return 0
 
@@ -105,6 +111,7 @@ def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) 
     """Serves what the parent hands over."""
     drained = _drained_by_signal()
     server = Server(config, state_id)
+    server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
     start(server, config, index)
     worker.run(drained)
@@ -122,46 +129,6 @@ def start(server: Server, config: Config, index: int) -> None:
     gc.freeze()
     # Requests and documents have no cycles, and the default of 700 objects starts a collection every few requests.
     gc.set_threshold(50_000, 20, 20)
-
-
-def listen(config: Config) -> socket.socket:
-    """The listening socket; ConfigError where the address can't be had."""
-    host, port = config.gy.host, config.gy.port
-    try:
-        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
-        listener = socket.socket(family, socket.SOCK_STREAM)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind((host, port))
-        listener.listen(BACKLOG)
-    except OSError as error:
-        raise ConfigError(f"gy.host, gy.port: {host} port {port} can't be listened on: {error.strerror}") from error
-    return listener
-
-
-class Acceptor(StreamServer):  # type: ignore[misc]
-    """A StreamServer whose sockets are closed by whoever adopts them."""
-
-    def do_close(self, *_args: object) -> None:
-        """Not here."""
-
-
-def accept(listener: socket.socket, config: Config, server: Server | Parent) -> StreamServer:
-    """Accepts connections and hands them over, numbered. Where there are too many a silent one makes room."""
-    numbers = count(1)
-
-    def handle(sock: socket.socket, address: tuple[str, int]) -> None:
-        remote = plain_address(address[0])
-        if server.connection_count >= config.gy.max_peers and not server.make_room():
-            log.warning("%s is closed: %d peers are connected, gy.max_peers", remote, config.gy.max_peers)
-            sock.close()
-            return
-        server.adopt(next(numbers), sock, remote)
-
-    acceptor = Acceptor(listener, handle)
-    acceptor.start()
-    host, port = listener.getsockname()[:2]
-    log.info("listening on %s:%d", host, port)
-    return acceptor
 
 
 def _drained_by_signal() -> Event:

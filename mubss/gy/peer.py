@@ -27,6 +27,7 @@ from mubss.gy.capabilities import (
     check_names,
     no_common_ground,
 )
+from mubss.gy.certificate_names import covers, shown
 from mubss.gy.codec import CcaAnswer, CcrError, decode_ccr, encode_cca
 from mubss.gy.dictionary import FLAG_M, VENDOR_3GPP, value_name
 from mubss.gy.grammar import check_request
@@ -113,6 +114,7 @@ class Peer:
         self.origin_host = ""
         self.origin_realm = ""
         self._is_strict = False
+        self.certificate_names: tuple[str, ...] | None = None  # of one that showed a certificate
         self._cer: Message | None = None
         self._hop_by_hop = 0
         self._set_watchdog(now_s, jitter_s)
@@ -227,6 +229,9 @@ class Peer:
         host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
         if not self._settings.peers.admits(host, realm, self._remote_address):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
+        if self.certificate_names is not None and not covers(self.certificate_names, host):
+            text = f"peer {host} at {self._remote_address}: its certificate names {shown(self.certificate_names)}"
+            return self._refuse(cer, UNKNOWN_PEER, text)
         self._is_strict = self._settings.peers.profile(host, realm).strict
         if self._is_strict:
             check_request(frame)

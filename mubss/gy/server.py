@@ -10,7 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import gevent
-from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
+from gevent.socket import socket
 
 from mubss import metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
@@ -22,6 +22,8 @@ from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
+from mubss.gy.tls import Certificates
+from mubss.gy.transport import Transport, prepare
 from mubss.refdata.live import Refdata
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
@@ -52,6 +54,7 @@ class Server:
         self.pending_octets = 0  # their size
         self.answered = 0
         self.registry: Registry  # set by whoever accepts connections
+        self.certificates: Certificates | None = None  # likewise, where there is TLS
         self._connections: dict[int, Connection] = {}
         self._settings = Settings(
             self.identity,
@@ -123,9 +126,8 @@ class Server:
                 return True
         return False
 
-    def adopt(self, number: int, sock: socket, remote: str) -> Connection:
+    def adopt(self, number: int, sock: socket, remote: str, transport: Transport = Transport.TCP) -> Connection:
         """Serves one connection, in a greenlet of its own."""
-        sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
         local = plain_address(sock.getsockname()[0])
         peer = Peer(
             self._settings,
@@ -134,7 +136,7 @@ class Server:
             int(time.monotonic()),
             random.randint(*JITTER_S),
         )
-        connection = Connection(self, number, sock, remote, peer)
+        connection = Connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
         self._connections[number] = connection
         metrics.GY_PEERS.set(len(self._connections))
         gevent.spawn(connection.serve)

@@ -16,9 +16,11 @@ from gevent import socket
 from gevent.event import AsyncResult, Event
 from gevent.subprocess import Popen
 
+from mubss.core.errors import ConfigError
 from mubss.gy.link import Link
 from mubss.gy.registry import LocalRegistry, Tell
 from mubss.gy.server import Server
+from mubss.gy.transport import Transport
 
 log = logging.getLogger(__name__)
 
@@ -75,12 +77,13 @@ class Parent:
         """Connections over all workers."""
         return sum(len(worker.connections) for worker in self._workers)
 
-    def adopt(self, number: int, sock: socket.socket, remote: str) -> None:
+    def adopt(self, number: int, sock: socket.socket, remote: str, transport: Transport) -> None:
         """Hands a connection to the worker with the least load, to the next if that one has just died."""
         ready = [worker for worker in self._workers if worker.ready.is_set()]
         for worker in sorted(ready, key=lambda one: one.load):
             worker.connections.add(number)
-            if worker.link.send("adopt", sock.fileno(), connection=number, remote=remote):
+            named = {"connection": number, "remote": remote, "transport": transport.value}
+            if worker.link.send("adopt", sock.fileno(), **named):
                 break
             worker.connections.discard(number)
         else:
@@ -94,6 +97,11 @@ class Parent:
         if silent is not None:
             self._tell(silent, Tell.CLOSE)
         return silent is not None
+
+    def reload_certificates(self) -> None:
+        """Every worker reads the certificates again; one that starts meanwhile reads them anyway."""
+        for worker in self._workers:
+            worker.link.send("reload")
 
     def drain(self, seconds: int) -> None:
         """Has every worker drain, and waits for them to end."""
@@ -197,15 +205,27 @@ class Worker:
             if message is None or message["do"] == "drain":
                 drained.set()
                 return
+            if message["do"] == "reload":
+                self._reload()
+                continue
             number = message["connection"]
             if message["do"] == "adopt" and descriptor is not None:
-                self._server.adopt(number, socket.socket(fileno=descriptor), message["remote"])
+                sock = socket.socket(fileno=descriptor)
+                self._server.adopt(number, sock, message["remote"], Transport(message["transport"]))
             elif message["do"] == "admit":
                 claim = self._claims.pop(number, None)
                 if claim is not None:
                     claim.set(message["admitted"])
             elif message["do"] == "tell":
                 self._server.tell(number, Tell(message["what"]))
+
+    def _reload(self) -> None:
+        """The files were well when the parent read them; if they no longer are, what was read before stays."""
+        try:
+            if self._server.certificates is not None:
+                self._server.certificates.load()
+        except ConfigError as error:
+            log.error("the certificates stay as they were: %s", error)
 
     def _report(self) -> None:
         before = self._server.answered

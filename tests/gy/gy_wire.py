@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -119,13 +120,17 @@ def cut(data: bytes) -> list[bytes]:
 class Raw:
     """A connection that sends what it is told and nothing else; DWRs are answered while it waits, unless `mute`."""
 
-    def __init__(self, port: int, *, receive_octets: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(
+        self, port: int, *, receive_octets: int = 0, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+    ) -> None:
         self.sock = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
         if receive_octets:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_octets)
         self.sock.settimeout(WAIT_SECONDS)
         self.sock.connect((host, port))
         self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:
+            self.sock = tls.wrap_socket(self.sock, suppress_ragged_eofs=False)
         self.host = "pgw.example"
         self.mute = False
         self.watchdogs = 0

@@ -16,7 +16,21 @@ ROOT = Path(__file__).parents[2]
 
 # Modules that do IO, or stand on such ones; every other one of their package is pure and in the contract that says so.
 IO_MODULES = {
-    "mubss.gy": {"client", "connection", "link", "main", "peer_options", "registry", "server", "workers"},
+    "mubss.gy": {
+        "client",
+        "connection",
+        "link",
+        "listen",
+        "main",
+        "peer_options",
+        "registry",
+        "reload",
+        "server",
+        "tls",
+        "tls_socket",
+        "transport",
+        "workers",
+    },
     "mubss.xdev.mysql": {"collection", "indexes", "link", "pool", "session", "store", "tls"},
 }
 PURE = {"mubss.gy": "Core and the protocol", "mubss.xdev.mysql": "The X Protocol"}

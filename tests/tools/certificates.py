@@ -32,10 +32,14 @@ class Authority:
         self.file = folder / f"{name}.pem"
         self.file.write_bytes(builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM))
 
-    def issue(self, file: str, host: str, end: datetime = TO) -> None:
+    def issue(self, file: str, host: str, end: datetime = TO, *, by_common_name: bool = False) -> None:
+        """A certificate that names `host`, as certificates do now or as they once did."""
         key = ec.generate_private_key(ec.SECP256R1())
-        names = x509.SubjectAlternativeName([x509.DNSName(host)])
-        builder = self._builder(x509.Name([]), key, end).add_extension(names, critical=True)
+        if by_common_name:
+            builder = self._builder(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]), key, end)
+        else:
+            names = x509.SubjectAlternativeName([x509.DNSName(host)])
+            builder = self._builder(x509.Name([]), key, end).add_extension(names, critical=True)
         (self.folder / f"{file}.pem").write_bytes(builder.sign(self.key, SHA256()).public_bytes(Encoding.PEM))
         for suffix, encryption in ((".key", NoEncryption()), (".secret", BestAvailableEncryption(b"pass phrase"))):
             octets = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption)

@@ -1,0 +1,56 @@
+"""What carries a connection's bytes: TCP, TLS over it, or SCTP (RFC 6733 §2.1)."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
+
+from mubss.gy.tls import Certificates
+from mubss.gy.tls_socket import TlsSocket
+
+IPPROTO_SCTP = 132
+_SCTP_NODELAY = 3  # linux/sctp.h
+
+
+class Transport(Enum):
+    """Of a connection, and of the socket that it was accepted on."""
+
+    TCP = "tcp"
+    TLS = "tls"
+    SCTP = "sctp"
+
+
+class SctpSocket:
+    """A connected socket whose `sendall` takes whole messages, many at a time, and sends each by itself.
+
+    Over SCTP each DIAMETER message is a user message. What comes in needs no such care: the Framer cuts it by the
+    messages' own lengths.
+    """
+
+    def __init__(self, sock: socket) -> None:
+        self._sock = sock
+        self.recv = sock.recv
+        self.shutdown = sock.shutdown
+        self.setsockopt = sock.setsockopt
+        self.close = sock.close
+
+    def sendall(self, data: bytes) -> None:
+        """Waits until the kernel has all the messages."""
+        pos = 0
+        while pos < len(data):
+            end = pos + int.from_bytes(data[pos + 1 : pos + 4], "big")  # Message Length
+            self._sock.sendall(data[pos:end])
+            pos = end
+
+
+def prepare(sock: socket, transport: Transport, certificates: Certificates | None) -> socket | TlsSocket | SctpSocket:
+    """An accepted socket as its connection uses it; nothing is sent yet, and nothing waited for."""
+    if transport is Transport.SCTP:
+        sock.setsockopt(IPPROTO_SCTP, _SCTP_NODELAY, 1)
+        return SctpSocket(sock)
+    sock.setsockopt(IPPROTO_TCP, TCP_NODELAY, 1)
+    if transport is Transport.TLS:
+        assert certificates is not None, "nobody listens for TLS without"
+        return TlsSocket(sock, certificates.context)
+    return sock
