@@ -99,3 +99,4 @@ STORE_CONFLICTS = Counter("mubss_store_conflicts", "Batches rolled back and trie
 GY_PEERS = Gauge("mubss_gy_peers", "DIAMETER connections that are open")
 GY_ANSWERS = Counter("mubss_gy_answers", "CCAs sent, by CC-Request-Type and Result-Code", "type", "result")
 GY_LATE_ANSWERS = Counter("mubss_gy_late_answers", "CCAs not sent, because the deadline had passed")
+GY_SESSION_REQUESTS = Counter("mubss_gy_session_requests", "RARs and ASRs answered", "command", "result")

@@ -12,6 +12,7 @@ from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
 from mubss.core.errors import UnknownAccount
 from mubss.core.model import Account, Applied, CreditControl, RequestType, Result, Rules, SessionRecord
+from mubss.core.outbox import last_of_each
 from mubss.core.sessions import refuse
 from mubss.core.tariff import Tables
 from mubss.storage import accounts as storage
@@ -191,6 +192,7 @@ class Batch:
             [posting for applied in self._applied for posting in applied.postings],
             [record for applied in self._applied for record in applied.usage],
             list({doc["_id"]: doc for applied in self._applied for doc in applied.suspense}.values()),
+            last_of_each(entry for applied in self._applied for entry in applied.outbox),
         )
         for guard in self._guards:
             writes.append(Write(guard.collection, [guard.doc], How.ADD if guard.version is None else How.PUT))

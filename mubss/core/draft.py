@@ -16,7 +16,18 @@ KEPT_MONTHS = 3  # of free-unit counters: this one and those that late usage may
 class Draft:
     """One account being changed; `original` stays as it was."""
 
-    __slots__ = ("account", "now_ms", "now_s", "original", "postings", "records", "suspense", "tables", "usage")
+    __slots__ = (
+        "account",
+        "now_ms",
+        "now_s",
+        "original",
+        "outbox",
+        "postings",
+        "records",
+        "suspense",
+        "tables",
+        "usage",
+    )
 
     def __init__(self, account: Account, tables: Tables, now_ms: int) -> None:
         self.original = account
@@ -29,11 +40,12 @@ class Draft:
         self.usage: list[dict[str, Any]] = []
         self.suspense: list[dict[str, Any]] = []
         self.records: list[SessionRecord] = []
+        self.outbox: list[dict[str, Any]] = []
 
     def applied(self) -> Applied:
         """What came of it, without an outcome."""
         self.account["version"] += 1
-        return Applied(self.account, None, self.postings, self.usage, self.suspense, self.records)
+        return Applied(self.account, None, self.postings, self.usage, self.suspense, self.records, self.outbox)
 
     @property
     def available_micros(self) -> int:

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mubss.core.draft import KEPT_MONTHS, Draft
+from mubss.core.draft import KEPT_MONTHS, Draft, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.model import (
+    ACTIVE,
     STATES,
     TERMINATED,
     Account,
@@ -25,10 +26,14 @@ from mubss.core.model import (
     RequestType,
     Rules,
     SessionRecord,
+    SetPlan,
     SetState,
+    Tell,
 )
 from mubss.core.money import MAX_MICROS
+from mubss.core.outbox import ABORT, REAUTH, make_entry, tell_sessions
 from mubss.core.quota import reserve
+from mubss.core.reports import record_part
 from mubss.core.sessions import apply_session, end_session
 from mubss.core.tariff import Tables
 
@@ -56,6 +61,11 @@ def apply(
     elif isinstance(command, SetState):
         if not _set_state(draft, command):
             return Applied(None)
+    elif isinstance(command, SetPlan):
+        if not _set_plan(draft, command):
+            return Applied(None)
+    elif isinstance(command, Tell):
+        return Applied(None, outbox=_tell(draft, command))
     elif not _end(draft, command, rules):
         return Applied(None)
     return draft.applied()
@@ -72,6 +82,8 @@ def _move(draft: Draft, movement: Movement) -> None:
     if not draft.can_hold(amount):
         raise LedgerError(f"amount_micros: {amount}; the balance would leave ±{MAX_MICROS}")
     draft.post(amount, {"kind": kind, "reference": movement.reference})
+    if amount > 0:  # a session that got little or nothing may ask again
+        tell_sessions(draft, REAUTH, kind)
 
 
 def _set_state(draft: Draft, command: SetState) -> bool:
@@ -83,7 +95,44 @@ def _set_state(draft: Draft, command: SetState) -> bool:
     if command.state == state:
         return False
     draft.account["state"] = command.state
+    if command.state != ACTIVE:
+        tell_sessions(draft, ABORT, command.state)
     return True
+
+
+def _set_plan(draft: Draft, command: SetPlan) -> bool:
+    """Usage so far stays the old plan's: it has its record, its charge and its reservations at the old rates."""
+    account, old = draft.account, draft.tables.plans.get(draft.account["plan"])
+    new = draft.tables.plans.get(command.plan)
+    if new is None:
+        raise LedgerError(f"plan: {command.plan[:40]!r}; expected one of {', '.join(sorted(draft.tables.plans))}")
+    if (new.type, new.currency) != (account["type"], account["currency"]):
+        text = f"plan: {new.code} is {new.type} in {new.currency}; expected {account['type']} in {account['currency']}"
+        raise LedgerError(text)
+    if account["state"] == TERMINATED:
+        raise LedgerError("state: terminated; a terminated subscriber has no other plan")
+    if account["plan"] == command.plan:
+        return False
+    for key, stored in account["sessions"].items():
+        session = account["sessions"][key] = stored.copy()
+        session["services"] = stored["services"].copy()
+        for service, meter in sorted(session["services"].items()):
+            record_part(draft, key, session, service, meter)
+            session["services"][service] = {**meter, "part": new_part(draft.now_s)}
+    account["plan"] = command.plan
+    if old is not None and account["credit_limit_micros"] == old.credit_limit_micros:
+        account["credit_limit_micros"] = new.credit_limit_micros  # one that an operator set stays
+    reserve(draft)
+    tell_sessions(draft, REAUTH, "plan")
+    return True
+
+
+def _tell(draft: Draft, command: Tell) -> list[dict[str, Any]]:
+    session = draft.account["sessions"].get(command.session_hash)
+    if session is None:
+        raise LedgerError(f"session: {command.session_hash} isn't open; expected an open session")
+    key, kind, group = command.session_hash, command.kind, command.rating_group
+    return [make_entry(draft.account["_id"], key, session, kind, "operator", draft.now_ms, group)]
 
 
 def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:

@@ -5,6 +5,7 @@ Documents are plain dicts (they come from JSON and go back to it); the ledger ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, NotRequired, TypedDict
@@ -88,7 +89,7 @@ class Session(TypedDict):
     """An open credit-control session, inside its account."""
 
     id: str
-    peer: str
+    peer: str  # Origin-Host of its last request
     opened_s: int
     expires_s: int
     reserved_micros: int
@@ -97,6 +98,8 @@ class Session(TypedDict):
     services: dict[str, Meter]
     grants: list[Grant]  # in the order they were made
     facts: NotRequired[dict[str, Any]]
+    via: NotRequired[str]  # Origin-Host of the connection it came by, where that is another's: an agent's
+    realm: NotRequired[str]  # Origin-Realm of its last request, where that isn't the connection's
 
 
 class Account(TypedDict):
@@ -231,6 +234,8 @@ class CreditControl:
     opens_unknown: bool = False  # an update or termination of a session never seen is its first request
     action: int = Action.DIRECT_DEBITING
     facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
+    via: str = ""  # Origin-Host of the connection, where the request is of a client behind it
+    realm: str = ""  # Origin-Realm of such a client
 
     @property
     def key(self) -> int:
@@ -263,7 +268,23 @@ class EndSession:
     only_if_expired: bool = True
 
 
-Command = CreditControl | Movement | SetState | EndSession
+@dataclass(slots=True)
+class SetPlan:
+    """Another price plan, of the account's type and currency. Open sessions go on, at the new prices from now on."""
+
+    plan: str
+
+
+@dataclass(slots=True)
+class Tell:
+    """An operator's wish: that the client of an open session is asked to report (RAR) or to end it (ASR)."""
+
+    session_hash: str
+    kind: str  # outbox.REAUTH or ABORT
+    rating_group: int | None = None  # of a RAR: None is the whole session
+
+
+Command = CreditControl | Movement | SetState | SetPlan | EndSession | Tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,3 +307,4 @@ class Applied:
     usage: list[dict[str, Any]] = field(default_factory=list)
     suspense: list[dict[str, Any]] = field(default_factory=list)
     records: list[SessionRecord] = field(default_factory=list)  # sessions opened or ended
+    outbox: Sequence[dict[str, Any]] = ()  # what clients must be told

@@ -124,15 +124,27 @@ def _working_copy(
             "services": {},
             "grants": [],
         }
+        if command.via:
+            _set_way(session, command)
     else:
         session = stored.copy()
         session["services"] = stored["services"].copy()
         session["grants"] = stored["grants"].copy()
         session["peer"] = command.peer
+        if command.via != session.get("via", "") or command.realm != session.get("realm", ""):
+            _set_way(session, command)
     if command.facts:
         session["facts"] = {**session.get("facts", {}), **command.facts}
     draft.account["sessions"][command.session_hash] = session
     return session
+
+
+def _set_way(session: Session, command: CreditControl) -> None:
+    """Where requests to the client go; nothing is kept of one whose connection is its own."""
+    for name, value in (("via", command.via), ("realm", command.realm)):
+        session.pop(name, None)  # type: ignore[misc]
+        if value:
+            session[name] = value  # type: ignore[literal-required]
 
 
 def _began_s(draft: Draft, command: CreditControl) -> int:

@@ -23,7 +23,7 @@ from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, Ccr, CcrError, DiameterError, decode_ccr, encode_cca
 from mubss.gy.grammar import check_request
 from mubss.gy.message import FrameError, Framer
-from mubss.gy.peer import Action, Charge, Claim, Peer, Send, State
+from mubss.gy.peer import Action, Answered, Charge, Claim, Peer, Send, State
 from mubss.gy.profile import Profile
 from mubss.gy.tls_socket import TlsError, TlsSocket
 from mubss.gy.transport import SctpSocket
@@ -163,6 +163,8 @@ class Connection:
                 self.send(action.data)
             elif isinstance(action, Charge):
                 self._charge(action.frame)
+            elif isinstance(action, Answered):
+                self.server.outbox.heard(*action)
             elif isinstance(action, Claim):
                 self._claim(action)
             else:
@@ -193,7 +195,8 @@ class Connection:
             self._refuse(error.ccr, error)
             return
         profile = self._profile
-        if ccr.origin_host != self.peer.origin_host:  # a client behind an agent
+        is_behind = ccr.origin_host != self.peer.origin_host  # an agent
+        if is_behind:
             profile = server.peers.profile(ccr.origin_host or "", ccr.origin_realm or "", profile)
         route = ccr.destination_host, ccr.destination_realm, ccr.origin_realm
         try:
@@ -205,6 +208,10 @@ class Connection:
                 if len(self._routes) < MAX_ROUTES and len(frame) < MAX_ROUTE_FRAME:
                     self._routes.add(route)
             command = credit.to_command(ccr, profile, server.refdata.tables)
+            if is_behind:
+                command.via = self.peer.origin_host
+                if ccr.origin_realm != self.peer.origin_realm:
+                    command.realm = (ccr.origin_realm or "")[: credit.MAX_PEER_LETTERS]
         except DiameterError as error:
             self._refuse(ccr, error)
             return

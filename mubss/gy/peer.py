@@ -42,12 +42,13 @@ from mubss.gy.message import (
     decode_message,
     encode_answer,
     encode_request,
+    find_all,
 )
 from mubss.gy.peer_table import PeerTable
 from mubss.gy.profile import Profile
 
 ELECTION_LOST, INVALID_AVP_VALUE = 4003, 5004
-CER, DWR, DPR, CCR = 257, 280, 282, 272
+CER, DWR, DPR, CCR, RAR, ASR = 257, 280, 282, 272, 258, 274
 SUCCESS, UNSUPPORTED_COMMAND, INVALID_HEADER_BITS, UNKNOWN_PEER = 2001, 3001, 3008, 3010
 REBOOTING, BUSY, DO_NOT_WANT_TO_TALK = 0, 1, 2  # Disconnect-Cause (RFC 6733 §5.4.3)
 
@@ -74,6 +75,13 @@ class Charge(NamedTuple):
     frame: bytes
 
 
+class Answered(NamedTuple):
+    """The answer to an RAR or ASR of ours."""
+
+    end_to_end: int
+    result_code: int
+
+
 class Claim(NamedTuple):
     """A capabilities exchange is well so far: may this Origin-Host have a connection here? Answer by `admit`."""
 
@@ -87,7 +95,7 @@ class Close(NamedTuple):
     reason: str
 
 
-Action = Send | Charge | Claim | Close
+Action = Send | Charge | Answered | Claim | Close
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +146,7 @@ class Peer:
             if self.state is State.WAIT_CLAIM:
                 return [self._close("a message before the answer to its CER")]
             if not header.is_request:
-                return self._answer_received(header)
+                return self._answer_received(frame, header)
             return self._request(frame, header)
         except DiameterError as error:
             if not header.is_request:
@@ -211,6 +219,13 @@ class Peer:
         self._asked.add(self._hop_by_hop)
         return Send(dwr)
 
+    def request(self, name: str, avps: list[Part], end_to_end: int, *, repeated: bool) -> bytes:
+        """A request of ours within credit control (RAR, ASR); `repeated` sets the T flag."""
+        self._hop_by_hop = (self._hop_by_hop + 1) & 0xFFFFFFFF
+        return encode_request(
+            name, self._hop_by_hop, end_to_end, avps, application_id=CREDIT_CONTROL, retransmitted=repeated
+        )
+
     def disconnect(self, cause: int = REBOOTING) -> list[Action]:
         """Says goodbye; the peer's DPA closes."""
         if self.state is not State.OPEN:
@@ -278,8 +293,14 @@ class Peer:
             return self._refuse(cer, *refusal)
         return [Send(self._cea(cer, SUCCESS))]
 
-    def _answer_received(self, header: Header) -> list[Action]:
-        """Answers that nobody waits for, by their Hop-by-Hop Identifier, are dropped (RFC 6733 §6.2.1)."""
+    def _answer_received(self, frame: bytes, header: Header) -> list[Action]:
+        """Answers that nobody waits for, by their Hop-by-Hop Identifier, are dropped (RFC 6733 §6.2.1).
+
+        Those to RAR and ASR go by their End-to-End Identifier: who asked may be another connection of the peer's.
+        """
+        if header.command_code in (RAR, ASR):
+            result_code = _result_code(decode_message(frame))
+            return [] if result_code is None else [Answered(header.end_to_end, result_code)]
         if header.command_code == DWR and header.hop_by_hop in self._asked:
             self._asked.clear()
         elif header.command_code == DPR and self.state is State.CLOSING:  # whatever its ids: it goes
@@ -340,6 +361,14 @@ class Peer:
             failed_avp=error.failed_avp,
             error_message=error.text,
         )
+
+
+def _result_code(answer: Message) -> int | None:
+    """Result-Code, or Experimental-Result-Code where that stands in its place (RFC 6733 §7.6)."""
+    result_code: int | None = answer.find("Result-Code")
+    if result_code is None and (experimental := answer.find("Experimental-Result")) is not None:
+        result_code = next(iter(find_all(experimental, "Experimental-Result-Code")), None)
+    return result_code
 
 
 def _repeated(frame: bytes) -> tuple[bytes, list[bytes]]:

@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 
 import gevent
+from gevent.event import Event
 from gevent.socket import socket
 
 from mubss import metrics
@@ -18,6 +19,7 @@ from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.gy.connection import Connection
 from mubss.gy.message import Identity
+from mubss.gy.outbox import Outbox
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
 from mubss.gy.registry import Registry, Tell
@@ -25,6 +27,7 @@ from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
 from mubss.gy.transport import Transport, prepare
 from mubss.refdata.live import Refdata
+from mubss.services.outbox import forget_old
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
 from mubss.storage.database import StoreError, open_database
@@ -85,8 +88,10 @@ class Server:
                 patience_ms=config.gy.deadline_ms * 2 // 3,
             ),
         )
+        self.outbox = Outbox(self._store, self.identity, self._connections.values)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
+            gevent.spawn(every, 1, "telling sessions' clients", self.outbox.poll, self.outbox.woken),
             gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
             gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
         ]
@@ -170,7 +175,9 @@ class Server:
             self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
 
     def _sweep(self) -> None:
-        ended, _ = sweep(self.engine, self._store, wall_clock_ms() // 1000)
+        now_s = wall_clock_ms() // 1000
+        forget_old(self._store, now_s)
+        ended, _ = sweep(self.engine, self._store, now_s)
         if ended:
             log.info("%d sessions ended: their supervision time ran out", ended)
 
@@ -197,11 +204,18 @@ def plain_address(address: str) -> str:
     return address.removeprefix("::ffff:") if address.startswith("::ffff:") and "." in address else address
 
 
-def every(seconds: int, what: str, work: Callable[[], None]) -> None:
-    """Calls `work` again and again. What goes wrong is tried again; that the store is away is logged once."""
+def every(seconds: int, what: str, work: Callable[[], None], woken: Event | None = None) -> None:
+    """Calls `work` again and again, sooner when `woken` is set.
+
+    What goes wrong is tried again; that the store is away is logged once.
+    """
     waits = False
     while True:
-        gevent.sleep(seconds)
+        if woken is None or waits:
+            gevent.sleep(seconds)
+        else:
+            woken.wait(seconds)
+            woken.clear()
         try:
             work()
         except StoreError as error:

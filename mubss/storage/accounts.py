@@ -8,7 +8,7 @@ from typing import Any, cast
 from mubss.core.model import Account, SessionRecord
 from mubss.xdev.api import Doc, How, Lock, Read, Session, Write
 
-ACCOUNTS, IDENTITIES, SESSIONS, POSTINGS, USAGE, SUSPENSE, SUBSCRIBERS = (
+ACCOUNTS, IDENTITIES, SESSIONS, POSTINGS, USAGE, SUSPENSE, SUBSCRIBERS, OUTBOX = (
     "accounts",
     "identities",
     "gy_sessions",
@@ -16,6 +16,7 @@ ACCOUNTS, IDENTITIES, SESSIONS, POSTINGS, USAGE, SUSPENSE, SUBSCRIBERS = (
     "usage",
     "suspense",
     "subscribers",
+    "outbox",
 )
 
 
@@ -69,6 +70,7 @@ def writes(
     postings: list[dict[str, Any]],
     usage: list[dict[str, Any]],
     suspense: list[dict[str, Any]],
+    outbox: list[dict[str, Any]],
 ) -> list[Write]:
     """The batch as sets of documents; a posting, a usage record or a new session that is there already fails it."""
     sets = [
@@ -78,5 +80,6 @@ def writes(
         Write(POSTINGS, postings, How.ADD),
         Write(USAGE, usage, How.ADD),
         Write(SUSPENSE, suspense, How.PUT),
+        Write(OUTBOX, outbox, How.PUT),
     ]
     return [write for write in sets if write.docs]

@@ -55,6 +55,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "postings": {},  # _id: account + sequence, so an account's are one range
     "usage": {},  # _id: account + sequence
     "suspense": {"at": ("$.at_s",)},  # reported units that no account could be charged for
+    "outbox": {"due": ("$.peer", "$.due_ms"), "made": ("$.made_s",)},  # what sessions' clients must be told
+    "gy_peers": {},  # the connections of every mubss-gy, as each said of its own last
     "meta": {},  # versions: the schema's, the reference data's
     **{name: {} for name in REFDATA},
 }

@@ -22,6 +22,7 @@ IO_MODULES = {
         "link",
         "listen",
         "main",
+        "outbox",
         "peer_options",
         "registry",
         "reload",
