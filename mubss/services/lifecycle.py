@@ -14,7 +14,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
-from mubss.core.model import POSTPAID, PREPAID, Account, Movement, SetState
+from mubss.core.model import POSTPAID, PREPAID, Account, Movement, SetPlan, SetState
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
@@ -147,7 +147,15 @@ def set_state(engine: Engine, store: Store, identity: str, state: str, reason: s
     version = doc["version"]
     after = {**doc, "state": state, "state_reason": reason, "version": version + 1}
     guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
-    return _run(engine, Order(SetState(state, reason), account=doc["account"], guards=guards))
+    return run(engine, Order(SetState(state, reason), account=doc["account"], guards=guards))
+
+
+def set_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:
+    """Another price plan of the same type and currency; open sessions go on at its prices."""
+    doc = find_subscriber(store, identity)
+    version = doc["version"]
+    guards = [Guard(subscribers.SUBSCRIBERS, {**doc, "plan": plan, "version": version + 1}, version)]
+    return run(engine, Order(SetPlan(plan), account=doc["account"], guards=guards))
 
 
 def top_up(
@@ -167,7 +175,7 @@ def top_up(
 def move(engine: Engine, store: Store, identity: str, kind: str, amount_micros: int, reference: str = "") -> Account:
     """A top-up, adjustment or payment by hand; returns the account after it."""
     doc = find_subscriber(store, identity)
-    return _run(engine, Order(Movement(kind, amount_micros, reference), account=doc["account"]))
+    return run(engine, Order(Movement(kind, amount_micros, reference), account=doc["account"]))
 
 
 def check_text(field: str, text: str) -> None:
@@ -176,7 +184,8 @@ def check_text(field: str, text: str) -> None:
         raise InputError(f"{field}: {text[:40]!r}; expected up to {MAX_TEXT_LETTERS} printable letters")
 
 
-def _run(engine: Engine, order: Order) -> Account:
+def run(engine: Engine, order: Order) -> Account:
+    """Does one order now; the account after it, or the error that kept it from being done."""
     engine.execute([order])
     if order.error is not None:
         raise order.error

@@ -53,7 +53,7 @@ def forget(store: Store, before_s: int, limit: int) -> int:
 
     def work(session: Session) -> int:
         collection = session.collection(COLLECTION)
-        found = collection.find("made_s < :before").fields("$._id").limit(limit).bind("before", before_s).execute()
+        found = collection.find("made_s < :before").fields("_id").limit(limit).bind("before", before_s).execute()
         return collection.remove_many([doc["_id"] for doc in found])
 
     return store.run(work)

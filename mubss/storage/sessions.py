@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from mubss.xdev.api import Doc, Session, Store
 
-COLLECTION = "gy_sessions"
+COLLECTION, ACCOUNTS = "gy_sessions", "accounts"
+MAX_ID = 32
 
 
 def due(store: Store, now_s: int, limit: int) -> list[Doc]:
@@ -48,3 +49,32 @@ def postpone(store: Store, due_s: dict[str, int]) -> None:
             )
 
     store.run(work)
+
+
+def get(store: Store, key: str) -> Doc | None:
+    """One record, by the hash of its Session-Id."""
+    return store.run(lambda session: session.collection(COLLECTION).get_one(key))
+
+
+def account_of(store: Store, record: Doc) -> Doc | None:
+    """The account that a session is in, to look at."""
+    return store.run(lambda session: session.collection(ACCOUNTS).get_one(record["account"]))
+
+
+def page_open(store: Store, after: str, limit: int) -> list[tuple[Doc, Doc | None]]:
+    """Open sessions' records with their accounts, in the order of their hashes behind `after`."""
+
+    def work(session: Session) -> list[tuple[Doc, Doc | None]]:
+        found = (
+            session.collection(COLLECTION)
+            .find("$.open = true AND _id > :after")
+            .sort("_id")
+            .limit(limit)
+            .bind("after", after)
+            .execute()
+        )
+        wanted = sorted({record["account"] for record in found})
+        accounts = dict(zip(wanted, session.collection(ACCOUNTS).get_many(wanted), strict=True))
+        return [(record, accounts[record["account"]]) for record in found]
+
+    return store.run(work)

@@ -39,6 +39,7 @@ from mubss.core.model import (
     Movement,
     RequestType,
     Rules,
+    SetPlan,
     SetState,
     UnitRequest,
 )
@@ -74,6 +75,7 @@ def small_tables() -> Tables:
             plan_service(VOICE, *voice, free_units=90),
             plan_service(SMS, flat(11, 1), free_units=3),
         ),
+        plan("few", plan_service(DATA, flat(5, 8), free_units=20), credit_limit_micros=300),
         bands=(PEAK, NIGHT),
         prefixes={"49": "home", "33": "far"},
         services={service.code: service for service in (DATA, VOICE, SMS)},
@@ -105,7 +107,9 @@ def steps(units: st.SearchStrategy[int]) -> st.SearchStrategy[list[Step]]:
     step = st.builds(
         Step,
         st.sampled_from([0, 1, 1, 2, 3]),
-        st.sampled_from(["use"] * 12 + [TERMINATE] * 2 + [INITIAL, UPDATE, EVENT, EVENT, "topup", "state", "expire"]),
+        st.sampled_from(
+            ["use"] * 12 + [TERMINATE] * 2 + [INITIAL, UPDATE, EVENT, EVENT, "topup", "state", "plan", "expire"]
+        ),
         st.integers(0, 1),
         st.lists(request, max_size=3, unique_by=lambda one: one[0]),
         st.sampled_from([0, 1, 30, 60, 4000, 30_000, 20 * 86_400]),
@@ -159,6 +163,8 @@ def _command(step: Step, session: str, number: int) -> Command:
         return Movement("topup" if step.amount > 0 else "adjustment", step.amount or 1)
     if step.kind == "state":
         return SetState("suspended" if step.amount < 0 else "active")
+    if step.kind == "plan":
+        return SetPlan(sorted(TABLES.plans)[step.amount % len(TABLES.plans)])
     if step.kind == "expire":
         return EndSession(session_hash(session), only_if_expired=step.amount < 0)
     assert isinstance(step.kind, RequestType)

@@ -25,6 +25,7 @@ from mubss.core.model import (
     Rules,
     Session,
     SessionRecord,
+    SetPlan,
 )
 from mubss.core.tariff import Tables, parse_rate
 
@@ -72,6 +73,7 @@ class World:
         self.postings: dict[str, list[dict[str, Any]]] = {account["_id"]: [] for account in accounts}
         self.usage: list[dict[str, Any]] = []
         self.suspense: dict[str, dict[str, Any]] = {}
+        self.outbox: dict[str, dict[str, Any]] = {}
         for account in accounts:
             if account["balance_micros"]:
                 posting = opening_posting(account["_id"], account["balance_micros"], NOW_S * 1000)
@@ -115,7 +117,13 @@ class World:
         return outcome
 
     def _keep(self, before: Account, applied: Applied) -> None:
-        written: list[Any] = [*applied.postings, *applied.usage, *applied.suspense, *applied.records]
+        written: list[Any] = [
+            *applied.postings,
+            *applied.usage,
+            *applied.suspense,
+            *applied.records,
+            *applied.outbox,
+        ]
         for document in written:
             assert_plain(document)
             orjson.dumps(document)
@@ -133,6 +141,7 @@ class World:
         keys = [entry["_id"] for entry in applied.suspense]
         assert len(set(keys)) == len(keys), "two suspense documents of one _id: one would be lost"
         self.suspense.update((entry["_id"], entry) for entry in applied.suspense)
+        self.outbox.update((entry["_id"], stored(entry)) for entry in applied.outbox)
         if applied.outcome is not None:
             written_form = applied.outcome.to_list()
             assert_plain(written_form)
@@ -145,7 +154,7 @@ def _reserves(command: Command, before: Account, after: Account) -> bool:
     """Whether a command looks at the reservations: of events, those alone that move free units."""
     if isinstance(command, CreditControl):
         return command.type is not RequestType.EVENT or before["counters"] != after["counters"]
-    return isinstance(command, EndSession)
+    return isinstance(command, EndSession | SetPlan)
 
 
 def available(account: Account) -> int:
@@ -184,8 +193,8 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
         with_grants = {code: [list(entry) for entry in rates] for code, rates in used.items()}
         for grant in session["grants"]:
             code = grant["service"]
-            free = min(grant["free_units"], left[code])
-            left[code] -= free
+            free = min(grant["free_units"], left.get(code, 0))  # a plan that the account had may sell more
+            left[code] = left.get(code, 0) - free
             paid = grant["units"] - free
             entry = next((entry for entry in with_grants[code] if entry[0] == grant["rate"]), None)
             if paid and entry is None:

@@ -25,7 +25,7 @@ from mubss.gy.codec import Ccr, Mscc, Units, UsedUnits
 from mubss.refdata.form import parse
 from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
-from mubss.services import lifecycle
+from mubss.services import lifecycle, sessions
 from mubss.storage import subscribers
 from mubss.storage.database import Lock, Read, Session, Store, create_collections, open_database
 
@@ -33,6 +33,19 @@ ROOT = Path(__file__).parents[2]
 DEMO = ROOT / "conf/refdata/demo.toml"
 # erGW's rating group is one more that is sold.
 TARIFF = DEMO.read_bytes().replace(b'rating_groups = ["none", "1-99"]', b'rating_groups = ["none", "1-99", "3000"]')
+# And there is a plan to change to.
+TARIFF += b"""
+[[price_plans]]
+code = "demo-weekend"
+name = "Demo weekend"
+type = "prepaid"
+currency = "EUR"
+
+[[price_plans.rates]]
+service = "DATA"
+price = "0.01"
+per_units = 1_000_000
+"""
 
 DATA, VOICE, SMS = "32251@3gpp.org", "32260@3gpp.org", "32274@3gpp.org"
 INITIAL, UPDATE, TERMINATION, EVENT = 1, 2, 3, 4
@@ -92,6 +105,14 @@ class World:
     def set_state(self, person: Person, state: str) -> None:
         """Suspends, reactivates or terminates."""
         lifecycle.set_state(self._engine, self.store, person.msisdn, state)
+
+    def set_plan(self, person: Person, plan: str) -> None:
+        """Gives a subscriber another price plan."""
+        lifecycle.set_plan(self._engine, self.store, person.msisdn, plan)
+
+    def tell(self, session_id: str, kind: str, rating_group: int | None = None) -> None:
+        """Has an open session's client told, as an operator does."""
+        sessions.tell(self._engine, self.store, session_id, kind, rating_group)
 
     def account(self, person: Person) -> dict[str, Any]:
         """The account's document; the ledger holds."""
