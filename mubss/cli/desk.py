@@ -35,6 +35,9 @@ class Desk:
         rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
         return Engine(self.store, lambda: self.tables, rules)
 
+    def nudge(self) -> None:
+        """Sessions' clients are to be told something: whoever serves them on this machine needn't wait to look."""
+
     @property
     def month(self) -> str:
         """The operator's month: what free units are counted by."""

@@ -35,7 +35,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, suspend, reactivate, terminate."""
+    """Subscribers: add, import, show, list, plan, suspend, reactivate, terminate."""
 
 
 @subscriber.command("add")
@@ -184,12 +184,34 @@ def list_command(
         click.echo(f"more: --after {found[limit - 1]['msisdn']}", err=True)
 
 
+@subscriber.command("plan")
+@click.argument("msisdn")
+@click.argument("plan")
+@click.pass_obj
+def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
+    """Gives MSISDN another price plan of its type and currency.
+
+    Open sessions go on: what their clients report from now on is priced by it, and they are asked to report.
+    """
+    with open_desk(invocation) as desk:
+        before = lifecycle.find_subscriber(desk.store, msisdn)["plan"]
+        if before != plan:
+            lifecycle.set_plan(desk.engine, desk.store, msisdn, plan)
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        if invocation.as_json:
+            print_json({**view(desk, doc), "plan_before": before})
+        elif before == plan:
+            click.echo(f"{doc['msisdn']} has plan {plan} already")
+        else:
+            click.echo(f"{doc['msisdn']} has plan {plan} now; had {before}")
+
+
 @subscriber.command("suspend")
 @click.argument("msisdn")
 @click.option("--reason", default="", help="Kept with the subscriber.")
 @click.pass_obj
 def suspend(invocation: Invocation, /, msisdn: str, reason: str) -> None:
-    """Refuses the subscriber's new requests (4010) until reactivated."""
+    """Refuses the subscriber's new requests (4010) until reactivated; open sessions' clients are asked to end them."""
     _set_state(invocation, msisdn, SUSPENDED, reason)
 
 
@@ -208,7 +230,7 @@ def reactivate(invocation: Invocation, /, msisdn: str, reason: str) -> None:
 @click.option("--yes", is_flag=True, help="Don't ask.")
 @click.pass_obj
 def terminate(invocation: Invocation, /, msisdn: str, reason: str, yes: bool) -> None:
-    """Ends the subscriber for good; open sessions are charged until they end, and there is no way back."""
+    """Ends the subscriber for good: open sessions are charged until they end, as their clients are asked to."""
     if not yes and sys.stdin.isatty():
         click.confirm(f"Terminate {msisdn} for good?", abort=True, err=True)
     _set_state(invocation, msisdn, TERMINATED, reason)

@@ -16,6 +16,7 @@ from gevent.event import Event
 from gevent.socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET, socket
 
 from mubss import metrics
+from mubss.charging.engine import wall_clock_ms
 from mubss.charging.order import Order
 from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Result
@@ -53,6 +54,8 @@ class Connection:
         self.remote = remote
         self.peer = peer
         self.pending = 0
+        self.answered = 0
+        self.since_s = 0  # UTC seconds: when its capabilities were exchanged
         self._profile = server.peers.profile("", "")
         self.refused = 0  # CCRs that couldn't be taken
         self._pending_octets = 0
@@ -75,6 +78,11 @@ class Connection:
         is_secure = not isinstance(self._sock, TlsSocket) or self._sock.is_secure
         stranger = "a peer" if is_secure else "a peer in its TLS handshake"
         return f"{self.peer.origin_host or stranger} at {self.remote}"
+
+    @property
+    def profile_name(self) -> str:
+        """How the peer is spoken to."""
+        return self._profile.name
 
     # ── reading ────────────────────────────────────────────────────────────────────────────────────
 
@@ -176,8 +184,11 @@ class Connection:
             if admitted:
                 peer = self.peer
                 self._profile = self.server.peers.profile(peer.origin_host, peer.origin_realm)
+                self.since_s = wall_clock_ms() // 1000
                 log.info("%s is open, profile %s", self, self._profile.name)
             self.perform(self.peer.admit(admitted))
+            if admitted:
+                self.server.presence.changed.set()
 
     def probe(self) -> None:
         """Asks the peer for a sign of life, for the registry."""
@@ -245,6 +256,7 @@ class Connection:
         server.pending -= 1
         server.pending_octets -= octets
         server.answered += 1
+        self.answered += 1
         if not self._may_read.is_set() and self._has_room:
             self._may_read.set()
         if self._closing and self.closed.is_set():

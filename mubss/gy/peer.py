@@ -134,6 +134,11 @@ class Peer:
         """Requests may be charged. A connection that is closing still takes what comes before the DPA."""
         return self.state in (State.OPEN, State.CLOSING)
 
+    @property
+    def is_suspect(self) -> bool:
+        """Its watchdog waits for longer than it should (RFC 3539 §3.4.1)."""
+        return self._suspect
+
     # ── what comes in ──────────────────────────────────────────────────────────────────────────────
 
     def receive(self, frame: bytes, now_s: int) -> list[Action]:

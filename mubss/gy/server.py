@@ -22,12 +22,14 @@ from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
+from mubss.gy.presence import Presence
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
 from mubss.gy.transport import Transport, prepare
 from mubss.refdata.live import Refdata
 from mubss.services.outbox import forget_old
+from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
 from mubss.storage.database import StoreError, open_database
@@ -89,9 +91,11 @@ class Server:
             ),
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
+        self.presence = Presence(self._store, self._connections.values)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
             gevent.spawn(every, 1, "telling sessions' clients", self.outbox.poll, self.outbox.woken),
+            gevent.spawn(every, NOTE_SECONDS, "noting peers", self.presence.note, self.presence.changed),
             gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
             gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
         ]
@@ -152,6 +156,8 @@ class Server:
         self._connections.pop(connection.number, None)
         metrics.GY_PEERS.set(len(self._connections))
         self.registry.release(connection.number)
+        if connection.since_s:  # else nobody noted it
+            self.presence.changed.set()
 
     def tell(self, number: int, what: Tell) -> None:
         """The registry asks something of a connection; one that is gone needs no answer but its release."""
@@ -177,6 +183,7 @@ class Server:
     def _sweep(self) -> None:
         now_s = wall_clock_ms() // 1000
         forget_old(self._store, now_s)
+        forget_stale(self._store, now_s)
         ended, _ = sweep(self.engine, self._store, now_s)
         if ended:
             log.info("%d sessions ended: their supervision time ran out", ended)
@@ -194,8 +201,15 @@ class Server:
             for connection in connections:
                 connection.closed.wait()
             self.engine.stop()
+            self._leave()
         self._store.close()
         log.info("drained")
+
+    def _leave(self) -> None:
+        try:
+            self.presence.leave()
+        except StoreError as error:
+            log.info("which peers were connected stays noted for a while: %s", error)
 
 
 def plain_address(address: str) -> str:

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
 from mubss.core.identity import session_hash
-from mubss.core.model import Account, EndSession, Tell
+from mubss.core.model import Account, EndSession, Session, Tell
 from mubss.core.outbox import ABORT, REAUTH, entry_id
 from mubss.services.lifecycle import run
 from mubss.storage import outbox
 from mubss.storage import sessions as storage
 from mubss.storage.database import Doc, Store
 
+PAGE = 500
 MAX_GROUPS = 20  # of a session, that are looked for in the outbox
 
 
@@ -28,6 +29,32 @@ def find(store: Store, session_id: str) -> tuple[str, Account]:
             if account is not None and key in account["sessions"]:
                 return key, cast(Account, account)
     raise InputError(f"session: {session_id[:80]!r}; expected the Session-Id of an open session")
+
+
+def page(store: Store, account: Account | None, peer: str, after: str, limit: int) -> list[tuple[str, Account]]:
+    """Up to `limit` open sessions as (hash, account), in the order of their hashes behind that of Session-Id `after`.
+
+    Those of one account, or all; of one peer (Origin-Host of the client or of its agent), or all.
+    """
+    start = session_hash(after) if after else ""
+    if account is not None:
+        keys = sorted(key for key in account["sessions"] if key > start)
+        return [(key, account) for key in keys if _is_of(account["sessions"][key], peer)][:limit]
+    found: list[tuple[str, Account]] = []
+    while len(found) < limit:
+        records = storage.page_open(store, start, PAGE)
+        for record, doc in records:
+            one = cast("Account | None", doc)
+            if one is not None and record["_id"] in one["sessions"] and _is_of(one["sessions"][record["_id"]], peer):
+                found.append((record["_id"], one))
+        if len(records) < PAGE:
+            break
+        start = records[-1][0]["_id"]
+    return found[:limit]
+
+
+def _is_of(session: Session, peer: str) -> bool:
+    return not peer or peer.lower() in (session["peer"].lower(), session.get("via", "").lower())
 
 
 def tell(engine: Engine, store: Store, session_id: str, kind: str, rating_group: int | None = None) -> str:
@@ -44,7 +71,7 @@ def end(engine: Engine, store: Store, session_id: str) -> str:
     return key
 
 
-def told(store: Store, sessions: Sequence[tuple[str, dict[str, Any]]]) -> dict[str, list[Doc]]:
+def told(store: Store, sessions: Sequence[tuple[str, Session]]) -> dict[str, list[Doc]]:
     """Session hash → what its client must be told or was told of late."""
     ids = []
     for key, session in sessions:

@@ -146,9 +146,12 @@ def test_a_client_behind_an_agent_is_told_through_it(world: World, server: GySer
         assert (find(frame, "Destination-Host"), find(frame, "Destination-Realm")) == ("smf.visited", "visited")
         answer(agent, frame, 3002)  # the agent can't deliver it: later
         assert wait_for_state(world, agent, session, "waiting")["tries"] == 1
-        assert (
-            other.charge(data(UPDATE, 1, session, person, **behind)).answer.result_code == 2001
-        )  # through another agent
+        update = other.charge(data(UPDATE, 1, session, person, **behind))  # it comes through another agent now
+        assert update.answer.result_code == 2001
+        overdue(world, session)
+        frame = next_request(other)
+        assert find(frame, "Destination-Host") == "smf.visited"
+        answer(other, frame, 2001)
 
 
 def test_a_peer_that_was_away_is_told_when_it_is_back(world: World, server: GyServer) -> None:

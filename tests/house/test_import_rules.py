@@ -24,6 +24,7 @@ IO_MODULES = {
         "main",
         "outbox",
         "peer_options",
+        "presence",
         "registry",
         "reload",
         "server",
