@@ -24,7 +24,7 @@ from gy_wire import (
 )
 from mubss.gy.avp import raw_avp
 from mubss.gy.message import FrameError, Framer, Identity, Part, decode_header, encode_message
-from mubss.gy.peer import BUSY, Action, Charge, Claim, Close, Peer, Send, Settings, State
+from mubss.gy.peer import BUSY, Action, Answered, Charge, Claim, Close, Peer, Send, Settings, State
 from mubss.gy.peer_table import PeerTable
 from mubss.gy.profile import Profile
 from tests.vectors.load import every, load
@@ -455,9 +455,32 @@ def test_a_disconnect_waits_for_the_dpa_and_still_charges() -> None:
 def test_other_answers_are_no_goodbye() -> None:
     peer = open_peer()
     peer.disconnect()
-    for code in (257, 258, 272, 280):
+    for code in (257, 271, 272, 280):
         assert peer.receive(encode_message(code, 0, 0, 1, 1, [("Result-Code", 2001)]), 1000) == []
     assert peer.state is State.CLOSING
+
+
+def test_answers_to_session_requests() -> None:
+    peer = open_peer()
+    experimental = ("Experimental-Result", [("Vendor-Id", 10415), ("Experimental-Result-Code", 4012)])
+    for code, parts, expected in [
+        (258, [("Result-Code", 2002)], [Answered(9, 2002)]),
+        (274, [("Result-Code", 3002), ("Result-Code", 2001)], [Answered(9, 3002)]),
+        (258, [experimental], [Answered(9, 4012)]),
+        (258, [("Experimental-Result", [("Vendor-Id", 10415)])], []),
+        (274, [], []),
+    ]:
+        assert peer.receive(encode_message(code, 0x40, 4, 1, 9, parts), 1000) == expected
+    assert peer.receive(encode_message(258, 0x40, 4, 1, 9, [b"\0\0\x01\x0c\x40\0\0\x0a\0\0\0\0"]), 1000) == []
+
+
+def test_requests_of_ours_have_identifiers_of_their_own_hop() -> None:
+    peer = open_peer()
+    frames = [peer.request("RAR", [("Session-Id", "s")], 77, repeated=repeated) for repeated in (False, True)]
+    headers = [decode_header(frame) for frame in frames]
+    assert [header.flags for header in headers] == [0xC0, 0xD0]
+    assert {header.end_to_end for header in headers} == {77}
+    assert len({header.hop_by_hop for header in headers}) == 2
 
 
 def test_both_may_say_goodbye() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import gevent
 import pytest
 from gevent import socket
+from gevent.event import Event
 
 from gy_wire import cer, cut, find, request
 from mubss.gy.connection import Connection
@@ -45,6 +46,7 @@ def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCap
         pending_octets=0,
         is_full=False,
         forget=forgotten.append,
+        presence=SimpleNamespace(changed=Event()),
     )
     ours, theirs = socket.socketpair()
     peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
