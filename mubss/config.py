@@ -259,6 +259,14 @@ class GyOptions:
     deadline_ms: int = option(
         3000, "A CCR is answered within this time or not at all.", low=50, high=60_000, unit="milliseconds"
     )
+    outbox_seconds: int = option(
+        1,
+        "How often to look for sessions whose clients must be told of a change (RAR, ASR); `mubss` on the same machine "
+        "says so at once.",
+        low=1,
+        high=3600,
+        unit="seconds",
+    )
     drain_seconds: int = option(
         10, "At SIGTERM: time for answers under way, and for peers to take the DPR.", low=0, high=300, unit="seconds"
     )

@@ -13,6 +13,7 @@ from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.core.tariff import Tables
 from mubss.refdata.live import Refdata
+from mubss.services.control import FOLDER, GY, ask_all
 from mubss.storage.database import Store
 
 
@@ -36,7 +37,8 @@ class Desk:
         return Engine(self.store, lambda: self.tables, rules)
 
     def nudge(self) -> None:
-        """Sessions' clients are to be told something: whoever serves them on this machine needn't wait to look."""
+        """Sessions' clients may have to be told something: whoever serves them here needn't wait to look."""
+        ask_all(self.config.resolve(FOLDER), GY, "nudge")
 
     @property
     def month(self) -> str:

@@ -26,6 +26,7 @@ def topup(invocation: Invocation, /, msisdn: str, amount: str, reference: str) -
         currency = desk.tables.currencies.get(account["currency"])
         micros = parse_amount(amount, decimals=currency.decimals if currency is not None else 6)
         account = lifecycle.top_up(desk.engine, desk.store, desk.tables, msisdn, micros, reference)
+        desk.nudge()
         if invocation.as_json:
             before = account["balance_micros"] - micros
             topped = {"msisdn": _msisdn(desk, msisdn), "amount_micros": micros, "balance_before_micros": before}

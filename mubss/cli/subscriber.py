@@ -197,6 +197,7 @@ def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
         before = lifecycle.find_subscriber(desk.store, msisdn)["plan"]
         if before != plan:
             lifecycle.set_plan(desk.engine, desk.store, msisdn, plan)
+            desk.nudge()
         doc = lifecycle.find_subscriber(desk.store, msisdn)
         if invocation.as_json:
             print_json({**view(desk, doc), "plan_before": before})
@@ -241,6 +242,7 @@ def _set_state(invocation: Invocation, msisdn: str, state: str, reason: str) -> 
         before = lifecycle.find_subscriber(desk.store, msisdn)["state"]
         if before != state:
             lifecycle.set_state(desk.engine, desk.store, msisdn, state, reason)
+            desk.nudge()
         doc = lifecycle.find_subscriber(desk.store, msisdn)
         if invocation.as_json:
             print_json({**view(desk, doc), "state_before": before})

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import logging
+import os
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import gevent
 from gevent.event import Event
 from gevent.socket import socket
 
-from mubss import metrics
+from mubss import __version__, metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.gy.connection import Connection
+from mubss.gy.control import Control
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
 from mubss.gy.peer import REBOOTING, Peer, Settings
@@ -28,6 +31,7 @@ from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
 from mubss.gy.transport import Transport, prepare
 from mubss.refdata.live import Refdata
+from mubss.services.control import FOLDER
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.stores import open_made
@@ -58,6 +62,7 @@ class Server:
         self.pending = 0  # requests under way
         self.pending_octets = 0  # their size
         self.answered = 0
+        self._started_s = int(time.monotonic())
         self.registry: Registry  # set by whoever accepts connections
         self.certificates: Certificates | None = None  # likewise, where there is TLS
         self._connections: dict[int, Connection] = {}
@@ -91,10 +96,14 @@ class Server:
             ),
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
+        self.control = Control(config.resolve(FOLDER))
+        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge}
         self.presence = Presence(self._store, self._connections.values)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
-            gevent.spawn(every, 1, "telling sessions' clients", self.outbox.poll, self.outbox.woken),
+            gevent.spawn(
+                every, config.gy.outbox_seconds, "telling sessions' clients", self.outbox.poll, self.outbox.woken
+            ),
             gevent.spawn(every, NOTE_SECONDS, "noting peers", self.presence.note, self.presence.changed),
             gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
             gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
@@ -104,6 +113,7 @@ class Server:
         """Loads the reference data and starts charging; raises what the operator must mend."""
         self._load_refdata()
         self.engine.start()
+        self.control.start()
 
     def _load_refdata(self) -> None:
         self.refdata.load()
@@ -169,6 +179,24 @@ class Server:
         else:
             connection.close("another connection takes its place")
 
+    # ── the control socket ─────────────────────────────────────────────────────────────────────────
+
+    def _ping(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """Who it is, and how it does."""
+        yield {
+            "pid": os.getpid(),
+            "version": __version__,
+            "uptime_s": int(time.monotonic()) - self._started_s,
+            "connections": len(self._connections),
+            "pending": self.pending,
+            "answered": self.answered,
+        }
+
+    def _nudge(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        """There may be something in the outbox: look now."""
+        self.outbox.woken.set()
+        yield {}
+
     # ── timers ─────────────────────────────────────────────────────────────────────────────────────
 
     def _watch_peers(self) -> None:
@@ -195,6 +223,7 @@ class Server:
         connections = list(self._connections.values())
         log.info("draining: %d peers, %d requests under way", len(connections), self.pending)
         gevent.killall(self._timers)
+        self.control.stop()
         for connection in connections:
             connection.perform(connection.peer.disconnect(REBOOTING))
         with gevent.Timeout(self.options.drain_seconds, False):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Iterator
@@ -77,6 +79,7 @@ class World:
 
     def __init__(self, url: str) -> None:
         self.url = url
+        self.folder = Path(tempfile.mkdtemp(prefix="mubss-"))  # the data folder of its servers
         self.store: Store = open_database(self.url)
         create_collections(self.store)
         load(self.store, [parse("demo.toml", TARIFF)], operator_calendar("UTC"), int(time.time()))
@@ -169,6 +172,7 @@ class World:
 
     def close(self) -> None:
         self.store.close()
+        shutil.rmtree(self.folder)
 
 
 def octets(total: int) -> list[UsedUnits]:
@@ -197,7 +201,11 @@ class GyServer:
 
     def __init__(self, world: World, *arguments: str, port: int = 0, wait: bool = True, **options: Any) -> None:
         environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
-        environment |= {"MUBSS_STORE__URL": world.url, "PYTHONPATH": str(ROOT)}
+        environment |= {
+            "MUBSS_STORE__URL": world.url,
+            "MUBSS_GENERAL__DATA_DIR": str(world.folder),
+            "PYTHONPATH": str(ROOT),
+        }
         for name, value in options.items():
             environment[f"MUBSS_{name.upper()}" if "__" in name else f"MUBSS_GY__{name.upper()}"] = str(value)
         command = [sys.executable, "-m", "mubss.gy.main", "--port", str(port), *arguments]

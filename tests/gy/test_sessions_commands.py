@@ -27,12 +27,13 @@ MB = 1_000_000
 class Desk:
     """`mubss` on the world's store."""
 
-    url: str
+    world: World
 
     def __call__(self, *arguments: object, code: int = 0) -> str:
         """What it prints: its output, or what is wrong."""
         environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
-        environment |= {"MUBSS_STORE__URL": self.url, "PYTHONPATH": str(ROOT)}
+        environment |= {"MUBSS_STORE__URL": self.world.url, "PYTHONPATH": str(ROOT)}
+        environment["MUBSS_GENERAL__DATA_DIR"] = str(self.world.folder)
         command = [sys.executable, "-m", "mubss.cli.main", *map(str, arguments)]
         done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.returncode == code, done
@@ -52,7 +53,7 @@ class Desk:
 
 @pytest.fixture
 def desk(world: World) -> Desk:
-    return Desk(world.url)
+    return Desk(world)
 
 
 def open_session(world: World, peer: Raw, person: Person, *msccs: Mscc, **more: Any) -> str:
@@ -158,8 +159,10 @@ def test_another_plan_by_command(world: World, desk: Desk) -> None:
     assert wrong == "mubss: plan: demo-postpaid is postpaid in EUR; expected prepaid in EUR\n"
 
 
-def test_a_top_up_by_command_reaches_a_session(world: World, server: GyServer, desk: Desk) -> None:
-    with Raw(server.port).open() as peer:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_top_up_by_command_reaches_a_session_at_once(world: World, desk: Desk, workers: str) -> None:
+    nudged = GyServer(world, "--workers", workers, outbox_seconds=3600)  # who isn't nudged looks too late
+    with nudged as server, Raw(server.port).open() as peer:
         person = world.person(0)
         session = world.session_id()
         refused = peer.charge(data(INITIAL, 0, session, person)).answer

@@ -19,6 +19,7 @@ IO_MODULES = {
     "mubss.gy": {
         "client",
         "connection",
+        "control",
         "link",
         "listen",
         "main",

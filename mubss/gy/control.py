@@ -1,0 +1,112 @@
+"""The control socket of a mubss-gy process (services/control.py has the asking side)."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import gevent
+import msgpack
+from gevent import socket
+
+from mubss.services.control import GY, MAX_MESSAGE, short, sockets
+
+log = logging.getLogger(__name__)
+
+ASK_SECONDS = 2  # within which a caller has said what it wants
+MAX_CALLERS = 16
+BACKLOG = 128
+
+Handler = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+
+
+class Control:
+    """Answers callers by `handlers`: name → arguments → the maps to send, as they come."""
+
+    def __init__(self, folder: Path) -> None:
+        self.handlers: dict[str, Handler] = {}
+        self.path = folder / f"{GY}-{os.getpid()}.sock"
+        self._listener: socket.socket | None = None
+        self._callers = 0
+
+    def start(self) -> None:
+        """Listens; where that can't be the log says so, and all else goes on."""
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self._remove_stale()
+            listener = socket.socket(socket.AF_UNIX)
+            umask = os.umask(0o177)  # 0600 from its first moment
+            try:
+                with short(self.path) as address:
+                    listener.bind(address)
+            finally:
+                os.umask(umask)
+            listener.listen(BACKLOG)
+        except OSError as error:
+            log.warning("%s: no control socket: %s", self.path, error.strerror or error)
+            return
+        self._listener = listener
+        gevent.spawn(self._accept, listener)
+
+    def stop(self) -> None:
+        """Takes it away."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+            self.path.unlink(missing_ok=True)
+
+    def _remove_stale(self) -> None:
+        """What processes left that ended without a word."""
+        for pid, path in sockets(self.path.parent, GY).items():
+            try:
+                os.kill(pid, 0)
+            except ProcessLookupError:
+                path.unlink(missing_ok=True)
+            except OSError:
+                continue  # it lives, as another user
+        self.path.unlink(missing_ok=True)  # of one that had our number
+
+    def _accept(self, listener: socket.socket) -> None:
+        while True:
+            try:
+                caller, _ = listener.accept()
+            except OSError:
+                return  # stopped
+            if self._callers >= MAX_CALLERS:
+                caller.close()
+            else:
+                self._callers += 1
+                gevent.spawn(self._serve, caller)
+
+    def _serve(self, caller: socket.socket) -> None:
+        try:
+            with caller:
+                caller.settimeout(ASK_SECONDS)
+                request = self._read(caller)
+                handler = self.handlers.get(str(request.get("do")))
+                if handler is None:
+                    text = f"do: {str(request.get('do'))[:40]!r}; expected one of {', '.join(sorted(self.handlers))}"
+                    caller.sendall(msgpack.packb({"error": text}))
+                    return
+                for reply in handler(request):
+                    caller.sendall(msgpack.packb(reply))
+        except (OSError, ValueError, msgpack.UnpackException) as error:
+            log.debug("a caller of the control socket: %s", error)
+        except Exception:
+            log.exception("a caller of the control socket can't be served")
+        finally:
+            self._callers -= 1
+
+    @staticmethod
+    def _read(caller: socket.socket) -> dict[str, Any]:
+        unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE)
+        while data := caller.recv(MAX_MESSAGE):
+            unpacker.feed(data)
+            for request in unpacker:
+                if isinstance(request, dict):
+                    return request
+                raise ValueError(f"{type(request).__name__}; expected a map")
+        raise ValueError("it said nothing")
