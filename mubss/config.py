@@ -274,7 +274,19 @@ class GyOptions:
         65_536, "A longer message closes its peer's connection.", low=1024, high=16_777_215, unit="octets"
     )
     max_pending_requests: int = option(
-        8192, "CCRs of one worker under way; past it new sessions get 3004.", low=1, high=1_000_000, unit="requests"
+        8192,
+        "CCRs of one worker under way: past it new sessions and events get 3004, past half as many more updates, too; "
+        "terminations never. At four times as many no more is read for a while.",
+        low=1,
+        high=1_000_000,
+        unit="requests",
+    )
+    max_pending_per_peer: int = option(
+        4096,
+        "The same for the CCRs of one peer, so that none keeps the others from being served.",
+        low=1,
+        high=1_000_000,
+        unit="requests",
     )
     send_buffer_octets: int = option(
         4_194_304,

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 CONFLICT_TRIES = 5
 LANES_SIDE_BY_SIDE = 6
 LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders are set aside
-INITIAL, EVENT = RequestType.INITIAL, RequestType.EVENT
+INITIAL, TERMINATION, EVENT = RequestType.INITIAL, RequestType.TERMINATION, RequestType.EVENT
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,11 @@ class Engine:
         return len(self._lanes.queue) + len(self._lanes.aside)
 
     def submit(self, order: Order) -> None:
-        """Queues an order; raises Busy, with nothing done, where too many wait."""
-        if self.depth >= self._limits.queue:
+        """Queues an order; raises Busy, with nothing done, where too many wait.
+
+        What ends a session is always taken: whoever submits bounds how many there are.
+        """
+        if self.depth >= self._limits.queue and not _ends(order):
             raise Busy(f"charging queue: {self.depth} commands wait; a repeat is welcome")
         order.queued_ms = self._clock_ms()
         self._lanes.put(order)
@@ -231,6 +234,11 @@ class Engine:
                 log.info("the store can be written again")
             else:
                 log.warning("the store can't be written, requests get 3004: %s", error)
+
+
+def _ends(order: Order) -> bool:
+    credit = order.credit
+    return credit is not None and credit.type is TERMINATION
 
 
 def impatient_ones(orders: list[Order], now_ms: int) -> list[Order]:

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 RECV_OCTETS = 256 * 1024
-MAX_PENDING = 4096  # requests of one peer under way; past it we read no more until half are answered
-MAX_PENDING_OCTETS = 4 << 20  # the same for their size, since each may have max_message_octets
+BRAKE = 4  # times the limits of requests under way: then we read no more, DWRs neither, until half are answered
+MAX_PENDING_OCTETS = 6 << 20  # of one peer's requests under way; 16,384 of the usual size have 6 MB
 MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
 MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
@@ -59,6 +59,8 @@ class Connection:
         self._profile = server.peers.profile("", "")
         self.refused = 0  # CCRs that couldn't be taken
         self._pending_octets = 0
+        self._limit = server.options.max_pending_per_peer
+        self._brake = BRAKE * self._limit
         self._sock = sock
         self._out: list[bytes] = []
         self._out_octets = 0
@@ -99,7 +101,7 @@ class Connection:
                     self.close("the peer closed the connection")
                     break
                 self._take(framer, data)
-                if self.pending > MAX_PENDING or self._pending_octets > MAX_PENDING_OCTETS or self.server.is_full:
+                if self.pending >= self._brake or self._pending_octets > MAX_PENDING_OCTETS or self.server.is_full:
                     self._wait_for_room()
                 else:
                     self._give_way()
@@ -157,7 +159,7 @@ class Connection:
     @property
     def _has_room(self) -> bool:
         return (
-            self.pending <= MAX_PENDING // 2
+            self.pending <= self._brake // 2
             and self._pending_octets <= MAX_PENDING_OCTETS // 2
             and not self.server.is_full
         )
@@ -226,7 +228,8 @@ class Connection:
         except DiameterError as error:
             self._refuse(ccr, error)
             return
-        if server.is_busy and command.type in (RequestType.INITIAL, RequestType.EVENT):
+        is_busy = self.pending >= self._limit or server.pending >= server.options.max_pending_requests
+        if is_busy and self._sheds(command.type):
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
         order = Order(
@@ -241,6 +244,17 @@ class Connection:
         self._pending_octets += len(frame)
         server.pending += 1
         server.pending_octets += len(frame)
+
+    def _sheds(self, kind: RequestType) -> bool:
+        """What overload refuses: whatever opens something first, then updates, what ends something never.
+
+        An open session that can't go on is worse than a new one that can't begin, and what a session reports last
+        must be charged.
+        """
+        if kind is not RequestType.UPDATE:
+            return kind is not RequestType.TERMINATION
+        server = self.server
+        return 2 * self.pending >= 3 * self._limit or 2 * server.pending >= 3 * server.options.max_pending_requests
 
     def _refuse(self, ccr: Ccr, error: DiameterError) -> None:
         self.refused += 1

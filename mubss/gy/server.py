@@ -19,7 +19,7 @@ from mubss import __version__, metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
-from mubss.gy.connection import Connection
+from mubss.gy.connection import BRAKE, Connection
 from mubss.gy.control import Control
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
@@ -41,7 +41,7 @@ from mubss.storage.database import StoreError, open_database
 log = logging.getLogger(__name__)
 
 JITTER_S = -2, 2  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
-MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 8192 of the usual size have 6 MB
+MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 32,768 of the usual size have 24 MB
 
 
 def offload(work: Callable[[], object]) -> object:
@@ -129,14 +129,9 @@ class Server:
     # ── connections ────────────────────────────────────────────────────────────────────────────────
 
     @property
-    def is_busy(self) -> bool:
-        """New sessions are refused first (3004), so that open ones go on."""
-        return self.pending >= self.options.max_pending_requests
-
-    @property
     def is_full(self) -> bool:
         """Nothing more is read from any peer for now."""
-        return self.pending >= 2 * self.options.max_pending_requests or self.pending_octets >= MAX_PENDING_OCTETS
+        return self.pending >= BRAKE * self.options.max_pending_requests or self.pending_octets >= MAX_PENDING_OCTETS
 
     def make_room(self) -> bool:
         """Closes the connection that has been silent for longest without saying who it is, if there is one."""

@@ -25,7 +25,7 @@ IDENTITY = Identity("ocs.example", "example")
 def test_only_an_answer_in_time_is_sent(late_by_ms: int, sent: int) -> None:
     ours, theirs = socketpair()
     server: Any = SimpleNamespace(
-        options=SimpleNamespace(send_buffer_octets=1 << 20),
+        options=SimpleNamespace(send_buffer_octets=1 << 20, max_pending_per_peer=10),
         identity=IDENTITY,
         peers=PeerTable([], "always", Profile()),
         currency_numbers={},

@@ -37,7 +37,9 @@ def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCap
     caplog.set_level(logging.INFO)
     forgotten: list[Connection] = []
     server: Any = SimpleNamespace(
-        options=SimpleNamespace(max_message_octets=65_536, send_buffer_octets=65_536, deadline_ms=200),
+        options=SimpleNamespace(
+            max_message_octets=65_536, send_buffer_octets=65_536, deadline_ms=200, max_pending_per_peer=10
+        ),
         identity=IDENTITY,
         registry=Everybody(),
         peers=PeerTable([], "always", Profile()),
