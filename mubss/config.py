@@ -175,6 +175,11 @@ class ProfileOptions:
         "What a CCR-U or CCR-T of a session never seen reports: kept in suspense with 5002, or charged with 2001.",
         choices=("", "suspense", "charge"),
     )
+    reboot_ends_sessions: str = option(
+        "",
+        "Whether a higher Origin-State-Id ends the sessions from before; no: for a client that counts it up at will.",
+        choices=("", "yes", "no"),
+    )
     deadline_ms: int = option(0, "As gy.deadline_ms; 0: as it is there.", low=0, high=60_000, unit="milliseconds")
     out_of_credit: str = option("", "As gy.out_of_credit.", choices=("", "mscc", "command"))
     threshold_percent: int = option(

@@ -38,6 +38,10 @@ class Gauge(Metric):
         """Replaces the value."""
         self.values[labels] = value
 
+    def set_all(self, values: dict[tuple[str, ...], int]) -> None:
+        """Replaces all values; what isn't among them is gone."""
+        self.values = values
+
 
 class Histogram(Metric):
     """How often observed values fell at or below each bound, with their sum."""
@@ -52,6 +56,14 @@ class Histogram(Metric):
         """Takes one observation."""
         self.counts[bisect_left(self.bounds, value)] += 1
         self.sum += value
+
+
+def peer_label(host: str) -> str:
+    """A peer's name as a label: "other" once MAX_PEERS have theirs, so that strangers can't make metrics at will."""
+    host = host.lower()
+    if host not in _peers and len(_peers) < MAX_PEERS:
+        _peers.add(host)
+    return host if host in _peers else "other"
 
 
 def serve(host: str, port: int) -> int:
@@ -89,6 +101,8 @@ class _Collector:
 
 
 METRICS: list[Metric] = []
+MAX_PEERS = 256
+_peers: set[str] = set()
 
 _SECONDS = (0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0)
 
@@ -97,6 +111,9 @@ BATCH_WAIT_SECONDS = Histogram("mubss_batch_wait_seconds", "Wait of a batch's ol
 BATCH_SECONDS = Histogram("mubss_batch_seconds", "One batch, from its BEGIN to its COMMIT", _SECONDS)
 STORE_CONFLICTS = Counter("mubss_store_conflicts", "Batches rolled back and tried again")
 GY_PEERS = Gauge("mubss_gy_peers", "DIAMETER connections that are open")
-GY_ANSWERS = Counter("mubss_gy_answers", "CCAs sent, by CC-Request-Type and Result-Code", "type", "result")
-GY_LATE_ANSWERS = Counter("mubss_gy_late_answers", "CCAs not sent, because the deadline had passed")
+GY_PENDING = Gauge("mubss_gy_pending", "CCRs under way, by peer", "peer")
+GY_ANSWERS = Counter(
+    "mubss_gy_answers", "CCAs sent, by peer, CC-Request-Type and Result-Code", "peer", "type", "result"
+)
+GY_LATE_ANSWERS = Counter("mubss_gy_late_answers", "CCAs not sent, because the deadline had passed", "peer")
 GY_SESSION_REQUESTS = Counter("mubss_gy_session_requests", "RARs and ASRs answered", "command", "result")

@@ -139,6 +139,8 @@ def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:
     session = draft.account["sessions"].get(command.session_hash)
     if session is None or (command.only_if_expired and session["expires_s"] > draft.now_s):
         return False
+    if command.before_state_id and not 0 < session.get("state_id", 0) < command.before_state_id:
+        return False
     end_session(draft, command.session_hash, rules)
     reserve(draft)  # free units promised to it are the other sessions' now
     return True

@@ -99,6 +99,7 @@ class Session(TypedDict):
     grants: list[Grant]  # in the order they were made
     facts: NotRequired[dict[str, Any]]
     via: NotRequired[str]  # Origin-Host of the connection it came by, where that is another's: an agent's
+    state_id: NotRequired[int]  # Origin-State-Id of its client when it was last heard of, if that tells one
     realm: NotRequired[str]  # Origin-Realm of its last request, where that isn't the connection's
 
 
@@ -236,6 +237,7 @@ class CreditControl:
     facts: dict[str, Any] = field(default_factory=dict)  # kept on the usage record
     via: str = ""  # Origin-Host of the connection, where the request is of a client behind it
     realm: str = ""  # Origin-Realm of such a client
+    state_id: int = 0  # Origin-State-Id of the client; 0: it tells none
 
     @property
     def key(self) -> int:
@@ -262,10 +264,11 @@ class SetState:
 
 @dataclass(slots=True)
 class EndSession:
-    """Ends an open session without its client: supervision time ran out, or its peer rebooted."""
+    """Ends an open session without its client: supervision time ran out, its peer rebooted, or an operator says so."""
 
     session_hash: str
     only_if_expired: bool = True
+    before_state_id: int = 0  # only if its client's Origin-State-Id is lower than that, and known
 
 
 @dataclass(slots=True)

@@ -133,6 +133,8 @@ def _working_copy(
         session["peer"] = command.peer
         if command.via != session.get("via", "") or command.realm != session.get("realm", ""):
             _set_way(session, command)
+    if command.state_id:
+        session["state_id"] = command.state_id
     if command.facts:
         session["facts"] = {**session.get("facts", {}), **command.facts}
     draft.account["sessions"][command.session_hash] = session

@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 RECV_OCTETS = 256 * 1024
 BRAKE = 4  # times the limits of requests under way: then we read no more, DWRs neither, until half are answered
 MAX_PENDING_OCTETS = 6 << 20  # of one peer's requests under way; 16,384 of the usual size have 6 MB
+MAX_STATE_IDS = 1000  # nodes behind an agent whose Origin-State-Id is remembered
 MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
 MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
@@ -55,6 +56,7 @@ class Connection:
         self.peer = peer
         self.pending = 0
         self.answered = 0
+        self.label = ""  # of its metrics
         self.since_s = 0  # UTC seconds: when its capabilities were exchanged
         self._profile = server.peers.profile("", "")
         self.refused = 0  # CCRs that couldn't be taken
@@ -73,6 +75,7 @@ class Connection:
         self._last_word: gevent.Greenlet | None = None
         self._probed = False
         self._turn_ns = 0  # when its turn began
+        self._state_ids: dict[str, int] = {}  # Origin-State-Id by Origin-Host, as heard here
         self._routes: set[tuple[str | None, str | None, str | None]] = set()  # known to lead here
         self.closed = Event()
 
@@ -135,6 +138,8 @@ class Connection:
                 self._charge(frame)
             else:
                 self.perform(peer.receive(frame, now_s))
+                if peer.is_open and peer.origin_state_id:
+                    self._state_is(peer.origin_host, peer.origin_state_id, self._profile)
             self._give_way()
             if self._closing:
                 return
@@ -186,6 +191,7 @@ class Connection:
             if admitted:
                 peer = self.peer
                 self._profile = self.server.peers.profile(peer.origin_host, peer.origin_realm)
+                self.label = metrics.peer_label(peer.origin_host)
                 self.since_s = wall_clock_ms() // 1000
                 log.info("%s is open, profile %s", self, self._profile.name)
             self.perform(self.peer.admit(admitted))
@@ -228,6 +234,11 @@ class Connection:
         except DiameterError as error:
             self._refuse(ccr, error)
             return
+        if ccr.origin_state_id:
+            command.state_id = ccr.origin_state_id
+            self._state_is(command.peer, ccr.origin_state_id, profile)
+        elif not is_behind:
+            command.state_id = self.peer.origin_state_id
         is_busy = self.pending >= self._limit or server.pending >= server.options.max_pending_requests
         if is_busy and self._sheds(command.type):
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
@@ -244,6 +255,14 @@ class Connection:
         self._pending_octets += len(frame)
         server.pending += 1
         server.pending_octets += len(frame)
+
+    def _state_is(self, host: str, state_id: int, profile: Profile) -> None:
+        """A node's Origin-State-Id: whoever tells a higher one than before has rebooted."""
+        if state_id > self._state_ids.get(host, 0) and profile.ends_sessions_at_reboot:
+            if len(self._state_ids) >= MAX_STATE_IDS:
+                self._state_ids.clear()
+            self._state_ids[host] = state_id
+            self.server.reboots.heard(host, state_id)
 
     def _sheds(self, kind: RequestType) -> bool:
         """What overload refuses: whatever opens something first, then updates, what ends something never.
@@ -283,7 +302,7 @@ class Connection:
             answer = CcaAnswer(_result_of(order.error))
         # Past the deadline the client has given up: its repeat will find the stored outcome.
         if time.monotonic_ns() // 1_000_000 - received_ms > profile.deadline_ms:
-            metrics.GY_LATE_ANSWERS.inc()
+            metrics.GY_LATE_ANSWERS.inc(self.label)
         else:
             self._answer(ccr, answer)
         if self._closing:
@@ -292,7 +311,7 @@ class Connection:
     def _answer(self, ccr: Ccr, answer: CcaAnswer) -> None:
         kind = ccr.cc_request_type
         name = str(kind) if kind in (1, 2, 3, 4) else "none"  # what a peer sends must not make a metric of its own
-        metrics.GY_ANSWERS.inc(name, str(int(answer.result_code)))
+        metrics.GY_ANSWERS.inc(self.label, name, str(int(answer.result_code)))
         self.send(encode_cca(ccr, answer, self.server.identity))
 
     # ── writing ────────────────────────────────────────────────────────────────────────────────────

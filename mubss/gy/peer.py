@@ -121,6 +121,7 @@ class Peer:
         self.state = State.WAIT_CER
         self.origin_host = ""
         self.origin_realm = ""
+        self.origin_state_id = 0  # the highest that it told; 0: none
         self._is_strict = False
         self.certificate_names: tuple[str, ...] | None = None  # of one that showed a certificate
         self._cer: Message | None = None
@@ -258,7 +259,8 @@ class Peer:
         if refusal := no_common_ground(cer):
             return self._refuse(cer, *refusal)
         self.state, self.origin_host, self.origin_realm, self._cer = State.WAIT_CLAIM, host, realm, cer
-        return [Claim(host.lower(), cer.find("Origin-State-Id") or 0)]
+        self.origin_state_id = cer.find("Origin-State-Id") or 0
+        return [Claim(host.lower(), self.origin_state_id)]
 
     def _request(self, frame: bytes, header: Header) -> list[Action]:
         if header.command_code == CCR:
@@ -282,6 +284,7 @@ class Peer:
             return self._another_cer(message)
         answer = Send(message.answer(SUCCESS, self._settings.identity))
         if message.header.command_code == DWR:
+            self.origin_state_id = max(self.origin_state_id, message.find("Origin-State-Id") or 0)
             return [answer]
         cause = message.find("Disconnect-Cause")
         name = "" if cause is None else f", {value_name('Disconnect-Cause', cause) or cause}"

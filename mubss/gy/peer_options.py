@@ -66,6 +66,7 @@ def _changed(options: ProfileOptions) -> Iterator[tuple[str, Any]]:
         ("knows_tariff_change", options.tariff_time_change, "yes"),
         ("knows_pools", options.credit_pools, "yes"),
         ("charges_unknown_sessions", options.unknown_sessions, "charge"),
+        ("ends_sessions_at_reboot", options.reboot_ends_sessions, "yes"),
         ("command_level_credit_limit", options.out_of_credit, "command"),
     ):
         if choice:

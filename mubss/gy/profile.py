@@ -33,6 +33,7 @@ class Profile:
     default_subscriber: str = ""  # an identity ("e164:…"), for a request that names nobody
     default_rating_group: int | None = None  # for units without Rating-Group and Service-Identifier
     charges_unknown_sessions: bool = False  # rather than keeping what they report in suspense, with 5002
+    ends_sessions_at_reboot: bool = True  # a higher Origin-State-Id ends the sessions from before
 
     # What an answer holds.
     deadline_ms: int = 3000  # an answer later than that is dropped: the client has given up

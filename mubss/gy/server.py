@@ -26,6 +26,7 @@ from mubss.gy.outbox import Outbox
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
 from mubss.gy.presence import Presence
+from mubss.gy.reboots import Reboots
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
@@ -99,11 +100,13 @@ class Server:
         self.control = Control(config.resolve(FOLDER))
         self.control.handlers |= {"ping": self._ping, "nudge": self._nudge}
         self.presence = Presence(self._store, self._connections.values)
+        self.reboots = Reboots(self.engine, self._store)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
             gevent.spawn(
                 every, config.gy.outbox_seconds, "telling sessions' clients", self.outbox.poll, self.outbox.woken
             ),
+            gevent.spawn(every, 5, "ending sessions of peers that rebooted", self.reboots.look, self.reboots.woken),
             gevent.spawn(every, NOTE_SECONDS, "noting peers", self.presence.note, self.presence.changed),
             gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
             gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
@@ -196,8 +199,12 @@ class Server:
 
     def _watch_peers(self) -> None:
         now_s = int(time.monotonic())
+        pending: dict[tuple[str, ...], int] = {}
         for connection in list(self._connections.values()):
             connection.perform(connection.peer.tick(now_s, random.randint(*JITTER_S)))
+            if connection.label:
+                pending[connection.label,] = pending.get((connection.label,), 0) + connection.pending
+        metrics.GY_PENDING.set_all(pending)
 
     def _poll_refdata(self) -> None:
         if self.refdata.poll():

@@ -42,15 +42,28 @@ def page(store: Store, account: Account | None, peer: str, after: str, limit: in
         return [(key, account) for key in keys if _is_of(account["sessions"][key], peer)][:limit]
     found: list[tuple[str, Account]] = []
     while len(found) < limit:
-        records = storage.page_open(store, start, PAGE)
-        for record, doc in records:
-            one = cast("Account | None", doc)
-            if one is not None and record["_id"] in one["sessions"] and _is_of(one["sessions"][record["_id"]], peer):
-                found.append((record["_id"], one))
-        if len(records) < PAGE:
+        some, start = scan(store, start, PAGE)
+        found += [(key, one) for key, one in some if _is_of(one["sessions"][key], peer)]
+        if not start:
             break
-        start = records[-1][0]["_id"]
     return found[:limit]
+
+
+def scan(store: Store, after: str, limit: int) -> tuple[list[tuple[str, Account]], str]:
+    """Open sessions as (hash, account) among the next `limit` records, and where to go on; "" at the end."""
+    records = storage.page_open(store, after, limit)
+    found = [
+        (record["_id"], cast(Account, account))
+        for record, account in records
+        if account is not None and record["_id"] in account["sessions"]
+    ]
+    return found, records[-1][0]["_id"] if len(records) == limit else ""
+
+
+def is_open(order: Order) -> bool:
+    """Whether the session of an EndSession that was done is open all the same."""
+    account, command = order.account_after, order.command
+    return isinstance(command, EndSession) and account is not None and command.session_hash in account["sessions"]
 
 
 def _is_of(session: Session, peer: str) -> bool:

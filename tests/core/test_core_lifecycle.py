@@ -233,3 +233,17 @@ def test_a_terminated_account_may_be_settled() -> None:
     world = World(DEMO, make_account(state="terminated"))
     world.do(Movement("payout", -10_000_000, "closing"))
     assert world.account["balance_micros"] == 0
+
+
+@pytest.mark.parametrize(
+    ("told", "before", "ends"), [(5, 6, True), (5, 5, False), (5, 4, False), (0, 6, False), (5, 0, True)]
+)
+def test_a_reboot_ends_what_was_last_heard_of_before_it(told: int, before: int, ends: bool) -> None:
+    world = World(DEMO, make_account())
+    world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB), state_id=told))
+    world.do(EndSession(S1, only_if_expired=False, before_state_id=before))
+    assert bool(world.account["sessions"]) is not ends
+    if told and not ends:
+        world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=MB), state_id=before + 9))
+        world.do(EndSession(S1, only_if_expired=False, before_state_id=before + 1))
+        assert world.account["sessions"], "its client was heard of since"

@@ -20,6 +20,7 @@ from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person,
 from mubss.gy.avp import encode_avp, raw_avp
 from mubss.gy.codec import CcaAnswer, Mscc, encode_ccr
 from mubss.gy.message import decode_header
+from mubss.metrics import MAX_PEERS
 from tests.vectors.load import every, load
 
 
@@ -237,6 +238,23 @@ def test_metrics_have_bounded_names(world: World, person: Person) -> None:
         with urlopen(f"http://{where}/metrics", timeout=WAIT_SECONDS) as page:
             lines = [line for line in page.read().decode().splitlines() if line.startswith("mubss_gy_answers")]
     assert 5 <= len(lines) <= 6, lines
+
+
+def test_metrics_by_peer_and_result_and_of_a_bounded_number_of_peers(world: World) -> None:
+    with GyServer(world, metrics__enabled="true", metrics__port=0) as server:
+        where = server.wait_for(r"metrics on (\S+)")[1]
+        for number in range(MAX_PEERS + 5):
+            with Raw(server.port).open(f"m{number}.example") as peer:
+                peer.charge(data(INITIAL, 0, world.session_id(), None))
+        with Raw(server.port).open("M0.example") as peer:
+            peer.charge(data(INITIAL, 0, world.session_id(), world.person()))
+            with urlopen(f"http://{where}/metrics", timeout=WAIT_SECONDS) as page:
+                lines = page.read().decode().splitlines()
+    answers = [line for line in lines if line.startswith("mubss_gy_answers_total{")]
+    assert len(answers) == MAX_PEERS + 2
+    assert 'mubss_gy_answers_total{peer="m0.example",result="2001",type="1"} 1.0' in answers
+    assert 'mubss_gy_answers_total{peer="m0.example",result="5030",type="1"} 1.0' in answers
+    assert 'mubss_gy_answers_total{peer="other",result="5030",type="1"} 5.0' in answers
 
 
 # ── floods ─────────────────────────────────────────────────────────────────────────────────────────

@@ -26,6 +26,7 @@ IO_MODULES = {
         "outbox",
         "peer_options",
         "presence",
+        "reboots",
         "registry",
         "reload",
         "server",
