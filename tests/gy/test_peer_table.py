@@ -145,6 +145,7 @@ default_service_context = "32274@3gpp.org"
 default_subscriber = "e164:49301234567"
 default_rating_group = 0
 unknown_sessions = "charge"
+reboot_ends_sessions = "no"
 deadline_ms = 77
 out_of_credit = "command"
 threshold_percent = 0
@@ -180,6 +181,7 @@ def test_the_configuration_says_it_all(tmp_path: Path) -> None:
             "e164:49301234567",
             0,
             True,
+            False,
             77,
             True,
             0,
