@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,13 +23,15 @@ from mubss.gy.connection import Connection
 from mubss.gy.control import Control
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
+from mubss.gy.pcap import Ends
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
 from mubss.gy.presence import Presence
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
-from mubss.gy.transport import Transport, prepare
+from mubss.gy.trace import Tracer, Traces
+from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import FOLDER
 from mubss.services.outbox import forget_old
@@ -65,6 +67,8 @@ class Server:
         self._started_s = int(time.monotonic())
         self.registry: Registry  # set by whoever accepts connections
         self.certificates: Certificates | None = None  # likewise, where there is TLS
+        self.tracer: Tracer | None = None  # while somebody wants to see messages
+        self.traces = Traces(self)
         self._connections: dict[int, Connection] = {}
         self._settings = Settings(
             self.identity,
@@ -97,7 +101,7 @@ class Server:
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
         self.control = Control(config.resolve(FOLDER))
-        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge}
+        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge, "trace": self.traces.follow}
         self.presence = Presence(self._store, self._connections.values)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
@@ -156,6 +160,7 @@ class Server:
             random.randint(*JITTER_S),
         )
         connection = Connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
+        connection.ends = Ends(local, remote, remote_port(sock))
         self._connections[number] = connection
         metrics.GY_PEERS.set(len(self._connections))
         gevent.spawn(connection.serve)
@@ -181,7 +186,7 @@ class Server:
 
     # ── the control socket ─────────────────────────────────────────────────────────────────────────
 
-    def _ping(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _ping(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Who it is, and how it does."""
         yield {
             "pid": os.getpid(),
@@ -192,7 +197,7 @@ class Server:
             "answered": self.answered,
         }
 
-    def _nudge(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _nudge(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """There may be something in the outbox: look now."""
         self.outbox.woken.set()
         yield {}

@@ -31,6 +31,7 @@ IO_MODULES = {
         "server",
         "tls",
         "tls_socket",
+        "trace",
         "transport",
         "workers",
     },
