@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-MAX_TRACES = 4  # at a time, of one process
+MAX_TRACES = 8  # at a time, of one process
 MAX_SECONDS = 3600
 MAX_WAITING = 1000  # messages that wait for who reads a trace; more are lost
 MAX_WAITING_OCTETS = 4 << 20
