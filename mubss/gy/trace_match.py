@@ -25,7 +25,7 @@ class Wanted:
         self._subscriber = frozenset(subscriber)
         self._session_id = session_id
         self._peer = peer.lower()
-        self._sessions: dict[str, None] = {}  # in the order in which they came
+        self._sessions: dict[str, None] = {}  # the one heard of last stands last
 
     def takes(self, frame: bytes, origin_host: str) -> bool:
         """Whether it wants this message, from or to the peer `origin_host` ("" until its CER is read)."""
@@ -42,6 +42,7 @@ class Wanted:
         return bool(session_id) and (session_id == self._session_id or session_id in self._sessions)
 
     def _remember(self, session_id: str) -> None:
+        self._sessions.pop(session_id, None)
         if len(self._sessions) >= MAX_SESSIONS:
             del self._sessions[next(iter(self._sessions))]
         self._sessions[session_id] = None
