@@ -300,6 +300,14 @@ class GyOptions:
         high=1_073_741_824,
         unit="octets",
     )
+    capture_file: str = option(
+        "",
+        "A pcap file, for wireshark, that gets every message of every peer; empty: none. It is begun anew at each "
+        "start; of several workers each has its own, with -PID before the suffix.",
+    )
+    capture_megabytes: int = option(
+        1000, "Where such a file ends, whatever comes then.", low=1, high=1_000_000, unit="megabytes"
+    )
     subscription_id_order: tuple[str, ...] = option(
         ("e164", "imsi", "sip", "nai", "private"),
         "Which Subscription-Id of a CCR names the subscriber: the first of these types that it has.",

@@ -17,6 +17,7 @@ from hypothesis import settings
 
 from mysqld.binaries import ROOT, NoMySQL, find_or_fetch
 from mysqld.server import Server, ServerFailed
+from peers import NOT_HERE
 
 # No deadline per example: the cores are shared, and a slow moment is no fault. A failure prints how to replay it.
 settings.register_profile("mubss", deadline=None, print_blob=True)
@@ -84,9 +85,14 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """One line where tests were left out for want of a MySQL."""
+    """One line where tests were left out for want of a MySQL, and one for each program that others have made."""
     if _WHY_NOT.exists():
         terminalreporter.write_line(f"NOT TESTED ON MYSQL: {_WHY_NOT.read_text()}", yellow=True, bold=True)
+    reasons = {str(report.longrepr[2]) for report in terminalreporter.getreports("skipped")}
+    for reason in sorted(reason for reason in reasons if NOT_HERE in reason):
+        terminalreporter.write_line(
+            f"NOT TESTED WITH OTHERS: {reason.removeprefix('Skipped: ')}", yellow=True, bold=True
+        )
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -1,4 +1,4 @@
-"""How `mubss ccr` shows requests and answers: one line each, as a tree of AVPs, or as JSON."""
+"""How `mubss ccr` and `mubss gy trace` show requests and answers: one line each, as a tree of AVPs, or as JSON."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from mubss.gy.avp import DiameterError, Node
 from mubss.gy.cca import Cca, MsccAnswer
 from mubss.gy.ccr import Ccr, Money, Units
 from mubss.gy.client import Exchange, result_text
-from mubss.gy.dictionary import value_name
-from mubss.gy.message import decode_message
+from mubss.gy.dictionary import command_name, value_name
+from mubss.gy.message import Header, decode_header, decode_message
 from mubss.runtime import one_line
 
 if TYPE_CHECKING:
@@ -133,10 +133,31 @@ def tree_lines(frame: bytes) -> Iterator[str]:
         yield f"    can't be read: {error}"
         return
     header = message.header
-    flags = "".join(letter for letter, bit in zip("RPET", (128, 64, 32, 16), strict=True) if header.flags & bit)
+    flags = flags_text(header)
     ids = f"hop-by-hop {header.hop_by_hop:#010x}, end-to-end {header.end_to_end:#010x}"
     yield f"    {message.name}, flags {flags or 'none'}, application {header.application_id}, {ids}"
     yield from _node_lines(message.avps, 4)
+
+
+def message_json(frame: bytes) -> dict[str, Any]:
+    """A message's header and AVPs; where these can't be read, why, and its octets."""
+    header = decode_header(frame)
+    found: dict[str, Any] = {
+        "command": command_name(header.command_code, header.is_request),
+        "flags": flags_text(header),
+        "application_id": header.application_id,
+        "hop_by_hop": header.hop_by_hop,
+        "end_to_end": header.end_to_end,
+    }
+    try:
+        return {**found, "avps": [*map(_node_json, decode_message(frame).avps)]}
+    except DiameterError as error:
+        return {**found, "error": str(error), "hex": frame.hex()}
+
+
+def flags_text(header: Header) -> str:
+    """The command flags that are set, of R, P, E and T."""
+    return "".join(letter for letter, bit in zip("RPET", (128, 64, 32, 16), strict=True) if header.flags & bit)
 
 
 def _node_lines(nodes: Iterable[Node], indent: int) -> Iterator[str]:

@@ -19,6 +19,7 @@ COMMANDS = {
     "ccr": "mubss.cli.ccr:ccr",
     "config": "mubss.cli.config_cmd:config",
     "demo": "mubss.cli.demo:demo",
+    "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",
     "ledger": "mubss.cli.ledger:ledger",
     "peers": "mubss.cli.peers:peers",

@@ -24,6 +24,7 @@ from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, Ccr, CcrError, DiameterError, decode_ccr, encode_cca
 from mubss.gy.grammar import check_request
 from mubss.gy.message import FrameError, Framer
+from mubss.gy.pcap import Ends
 from mubss.gy.peer import Action, Answered, Charge, Claim, Peer, Send, State
 from mubss.gy.profile import Profile
 from mubss.gy.tls_socket import TlsError, TlsSocket
@@ -53,6 +54,7 @@ class Connection:
         self.server = server
         self.number = number
         self.remote = remote
+        self.ends = Ends(remote, remote, 0)  # as traces show it
         self.peer = peer
         self.pending = 0
         self.answered = 0
@@ -132,6 +134,8 @@ class Connection:
             frames, broken = error.frames, error
         peer = self.peer
         for frame in frames:
+            if self.server.tracer is not None:
+                self.server.tracer.note(self, frame, is_ours=False)
             # An open peer's CCR of application 4: the state machine has nothing to say about it but "heard".
             if peer.is_open and frame[4:12] in _CCR_HEADS:
                 peer.heard(now_s)
@@ -317,9 +321,11 @@ class Connection:
     # ── writing ────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, data: bytes) -> None:
-        """Queues bytes; a peer that doesn't read what it asked for is closed."""
+        """Queues a message; a peer that doesn't read what it asked for is closed."""
         if self._abandoned:
             return
+        if self.server.tracer is not None:
+            self.server.tracer.note(self, data, is_ours=True)
         self._out.append(data)
         self._out_octets += len(data)
         if self._sending and self._out_octets > self.server.options.send_buffer_octets:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from mubss.services.control import GY, MAX_MESSAGE, short, sockets
 log = logging.getLogger(__name__)
 
 ASK_SECONDS = 2  # within which a caller has said what it wants
+SEND_SECONDS = 60  # within which it has read an answer
 MAX_CALLERS = 16
 BACKLOG = 128
 
-Handler = Callable[[dict[str, Any]], Iterator[dict[str, Any]]]
+Handler = Callable[[dict[str, Any]], Generator[dict[str, Any], None, None]]
 
 
 class Control:
@@ -91,8 +93,10 @@ class Control:
                     text = f"do: {str(request.get('do'))[:40]!r}; expected one of {', '.join(sorted(self.handlers))}"
                     caller.sendall(msgpack.packb({"error": text}))
                     return
-                for reply in handler(request):
-                    caller.sendall(msgpack.packb(reply))
+                caller.settimeout(SEND_SECONDS)
+                with closing(handler(request)) as replies:
+                    for reply in replies:
+                        caller.sendall(msgpack.packb(reply))
         except (OSError, ValueError, msgpack.UnpackException) as error:
             log.debug("a caller of the control socket: %s", error)
         except Exception:

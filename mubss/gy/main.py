@@ -23,6 +23,7 @@ from mubss.gy.listen import Acceptors, listen  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
 from mubss.gy.reload import load_as_worker, load_certificates, reload_at_sighup  # noqa: E402
 from mubss.gy.server import Server  # noqa: E402
+from mubss.gy.trace import start_capture  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.stores import open_made  # noqa: E402
@@ -72,6 +73,7 @@ def serve_alone(config: Config) -> int:
     server = Server(config, int(time.time()))
     server.registry = LocalRegistry(server.tell)
     server.certificates = certificates
+    start_capture(server, config)
     start(server, config, 0)
     acceptors = Acceptors(listeners, config, server)
     reload_at_sighup(certificates)
@@ -113,6 +115,7 @@ def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) 
     server = Server(config, state_id)
     server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
+    start_capture(server, config, by_itself=False)
     start(server, config, index)
     worker.run(drained)
     return 0

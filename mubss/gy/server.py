@@ -6,7 +6,7 @@ import logging
 import os
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -23,6 +23,7 @@ from mubss.gy.connection import BRAKE, Connection
 from mubss.gy.control import Control
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
+from mubss.gy.pcap import Ends
 from mubss.gy.peer import REBOOTING, Peer, Settings
 from mubss.gy.peer_options import peer_table
 from mubss.gy.presence import Presence
@@ -30,7 +31,8 @@ from mubss.gy.reboots import Reboots
 from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
-from mubss.gy.transport import Transport, prepare
+from mubss.gy.trace import Tracer, Traces
+from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import FOLDER
 from mubss.services.outbox import forget_old
@@ -66,6 +68,8 @@ class Server:
         self._started_s = int(time.monotonic())
         self.registry: Registry  # set by whoever accepts connections
         self.certificates: Certificates | None = None  # likewise, where there is TLS
+        self.tracer: Tracer | None = None  # while somebody wants to see messages
+        self.traces = Traces(self)
         self._connections: dict[int, Connection] = {}
         self._settings = Settings(
             self.identity,
@@ -98,7 +102,7 @@ class Server:
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
         self.control = Control(config.resolve(FOLDER))
-        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge}
+        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge, "trace": self.traces.follow}
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
         self._timers = [
@@ -154,6 +158,7 @@ class Server:
             random.randint(*JITTER_S),
         )
         connection = Connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
+        connection.ends = Ends(local, remote, remote_port(sock))
         self._connections[number] = connection
         metrics.GY_PEERS.set(len(self._connections))
         gevent.spawn(connection.serve)
@@ -179,7 +184,7 @@ class Server:
 
     # ── the control socket ─────────────────────────────────────────────────────────────────────────
 
-    def _ping(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _ping(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """Who it is, and how it does."""
         yield {
             "pid": os.getpid(),
@@ -190,7 +195,7 @@ class Server:
             "answered": self.answered,
         }
 
-    def _nudge(self, _arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _nudge(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
         """There may be something in the outbox: look now."""
         self.outbox.woken.set()
         yield {}

@@ -8,6 +8,7 @@ from functools import lru_cache
 from mubss.gy.ccr import Ccr
 
 _TYPES = {"e164": 0, "imsi": 1, "sip": 2, "nai": 3, "private": 4}
+EVERY_TYPE = tuple(_TYPES)
 _PLAIN = {0: "e164:", 1: "imsi:"}
 _DIGITS = re.compile(r"[0-9]{5,15}")
 _SHORT_CODE = re.compile(r"[0-9]{1,4}")

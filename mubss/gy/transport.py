@@ -54,3 +54,12 @@ def prepare(sock: socket, transport: Transport, certificates: Certificates | Non
         assert certificates is not None, "nobody listens for TLS without"
         return TlsSocket(sock, certificates.context)
     return sock
+
+
+def remote_port(sock: socket) -> int:
+    """The peer's port; 0 where the peer has gone already."""
+    try:
+        port: int = sock.getpeername()[1]
+    except OSError:
+        return 0
+    return port

@@ -18,7 +18,8 @@ import msgpack
 
 FOLDER = "var/run"  # below data_dir
 GY = "mubss-gy"
-MAX_MESSAGE = 65_536
+MAX_MESSAGE = 65_536  # of a question
+MAX_ANSWER = 1 << 25  # more than gy.max_message_octets can be: a trace has whole messages
 _MAX_ADDRESS = 107  # octets of a socket's address (unix(7))
 
 
@@ -38,7 +39,7 @@ def ask(path: Path, do: str, timeout_s: float, **arguments: Any) -> Generator[di
         sock.settimeout(timeout_s)
         sock.connect(address)
         sock.sendall(msgpack.packb({"do": do, **arguments}))
-        unpacker = msgpack.Unpacker(max_buffer_size=16 * MAX_MESSAGE)
+        unpacker = msgpack.Unpacker(max_buffer_size=MAX_ANSWER)
         while data := sock.recv(MAX_MESSAGE):
             unpacker.feed(data)
             yield from unpacker

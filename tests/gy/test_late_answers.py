@@ -33,6 +33,7 @@ def test_only_an_answer_in_time_is_sent(late_by_ms: int, sent: int) -> None:
         pending_octets=100,
         answered=0,
         is_full=False,
+        tracer=None,
     )
     peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
     connection = Connection(server, 1, ours, "127.0.0.1", peer)

@@ -42,6 +42,7 @@ def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCap
         ),
         identity=IDENTITY,
         registry=Everybody(),
+        tracer=None,
         peers=PeerTable([], "always", Profile()),
         refdata=None,  # the fault: no CCR can be read without it
         pending=0,

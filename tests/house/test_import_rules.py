@@ -32,6 +32,7 @@ IO_MODULES = {
         "server",
         "tls",
         "tls_socket",
+        "trace",
         "transport",
         "workers",
     },
