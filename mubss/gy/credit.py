@@ -1,6 +1,7 @@
 """Credit control between wire and ledger: a CCR as a command, an outcome as a CCA. Pure.
 
-What is liberal here is DESIGN.md's rules 4 to 10 for the default profile; a profile changes what differs.
+What is liberal here (rules 4 to 10 of docs/GY-CONFORMANCE.md) is so in the default profile; a profile changes what
+differs.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Peer profiles: what differs between the kinds of network elements that speak Gy. Pure.
 
-`generic` takes what any of them sends (DESIGN.md's rule 7) and answers what all of them understand; every other profile
+`generic` takes what any of them sends and answers what all of them understand; every other profile
 is `generic` but for what it names. An operator's `[[gy.profiles]]` change these or add some.
 """
 

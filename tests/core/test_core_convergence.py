@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -68,6 +69,7 @@ def run(world: World, service: Service, reports: list[Report], steps_s: list[int
 REPORTS = st.lists(st.tuples(st.integers(1, 3), st.integers(0, 400)), min_size=1, max_size=12)
 
 
+@pytest.mark.conforms("Rule 5", "what is reported is charged in full")
 @SETTINGS
 @given(
     REPORTS,
@@ -98,6 +100,7 @@ def test_reported_usage_is_charged_in_full(
     assert cost == (max(minimum_micros, setup_micros + blocks * price_micros) if paid else 0)
 
 
+@pytest.mark.conforms("Rule 5", "a call in any split of updates costs the same")
 @SETTINGS
 @given(
     st.one_of(
@@ -129,6 +132,7 @@ def test_a_call_in_any_split_costs_what_one_cdr_costs(
     )
 
 
+@pytest.mark.conforms("Rule 5", "volume in any split costs the same")
 @SETTINGS
 @given(REPORTS, st.sampled_from([DATA, SMS]), st.integers(0, 80), st.data())
 def test_volume_in_any_split_within_a_band_costs_the_same(

@@ -53,6 +53,7 @@ def sms(count: int | None = None, **more: Any) -> UnitRequest:
     return mscc(asks=count, service="SMS", **more)
 
 
+@pytest.mark.conforms("RFC 8506 §6.3", "DIRECT_DEBITING")
 def test_a_debit() -> None:
     world = World(DEMO, make_account())
     applied = world.do(event(DEMO, sms(2), number=7, end_to_end=70, peer="smsc", facts={"called": "49"}))
@@ -92,6 +93,7 @@ def test_a_debit() -> None:
     assert world.account["sessions"] == {}
 
 
+@pytest.mark.conforms("RFC 8506 §6.3", "debits with and without enough")
 @pytest.mark.parametrize(
     ("balance", "requests", "result", "results", "left"),
     [
@@ -161,6 +163,7 @@ def test_a_debit_of_seconds_over_the_turn_of_a_month() -> None:
     assert world.account["balance_micros"] == 10_000_000
 
 
+@pytest.mark.conforms("RFC 8506 §6.4", "REFUND_ACCOUNT")
 @pytest.mark.parametrize(
     ("sent", "refunded", "balance", "free_used"),
     [
@@ -200,6 +203,7 @@ def test_a_refund_mirrors_a_debit() -> None:
     assert sum(record["charge_micros"] for record in world.usage) == 0
 
 
+@pytest.mark.conforms("RFC 8506 §6.2", "CHECK_BALANCE")
 @pytest.mark.parametrize(
     ("balance", "request_", "enough"),
     [
@@ -228,6 +232,7 @@ def test_a_balance_check_agrees_with_the_debit() -> None:
         assert (check == 0) == (debit == Result.SUCCESS), (balance, credit, count)
 
 
+@pytest.mark.conforms("RFC 8506 §6.1", "PRICE_ENQUIRY")
 @pytest.mark.parametrize(
     ("requests", "cost"),
     [
@@ -246,6 +251,7 @@ def test_a_price_enquiry(requests: list[UnitRequest], cost: int) -> None:
     assert applied.account is None
 
 
+@pytest.mark.conforms("RFC 8506 §6.1", "a price told is the price taken")
 def test_a_price_enquiry_says_what_the_debit_then_costs() -> None:
     world = World(FREE, make_account("free"))
     requests = [sms(4, key="a"), sms(4, key="b"), mscc(asks=700, service="VOICE", key="c")]
@@ -260,6 +266,7 @@ def test_an_enquiry_for_what_nobody_sells(action: Action) -> None:
     assert world.ask(event(DEMO, mscc(asks=1, service=None), action=action)).result == Result.RATING_FAILED
 
 
+@pytest.mark.conforms("RFC 8506 §8.22", "amounts of CC-Money, in the account's currency alone")
 @pytest.mark.parametrize(
     ("action", "micros", "currency", "result", "balance"),
     [

@@ -32,6 +32,7 @@ S1, S2 = session_hash("s1"), session_hash("s2")
 DENIED = Result.END_USER_SERVICE_DENIED
 
 
+@pytest.mark.conforms("RFC 8506 §9.1", "4010 for who is suspended")
 @pytest.mark.parametrize("state", ["suspended", "barred", "terminated"])
 def test_a_suspended_account_gets_no_session_and_no_event(state: str) -> None:
     world = World(DEMO, make_account(state=state))
@@ -104,6 +105,7 @@ def test_the_state_that_is(state: str) -> None:
     assert world.do(SetState(state)).account is None
 
 
+@pytest.mark.conforms("RFC 8506 §5.7", "Tcc: an abandoned session ends and gives back what it reserved")
 def test_an_abandoned_session_ends_when_its_time_ran_out() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB)))
@@ -119,6 +121,8 @@ def test_an_abandoned_session_ends_when_its_time_ran_out() -> None:
     assert world.ask(ccr(DEMO, TERMINATE, 2, mscc(1, used=MB))).result == Result.UNKNOWN_SESSION_ID
 
 
+@pytest.mark.conforms("RFC 6733 §8.16", "sessions of a peer that rebooted end")
+@pytest.mark.conforms("Rule 15", "its sessions end, and give back what they reserved")
 def test_a_peer_that_rebooted_ends_its_sessions_at_once() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB)))
@@ -126,6 +130,7 @@ def test_a_peer_that_rebooted_ends_its_sessions_at_once() -> None:
     assert (world.account["sessions"], world.account["reserved_micros"]) == ({}, 0)
 
 
+@pytest.mark.conforms("RFC 8506 §13", "the server's session supervision timer")
 @pytest.mark.parametrize(
     ("rules", "service", "expires_s"),
     [

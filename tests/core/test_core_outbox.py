@@ -48,6 +48,7 @@ def one_entry(world: World, key: str = S1) -> dict[str, Any]:
     return entry
 
 
+@pytest.mark.conforms("Rule 13", "what each change tells every open session")
 @pytest.mark.parametrize(
     ("command", "kind", "cause"),
     [
@@ -102,6 +103,7 @@ def test_another_cause_begins_anew() -> None:
     assert outbox.answered(again, 7, 2001) is again, "that is the answer to the one before"
 
 
+@pytest.mark.conforms("RFC 6733 §3", "an RAR is repeated under one End-to-End Identifier")
 def test_three_tries_each_waiting_longer_under_one_identifier() -> None:
     world = two_sessions()
     world.do(SetState("suspended"))
@@ -116,6 +118,7 @@ def test_three_tries_each_waiting_longer_under_one_identifier() -> None:
     assert "peer" not in entry and "due_ms" not in entry
 
 
+@pytest.mark.conforms("Rule 13", "2001 and 2002 are fine, the others mean what they say")
 @pytest.mark.parametrize(
     ("result_code", "state"),
     [

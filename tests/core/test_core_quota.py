@@ -50,6 +50,7 @@ def first(tables: Tables, balance: str = "10", asks: int | None = None) -> UnitA
 # ── what a grant says ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "a threshold is a part of the grant")
 @pytest.mark.parametrize(
     "percent, asks, threshold",
     [(0, 1_000, None), (20, 1_000, 200), (20, 4, None), (99, 1_000, 990), (1, 99, None)],
@@ -77,12 +78,14 @@ def test_a_plan_has_a_policy_of_its_own() -> None:
 # ── the end of credit ──────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §5.6", "what comes after the last grant")
 @pytest.mark.parametrize("final", ["terminate", REDIRECT, RESTRICT])
 def test_the_last_grant_says_what_comes_then(final: str) -> None:
     answer = first(sold(Quota(10 * MB, 100 * MB, 60, final=final)), balance="0.03")
     assert (answer.result, answer.granted_units, answer.final) == (2001, MB, final)
 
 
+@pytest.mark.conforms("RFC 8506 §5.6.2", "redirect and restrict at once, without a grant")
 @pytest.mark.parametrize(
     "final, result, validity_s", [("terminate", 4012, None), (REDIRECT, 2001, 60), (RESTRICT, 2001, 60)]
 )
@@ -124,6 +127,7 @@ def units(answers: list[UnitAnswer]) -> list[tuple[int, bool]]:
     return [(answer.granted_units or 0, bool(answer.final)) for answer in answers]
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "a balance that is too small for all is shared")
 @pytest.mark.parametrize(
     "balance, asks, expected",
     [
@@ -174,6 +178,7 @@ BANDED = make_tables(
 )  # fmt: skip
 
 
+@pytest.mark.conforms("RFC 8506 §8.20", "Tariff-Time-Change where the tariff changes within a grant")
 @pytest.mark.parametrize(
     "now_s, service, change_s",
     [
@@ -201,6 +206,7 @@ def test_who_doesnt_know_of_it_has_a_grant_that_ends_there() -> None:
     assert later.validity_s == 1
 
 
+@pytest.mark.conforms("RFC 8506 §8.27", "Tariff-Change-Usage: priced on both sides")
 @pytest.mark.parametrize(
     "used, before, now_s, micros",
     [
@@ -239,6 +245,7 @@ def test_free_units_of_both_months_count_around_the_turn() -> None:
 # ── credit pools ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "what a unit is worth in a credit pool")
 @pytest.mark.parametrize(
     "price, block, worth",
     [
@@ -314,6 +321,7 @@ def test_a_call_keeps_the_zone_of_who_is_called() -> None:
 # ── advice of charge ───────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "AoC-Request-Type: cost and balance for who wants to know")
 def test_a_client_that_wants_to_know_hears_cost_and_balance() -> None:
     tables = make_tables(
         plan("demo-prepaid", plan_service(DATA, flat(20_000, MB)), low_balance_micros=9_950_000),

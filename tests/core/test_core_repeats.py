@@ -44,6 +44,7 @@ def a_session() -> list[CreditControl]:
     ]
 
 
+@pytest.mark.conforms("RFC 8506 §5.7", "a repeat replays its answer and moves nothing")
 @pytest.mark.parametrize("how", ["at once", "an hour later", "sent again under the T flag", "under another number"])
 def test_a_repeat_gets_the_same_answer_and_moves_nothing(how: str) -> None:
     world = World(DEMO, make_account())
@@ -95,6 +96,7 @@ def test_a_repeat_older_than_the_history_moves_nothing_either() -> None:
     assert world.account["balance_micros"] == 9_900_000
 
 
+@pytest.mark.conforms("RFC 8506 §8.2", "numbers in any order")
 @pytest.mark.parametrize("numbers", [(5, 6, 7), (1000, 2000, 3000), (3, 2, 1), (0, 2, 1), (7, 1, 2**32 - 1)])
 def test_any_numbers_in_any_order(numbers: tuple[int, int, int]) -> None:
     world = World(DEMO, make_account())
@@ -133,6 +135,7 @@ def test_where_gaps_are_beyond_counting_reports_are_kept_for_the_operator() -> N
     assert world.account["balance_micros"] == balance
 
 
+@pytest.mark.conforms("Rule 12", "parallel updates cross")
 def test_parallel_updates_cross() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB), mscc(2, asks=MB)))
@@ -142,6 +145,7 @@ def test_parallel_updates_cross() -> None:
     assert world.account["balance_micros"] == 9_960_000
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5002, with its units kept")
 @pytest.mark.parametrize("kind", [UPDATE, TERMINATE])
 def test_a_session_never_seen(kind: object) -> None:
     world = World(DEMO, make_account())
@@ -186,6 +190,7 @@ def test_a_session_id_that_comes_back_keeps_its_history() -> None:
     assert world.records[S1]["seen"][2:] == [[3 << 32 | 1] * 2, [3 << 32 | 3] * 2]
 
 
+@pytest.mark.conforms("RFC 8506 §5.7", "what was refused may be tried again")
 def test_a_refused_first_request_may_be_tried_again() -> None:
     world = World(DEMO, make_account(state="suspended"))
     command = ccr(DEMO, INITIAL, 0, mscc(1, asks=MB))
@@ -194,6 +199,7 @@ def test_a_refused_first_request_may_be_tried_again() -> None:
     assert world.ask(command).answers[0].granted_units == MB
 
 
+@pytest.mark.conforms("RFC 8506 §6.5", "an event again, of each action")
 @pytest.mark.parametrize("action", [Action.DIRECT_DEBITING, Action.REFUND_ACCOUNT])
 def test_an_event_again(action: Action) -> None:
     world = World(DEMO, make_account())

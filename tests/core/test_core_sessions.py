@@ -40,6 +40,7 @@ def spent(world: World, began: str = "10.00") -> int:
     return parse_amount(began) - world.account["balance_micros"]
 
 
+@pytest.mark.conforms("RFC 8506 §5.1", "first, intermediate and final interrogation of a data session")
 def test_a_data_session() -> None:
     world = World(DEMO, make_account())
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=5 * MB)))
@@ -100,6 +101,7 @@ def test_a_data_session() -> None:
     )
 
 
+@pytest.mark.conforms("RFC 8506 §5.1", "a call's session, to the micro")
 def test_a_call_in_blocks_of_a_minute() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 1, mscc(asks=60, service="VOICE")))
@@ -137,6 +139,7 @@ def test_quota_of_a_call_is_priced_from_where_its_usage_ends() -> None:
     assert world.session(session_hash("s2"))["grants"][0]["rate"] == "VOICE/any/peak/90000/60/0/0"
 
 
+@pytest.mark.conforms("Rule 11", "the session is kept for a top-up")
 def test_out_of_credit_keeps_the_session_for_a_top_up() -> None:
     world = World(DEMO, make_account(balance="0.04"))
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=2 * MB)))
@@ -158,6 +161,7 @@ def test_a_broke_account_opens_its_session_without_a_grant() -> None:
     assert S1 in world.account["sessions"] and world.records[S1]["open"]
 
 
+@pytest.mark.conforms("RFC 8506 §5.6", "the last grant is what the balance covers")
 def test_the_last_grant_is_what_the_balance_covers() -> None:
     world = World(DEMO, make_account(balance="0.05"))
     answer = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=10 * MB))).answers[0]
@@ -167,6 +171,7 @@ def test_the_last_grant_is_what_the_balance_covers() -> None:
     assert world.session()["grants"][0]["units"] == 1_500_000  # what is left of the first block, and one more
 
 
+@pytest.mark.conforms("RFC 8506 §5.1", "usage beyond a grant is charged")
 def test_usage_beyond_a_grant_is_charged_and_marked() -> None:
     world = World(DEMO, make_account(balance="0.05"))
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=10 * MB)))
@@ -206,6 +211,7 @@ def test_credit_is_available_too() -> None:
     assert world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=2 * MB))).answers[0].granted_units == MB
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "Rating-Groups of one service are priced together")
 def test_rating_groups_of_one_service_are_priced_together() -> None:
     world = World(DEMO, make_account())
     outcome = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=400_000), mscc(2, asks=400_000), mscc(3, asks=400_000)))
@@ -239,6 +245,7 @@ def test_the_same_mscc_twice_reserves_twice() -> None:
     assert (spent(world), world.account["reserved_micros"]) == (20_000, 20_000)
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "services of one session are priced apart")
 def test_services_of_one_session_are_priced_apart() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB), mscc(2, asks=60, service="VOICE")))
@@ -253,6 +260,7 @@ def test_services_of_one_session_are_priced_apart() -> None:
     ]
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "sessions share one balance")
 def test_sessions_share_the_balance() -> None:
     world = World(DEMO, make_account(balance="0.10"))
     one = world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=4 * MB)))
@@ -323,6 +331,7 @@ def test_free_units_of_a_new_month_reach_open_grants() -> None:
     assert world.account["counters"]["2026-12"] == {"DATA": 2 * MB}
 
 
+@pytest.mark.conforms("RFC 8506 §9.2", "5031 for a Rating-Group that nobody sells")
 @pytest.mark.parametrize("group", [0, 100])
 def test_an_unknown_rating_group(group: int) -> None:
     """5031 in its MSCC, 2001 at command level; its usage isn't lost."""
@@ -347,6 +356,7 @@ def test_a_service_that_the_plan_does_not_have() -> None:
     assert world.account["sessions"]
 
 
+@pytest.mark.conforms("RFC 8506 §5.2.1", "units at command level")
 def test_units_at_command_level() -> None:
     world = World(DEMO, make_account(balance="0.09"))
     first = world.ask(ccr(DEMO, INITIAL, 0, mscc(asks=60, service="VOICE", command_level=True)))
@@ -383,6 +393,7 @@ def test_no_units_at_all() -> None:
     assert spent(world) == 20_000
 
 
+@pytest.mark.conforms("RFC 8506 §5.4", "a final interrogation is granted nothing")
 def test_a_final_report_wants_no_grant() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, asks=MB)))
@@ -391,6 +402,7 @@ def test_a_final_report_wants_no_grant() -> None:
     assert world.account["reserved_micros"] == 0
 
 
+@pytest.mark.conforms("Rule 12", "a first request may report")
 def test_the_first_request_may_report() -> None:
     world = World(DEMO, make_account())
     world.ask(ccr(DEMO, INITIAL, 0, mscc(1, used=MB, asks=MB)))
@@ -414,6 +426,7 @@ def test_usage_without_a_price_here_is_kept_in_suspense() -> None:
     assert spent(world) == 180_000  # the zone of a session is that of the party it began with
 
 
+@pytest.mark.conforms("Rule 12", "a profile may charge sessions never seen")
 def test_a_session_never_seen_may_begin_with_what_it_reports() -> None:
     world = World(DEMO, make_account())
     unknown = ccr(DEMO, UPDATE, 4, mscc(1, used=MB, asks=MB))

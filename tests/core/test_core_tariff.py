@@ -120,6 +120,7 @@ def test_not_a_rate(key: str) -> None:
         parse_rate(key)
 
 
+@pytest.mark.conforms("Rule 9", "the service of a context, Rating-Group and Service-Identifier")
 @pytest.mark.parametrize(
     ("context", "rating_group", "identifier", "service"),
     [

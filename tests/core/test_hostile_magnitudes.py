@@ -41,6 +41,7 @@ BANDED = make_tables(
 ABSURD = [MAX_UNITS + 1, 2**63 - 1, 2**63, 2**64 - 1]
 
 
+@pytest.mark.conforms("Rule 7", "an absurd report goes to suspense")
 @pytest.mark.parametrize("units", ABSURD)
 @pytest.mark.parametrize("service", ["DATA", "VOICE", "SMS"])
 def test_an_absurd_report_goes_to_suspense_and_the_session_goes_on(service: str, units: int) -> None:
@@ -55,6 +56,7 @@ def test_an_absurd_report_goes_to_suspense_and_the_session_goes_on(service: str,
     assert len(world.suspense) == 2
 
 
+@pytest.mark.conforms("Rule 6", "an absurd request gets what the server decides")
 @pytest.mark.parametrize("requested", [0, -1, *ABSURD])
 def test_an_absurd_request_gets_what_the_server_decides(requested: int) -> None:
     world = World(DEMO, make_account(balance="100"))

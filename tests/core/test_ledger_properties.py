@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -65,6 +66,7 @@ def test_no_grant_takes_available_below_zero(given_steps: list[Step]) -> None:
             play(world, [Timed(account_id, command, now_s)])
 
 
+@pytest.mark.conforms("Rule 12", "a repeat at any time moves nothing")
 @SETTINGS
 @given(steps(SMALL), st.sampled_from([0, 0, 1000, 90_000]))
 def test_a_repeat_moves_nothing_and_answers_the_same(given_steps: list[Step], later_s: int) -> None:
@@ -109,6 +111,7 @@ def test_when_all_sessions_ended(given_steps: list[Step]) -> None:
     assert all(not record["open"] for record in world.records.values())
 
 
+@pytest.mark.conforms("Rule 12", "every reported unit is charged or in suspense")
 @SETTINGS
 @given(steps(SMALL))
 def test_every_reported_unit_is_somewhere(given_steps: list[Step]) -> None:

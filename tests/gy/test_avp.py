@@ -53,6 +53,8 @@ ENCODINGS: list[tuple[str, Any, str]] = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §4.2", "every AVP data format has the bytes of the RFC")
+@pytest.mark.conforms("RFC 6733 §4.3", "Address, Time, UTF8String, DiameterIdentity and Enumerated too")
 @pytest.mark.parametrize(("name", "value", "wire"), ENCODINGS)
 def test_encodings(name: str, value: Any, wire: str) -> None:
     expected = bytes.fromhex(wire)
@@ -64,6 +66,7 @@ def test_encodings(name: str, value: Any, wire: str) -> None:
         assert node.value == value
 
 
+@pytest.mark.conforms("RFC 6733 §4.4.1", "the RFC's example of a Grouped AVP comes out to the byte")
 def test_the_grouped_example_of_rfc_6733() -> None:
     """RFC 6733 §4.4.1: lengths and places of its first AVPs, in a group of another code."""
     session_ids = ["grump.example.com:33041;23432;893;0AF3B81", "grump.example.com:33054;23561;2358;0AF3B82"]
@@ -77,6 +80,7 @@ def test_the_grouped_example_of_rfc_6733() -> None:
     assert int.from_bytes(avp[5:8], "big") == len(avp) == 132
 
 
+@pytest.mark.conforms("RFC 6733 §4.1", "V goes with a Vendor-Id, M as asked")
 def test_flags_other_than_the_dictionarys() -> None:
     assert encode_avp("Session-Id", "a", flags=0)[4] == 0
     assert encode_avp("Reporting-Reason", 1, flags=0)[4] == 0x80  # a Vendor-Id needs its flag
@@ -128,6 +132,7 @@ FAULTS = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5014 for a length, 5004 for a value that a type can't have, in Failed-AVP")
 @pytest.mark.parametrize(("what", "wire", "code", "failed"), FAULTS)
 def test_faults(what: str, wire: str, code: int, failed: str) -> None:
     with pytest.raises(DiameterError) as caught:
@@ -135,6 +140,7 @@ def test_faults(what: str, wire: str, code: int, failed: str) -> None:
     assert (caught.value.result_code, caught.value.failed_avp.hex()) == (code, bytes.fromhex(failed).hex()), what
 
 
+@pytest.mark.conforms("RFC 6733 §7.5", "Failed-AVP holds the AVP at fault, not its neighbour")
 def test_a_fault_in_the_second_avp_names_that_one() -> None:
     data = encode_avp("CC-Request-Number", 1) + bytes.fromhex("000001a0 4000000b 00000001")
     with pytest.raises(DiameterError, match="CC-Request-Type at byte 12: 3 bytes where Enumerated has 4") as caught:
@@ -149,6 +155,7 @@ def nested(depth: int) -> bytes:
     return data
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5012 for groups within groups beyond all reason")
 def test_depth_is_bounded() -> None:
     assert len(decode_tree(nested(MAX_DEPTH - 1))) == 1
     with pytest.raises(DiameterError) as caught:
@@ -178,6 +185,7 @@ def test_unknown_avps_stay_bytes() -> None:
     assert encode_nodes(decode_tree(wire)) == wire
 
 
+@pytest.mark.conforms("RFC 6733 §7.5", "what is missing stands in Failed-AVP at its smallest, of zeros")
 @pytest.mark.parametrize(
     ("name", "wire"),
     [
@@ -193,6 +201,7 @@ def test_missing_avp_is_the_smallest(name: str, wire: str) -> None:
     assert missing_avp(name) == bytes.fromhex(wire)
 
 
+@pytest.mark.conforms("RFC 6733 §4.3.1", "Time goes on after 2036")
 @given(st.integers(-61_505_152, 4_233_462_143))  # 1968-01-20T03:14:08Z to 2104-02-26T09:42:23Z
 def test_time_over_both_eras(unix_s: int) -> None:
     assert time_from_ntp(time_to_ntp(unix_s)) == unix_s
@@ -230,6 +239,7 @@ def plain(nodes: list[Node]) -> list[Any]:
     return [(node.name, plain(node.value) if isinstance(node.value, list) else node.value) for node in nodes]
 
 
+@pytest.mark.conforms("RFC 6733 §4", "any tree of AVPs is read as it was written")
 @given(st.lists(TREES, max_size=5))
 def test_any_tree_comes_back(parts: list[tuple[str, Any]]) -> None:
     wire = b"".join(encode_avp(*part) for part in parts)

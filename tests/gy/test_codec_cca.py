@@ -62,6 +62,7 @@ def names(nodes: list[Node]) -> list[str]:
     return [node.name for node in nodes]
 
 
+@pytest.mark.conforms("RFC 8506 §3.2", "a small CCA, to the byte")
 def test_bytes_of_a_small_answer() -> None:
     answer = CcaAnswer(msccs=[MsccAnswer(1, granted=Units(total_octets=2**33), validity_time_s=600)])
     expected = (
@@ -84,6 +85,7 @@ def test_bytes_of_a_small_answer() -> None:
     assert int.from_bytes(wire[1:4], "big") == len(wire)
 
 
+@pytest.mark.conforms("RFC 8506 §3.2", "the AVPs of a CCA stand in the order of its grammar")
 def test_order_of_the_command() -> None:
     """RFC 8506 §3.2."""
     request = Ccr(
@@ -123,6 +125,7 @@ def test_order_of_the_command() -> None:
     assert message.find("CC-Sub-Session-Id") == 2**40
 
 
+@pytest.mark.conforms("RFC 8506 §8.16", "so do those of a Multiple-Services-Credit-Control")
 def test_order_within_an_mscc() -> None:
     """RFC 8506 §8.16, then TS 32.299 §7.2; §8.17 for the grant."""
     mscc, limit, empty = decode_message(encode_cca(SMALL, FULL, OCS)).find_all("Multiple-Services-Credit-Control")
@@ -157,6 +160,7 @@ def every_node(nodes: list[Node]) -> list[Node]:
     return [node for one in nodes for node in (one, *(every_node(one.value) if isinstance(one.value, list) else ()))]
 
 
+@pytest.mark.conforms("RFC 6733 §4.1", "no M flag on what RFC 8506 and TS 32.299 don't give one")
 def test_flags_are_those_of_the_standards() -> None:
     nodes = every_node(decode_message(encode_cca(SMALL, FULL, OCS)).avps)
     assert len(nodes) > 50
@@ -166,6 +170,7 @@ def test_flags_are_those_of_the_standards() -> None:
         assert node.flags == (0x80 if node.vendor_id else 0) | (0x40 if must else 0), node.name
 
 
+@pytest.mark.conforms("Rule 1", "the answer to every client's request begins with the AVPs they wait for")
 @pytest.mark.parametrize(("client", "name"), REQUESTS)
 def test_an_answer_begins_as_every_client_wants(client: str, name: str) -> None:
     """open5gs discards an answer silently where these aren't its first AVPs."""
@@ -183,6 +188,7 @@ def test_an_answer_begins_as_every_client_wants(client: str, name: str) -> None:
     assert cca.header[1:6] == (0x40, 272, 4, ccr.hop_by_hop, ccr.end_to_end)
 
 
+@pytest.mark.conforms("RFC 6733 §3", "an answer copies P, and has E with 3xxx alone, never R or T")
 @pytest.mark.parametrize(
     ("request_flags", "code", "flags"),
     [
@@ -201,6 +207,7 @@ def test_command_flags(request_flags: int, code: int, flags: int) -> None:
     assert (cca.flags, cca.is_protocol_error) == (flags, bool(flags & 0x20))
 
 
+@pytest.mark.conforms("RFC 8506 §3.2", "CC-Request-Type and -Number are echoed where the request had them")
 def test_what_a_request_lacks_its_answer_lacks() -> None:
     cca = decode_message(encode_cca(Ccr(), CcaAnswer(5005), OCS))
     assert names(cca.avps) == ["Result-Code", "Origin-Host", "Origin-Realm", "Auth-Application-Id"]
@@ -228,6 +235,7 @@ def test_a_client_reads_what_was_written(answer: CcaAnswer) -> None:
     assert (cca.cc_request_type, cca.cc_request_number, cca.auth_application_id, cca.hop_by_hop) == (2, 9, 4, 3)
 
 
+@pytest.mark.conforms("RFC 8506 §8.34", "Final-Unit-Action REDIRECT comes with a Redirect-Server")
 def test_a_redirect_needs_its_address() -> None:
     with pytest.raises(ValueError, match="redirect_address"):
         FinalUnit(REDIRECT)
@@ -239,6 +247,7 @@ def cca_of(*parts: Any) -> bytes:
     return encode_message(272, 0x40, 4, 1, 2, parts)
 
 
+@pytest.mark.conforms("RFC 6733 §7.6", "Experimental-Result is understood in Result-Code's place")
 def test_an_experimental_result_stands_for_a_result_code() -> None:
     result = ("Experimental-Result", [("Vendor-Id", 10415), ("Experimental-Result-Code", 5030)])
     assert decode_cca(cca_of(result)).answer.result_code == 5030

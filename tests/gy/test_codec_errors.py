@@ -118,6 +118,7 @@ REFUSED: list[tuple[str, list[Any], int, bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "a CCR that can't be taken: 5004, 5005, 5009, 5014, each with its Failed-AVP")
 @pytest.mark.parametrize(("what", "parts", "code", "failed"), REFUSED)
 def test_refused(what: str, parts: list[Any], code: int, failed: bytes) -> None:
     with pytest.raises(CcrError) as caught:
@@ -151,6 +152,7 @@ def test_refused_as_a_whole(what: str, frame: bytes, code: int) -> None:
     assert caught.value.result_code == code, what
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5004 for an enumerated value that isn't defined")
 @pytest.mark.parametrize(("name", "value"), [("CC-Request-Type", 5), ("CC-Request-Type", -1), ("Requested-Action", 4)])
 def test_an_undefined_value_is_named(name: str, value: int) -> None:
     parts = [("CC-Request-Type", 4), (name, value)] if name == "Requested-Action" else [(name, value)]
@@ -159,12 +161,14 @@ def test_an_undefined_value_is_named(name: str, value: int) -> None:
     assert caught.value.failed_avp == encode_avp(name, value)
 
 
+@pytest.mark.conforms("Rule 10", "an undefined Requested-Action disturbs events alone")
 def test_requested_action_counts_in_events_only() -> None:
     assert decode_ccr(ccr_of(("Requested-Action", 99))).requested_action == 99
     event = [*BEGIN[:2], ("CC-Request-Type", 4), ("Requested-Action", 3)]
     assert decode_ccr(encode_message(272, 0xC0, 4, 7, 8, event)).requested_action == 3
 
 
+@pytest.mark.conforms("RFC 6733 §7.2", "an error keeps Session-Id, Proxy-Info and both identifiers")
 def test_an_error_is_answered_like_its_request() -> None:
     proxy = encode_avp("Proxy-Info", [("Proxy-Host", "p"), ("Proxy-State", b"1")])
     frame = ccr_of(proxy, SHORT_TYPE, flags=0xD0)
@@ -196,6 +200,7 @@ def test_what_stands_before_a_fault_is_found_and_what_stands_behind_it_is_not() 
     assert (caught.value.ccr.cc_request_number, caught.value.ccr.session_id) == (5, None)
 
 
+@pytest.mark.conforms("RFC 6733 §4.1", "the code of another vendor is another AVP")
 def test_a_vendors_avp_of_the_same_code_is_no_session_id() -> None:
     foreign = raw_avp(263, 0x40, b"foreign", 9)
     with pytest.raises(CcrError) as caught:
@@ -203,6 +208,7 @@ def test_a_vendors_avp_of_the_same_code_is_no_session_id() -> None:
     assert caught.value.ccr.session_id == "s;1"
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "Reporting-Reason is 3GPP's, another vendor's is stepped over")
 def test_reporting_reason_is_3gpps() -> None:
     foreign = raw_avp(872, 0x40, b"\0\0\0\1", 9)
     ccr = decode_ccr(ccr_of(used(foreign, ("Reporting-Reason", 2)), mscc(foreign, ("Reporting-Reason", 3))))
@@ -256,11 +262,14 @@ def test_the_same_twice_is_once() -> None:
     assert twice.msccs[0].rating_group == 1
 
 
+@pytest.mark.conforms("Client kamailio", "of two Origin-Host and Origin-Realm the first counts")
+@pytest.mark.conforms("Rule 7", "Origin AVPs that stand twice")
 def test_of_two_origin_hosts_the_first_counts() -> None:
     ccr = decode_ccr(ccr_of(("Origin-Host", "other"), ("Origin-Realm", "a"), ("Origin-Realm", "b")))
     assert (ccr.origin_host, ccr.origin_realm) == ("h", "a")
 
 
+@pytest.mark.conforms("Rule 7", "flags that nobody should set")
 def test_flags_that_nobody_should_set_are_ignored() -> None:
     """RFC 6733 §4.1: P, and the reserved ones, which a receiver ignores."""
     plain = decode_ccr(load("cisco-pgw", "ccr_u"))
@@ -280,6 +289,7 @@ def set_flags(frame: bytearray, pos: int, end: int, flags: int) -> None:
         pos = stop + 3 & -4
 
 
+@pytest.mark.conforms("Rule 7", "unknown AVPs, with and without M")
 def test_unknown_avps_are_stepped_over_and_the_mandatory_ones_kept() -> None:
     known = mscc(("Rating-Group", 1))
     loud, quiet, foreign = raw_avp(60_001, 0x40, b"abc"), raw_avp(60_002, 0, b"abcde"), raw_avp(7, 0x40, b"x", 9)
@@ -307,11 +317,13 @@ def test_a_subscriber_without_type_or_data_is_none() -> None:
     assert decode_ccr(ccr_of(half, other)).subscription_ids == []
 
 
+@pytest.mark.conforms("RFC 8506 §8.46", "Subscription-Id's AVPs in any order")
 def test_a_subscriber_in_any_order_and_with_more_in_it() -> None:
     turned = ("Subscription-Id", [("Subscription-Id-Data", "1"), ("User-Name", "x"), ("Subscription-Id-Type", 1)])
     assert decode_ccr(ccr_of(turned)).subscription_ids == [(1, "1")]
 
 
+@pytest.mark.conforms("RFC 8506 §8.58", "Subscription-Id-Extension of each type")
 @pytest.mark.parametrize(
     ("name", "kind"),
     [("E164", 0), ("IMSI", 1), ("SIP-URI", 2), ("NAI", 3), ("Private", 4)],
@@ -322,6 +334,7 @@ def test_subscription_id_extension(name: str, kind: int) -> None:
     assert decode_ccr(ccr_of(part)).subscription_ids == [(kind, "1")]
 
 
+@pytest.mark.conforms("Rule 8", "Subscription-Id of the command before that in Service-Information")
 def test_subscribers_of_the_command_come_before_those_of_the_service() -> None:
     one, two = (
         ("Subscription-Id", [("Subscription-Id-Type", 0), ("Subscription-Id-Data", "1")]),
@@ -336,12 +349,14 @@ def test_subscribers_of_the_command_come_before_those_of_the_service() -> None:
     assert (both.subscription_ids, both.service_subscription_ids) == ([(0, "1")], [(0, "2")])
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "Recipient-Address of MMS")
 def test_recipients_of_a_multimedia_message() -> None:
     addresses = [("Recipient-Address", [("Address-Type", 0), ("Address-Data", text)]) for text in ("a@b", "c@d")]
     ccr = decode_ccr(ccr_of(service(("MMS-Information", addresses))))
     assert ccr.recipient_addresses == ["a@b", "c@d"]
 
 
+@pytest.mark.conforms("RFC 8506 §8.22", "CC-Money with exponent and currency")
 def test_money() -> None:
     value = ("CC-Money", [("Unit-Value", [("Value-Digits", -(2**40)), ("Exponent", -6)]), ("Currency-Code", 978)])
     ccr = decode_ccr(ccr_of(("Used-Service-Unit", [value, ("CC-Time", 3)])))
@@ -350,6 +365,8 @@ def test_money() -> None:
     assert decode_ccr(ccr_of(("Requested-Service-Unit", [plain]))).requested == Units(money=(5, 0, None))
 
 
+@pytest.mark.conforms("RFC 8506 §8.30", "G-S-U-Pool-Reference is read")
+@pytest.mark.conforms("RFC 8506 §8.20", "Tariff-Time-Change is read")
 def test_pools_and_tariff_change() -> None:
     pool = [("G-S-U-Pool-Identifier", 5), ("CC-Unit-Type", 2), ("Unit-Value", [("Value-Digits", 1)])]
     (one,) = decode_ccr(ccr_of(mscc(("G-S-U-Pool-Reference", pool), ("Tariff-Change-Usage", 2)))).msccs

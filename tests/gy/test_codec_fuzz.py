@@ -131,6 +131,7 @@ def check_against_tree(ccr: Ccr, frame: bytes) -> None:
 COUNTS = ("total_octets", "input_octets", "output_octets", "time_s", "service_specific_units")
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "whatever a CCR holds, nothing but a Result-Code comes of it")
 @settings(max_examples=600)
 @given(mutants())
 def test_mutants_of_real_requests(frame: bytes) -> None:
@@ -280,6 +281,7 @@ CCR = st.builds(
 )
 
 
+@pytest.mark.conforms("RFC 8506 §3.1", "any CCR is read as it was written")
 @settings(max_examples=150)
 @given(CCR)
 def test_any_request_comes_back(ccr: Ccr) -> None:
@@ -320,6 +322,7 @@ ANSWER = st.builds(
 )
 
 
+@pytest.mark.conforms("RFC 8506 §3.2", "any CCA is read as it was written")
 @settings(max_examples=150)
 @given(ANSWER)
 def test_any_answer_comes_back(answer: CcaAnswer) -> None:

@@ -274,6 +274,7 @@ def test_every_request_is_expected() -> None:
     assert set(EXPECTED) == {(client, name) for client, name in every() if name != "cer"}
 
 
+@pytest.mark.conforms("Rule 7", "every client's requests decode to what went in, whole and byte by byte")
 @pytest.mark.parametrize(("client", "name"), EXPECTED)
 def test_decodes_to(client: str, name: str) -> None:
     frame = load(client, name)

@@ -127,6 +127,7 @@ def test_no_vector_is_forgotten() -> None:
     assert sorted(VECTORS) == [f"{client}/{name}" for client, name in every() if name != "cer"]
 
 
+@pytest.mark.conforms("Rule 7", "every client's requests come down to the same kind of command")
 @pytest.mark.parametrize("name", sorted(VECTORS))
 def test_every_client_is_understood(name: str) -> None:
     frame = load(*name.split("/"))
@@ -151,12 +152,14 @@ def test_the_peer_is_who_asks(name: str, peer: str) -> None:
     assert command_of(decode_ccr(load(*name.split("/")))).peer == peer
 
 
+@pytest.mark.conforms("RFC 6733 §3", "the T flag is taken note of")
 def test_the_t_flag_is_seen() -> None:
     frame = bytearray(load("open5gs", "ccr_u"))
     frame[4] |= 0x10
     assert command_of(decode_ccr(bytes(frame))).retransmitted
 
 
+@pytest.mark.conforms("Rule 8", "the order of identities is the profile's")
 @pytest.mark.parametrize(
     "profile, expected",
     [
@@ -169,6 +172,7 @@ def test_the_profile_says_whose_identity_counts(profile: Profile, expected: list
     assert command_of(decode_ccr(load("open5gs", "ccr_i")), profile).identities == expected
 
 
+@pytest.mark.conforms("RFC 8506 §8.16", "one Rating-Group in two MSCCs is two requests")
 def test_a_rating_group_may_come_twice() -> None:
     twice = [Mscc(1, [], Units()), Mscc(1, [], None, [UsedUnits(5)]), Mscc(1, [7]), Mscc(1)]
     assert [one.key for one in command_of(ccr(UPDATE, msccs=twice)).requests] == ["1", "1+", "1/7", "1++"]
@@ -180,6 +184,7 @@ def test_many_identifiers_make_no_long_key() -> None:
     assert one.service_identifiers == list(range(64))
 
 
+@pytest.mark.conforms("Rule 9", "context, Rating-Group and Service-Identifier name the service")
 @pytest.mark.parametrize(
     "context, rating_group, service",
     [
@@ -207,6 +212,7 @@ def test_the_service_is_found_by_context_and_rating_group(
 OCTETS = UsedUnits(total_octets=100, input_octets=40, output_octets=70, time_s=9, service_specific_units=3)
 
 
+@pytest.mark.conforms("Rule 5", "units count in the service's own unit")
 @pytest.mark.parametrize(
     "context, used, expected",
     [
@@ -247,6 +253,7 @@ def test_units_of_a_service_nobody_sells_are_counted_all_the_same(used: list[Use
     assert (one.service, one.used_units) == (None, expected)
 
 
+@pytest.mark.conforms("RFC 8506 §5.1.2", "quota is asked by Requested-Service-Unit, an empty one too")
 @pytest.mark.parametrize(
     "kind, mscc, expected",
     [
@@ -272,11 +279,13 @@ def test_a_session_without_units_asks_for_none(kind: int) -> None:
     assert command_of(ccr(kind)).requests == []
 
 
+@pytest.mark.conforms("RFC 8506 §6", "an event without units is one")
 def test_an_event_without_units_is_one_of_its_service() -> None:
     [one] = command_of(ccr(EVENT, service_context_id="32274@3gpp.org", service_identifier=4)).requests
     assert (one.service, one.command_level, one.service_identifiers, one.requested_units) == ("SMS", True, [4], None)
 
 
+@pytest.mark.conforms("Rule 10", "of no session's request")
 @pytest.mark.parametrize("kind", [INITIAL, UPDATE, TERMINATION])
 @pytest.mark.parametrize("action", [1, 2, 3, 4, 0xFFFFFFFF])
 def test_requested_action_means_nothing_in_a_session(kind: int, action: int) -> None:
@@ -286,11 +295,13 @@ def test_requested_action_means_nothing_in_a_session(kind: int, action: int) -> 
     assert acting.requests[0].money_micros is None
 
 
+@pytest.mark.conforms("RFC 8506 §8.41", "the four Requested-Actions")
 @pytest.mark.parametrize("action", list(Action))
 def test_requested_action_of_an_event(action: Action) -> None:
     assert command_of(ccr(EVENT, requested_action=int(action))).action == action
 
 
+@pytest.mark.conforms("RFC 8506 §8.22", "CC-Money of an event, exactly")
 @pytest.mark.parametrize(
     "money, micros",
     [
@@ -309,6 +320,7 @@ def test_money_of_an_event_comes_in_micros(money: Money, micros: int) -> None:
     assert (one.money_micros, one.currency) == (micros, money[2])
 
 
+@pytest.mark.conforms("RFC 8506 §8.8", "5004 for an Exponent or amount that can't be")
 @pytest.mark.parametrize("money", [(1, 7, None), (1, -13, None), (10**15, 0, None), (-1, -2, 978)])
 def test_money_that_is_none_is_refused(money: Money) -> None:
     with pytest.raises(DiameterError) as caught:
@@ -319,6 +331,7 @@ def test_money_that_is_none_is_refused(money: Money) -> None:
     assert avp.name == "Unit-Value"
 
 
+@pytest.mark.conforms("RFC 8506 §3.1", "5005 for a CCR without what it needs")
 @pytest.mark.parametrize(
     "more, profile, missing",
     [
@@ -335,6 +348,7 @@ def test_what_is_missing_is_named(more: dict[str, Any], profile: Profile, missin
     assert (caught.value.result_code, caught.value.failed_avp) == (5005, missing_avp(missing))
 
 
+@pytest.mark.conforms("RFC 6733 §8.8", "5004 for a Session-Id that is too long or empty")
 def test_a_session_id_has_bounds() -> None:
     assert command_of(ccr(session_id="s" * 1024)).session_id == "s" * 1024
     with pytest.raises(DiameterError) as caught:
@@ -365,6 +379,7 @@ def outcome(*answers: UnitAnswer, result: int = 2001, **more: Any) -> Outcome:
 FINAL = FinalUnit(TERMINATE)
 
 
+@pytest.mark.conforms("RFC 8506 §9", "each outcome has its Result-Code: 2001, 4010, 4011, 4012, 5002, 5030, 5031")
 @pytest.mark.parametrize(
     "came, expected",
     [
@@ -399,6 +414,8 @@ def test_an_outcome_as_an_answer(came: Outcome, expected: CcaAnswer) -> None:
     assert to_answer(stored, PROFILE, CURRENCIES) == expected, "a replay of the stored outcome is the same answer"
 
 
+@pytest.mark.conforms("Rule 11", "4012 at MSCC or command level, by profile")
+@pytest.mark.conforms("Client kamailio", "4012 stands at command level")
 @pytest.mark.parametrize(
     "answers, level",
     [
@@ -415,6 +432,7 @@ def test_a_profile_may_want_out_of_credit_at_command_level(answers: list[UnitAns
     assert to_answer(outcome(*answers), PROFILE, CURRENCIES).result_code == 2001
 
 
+@pytest.mark.conforms("RFC 8506 §8.7", "Cost-Information with Unit-Value, Exponent and Currency-Code")
 @pytest.mark.parametrize(
     "micros, currency, money",
     [
@@ -431,6 +449,7 @@ def test_a_price_has_the_fewest_decimals_that_say_it(micros: int, currency: str,
     assert to_answer(came, PROFILE, CURRENCIES) == CcaAnswer(2001, cost_information=money)
 
 
+@pytest.mark.conforms("RFC 8506 §9", "the numbers of the Result-Codes")
 def test_the_results_that_are_needed_are_the_standards() -> None:
     assert [int(one) for one in Result] == [2001, 3004, 4010, 4012, 5002, 5004, 5006, 5012, 5030, 5031]
     assert [int(one) for one in RequestType] == [1, 2, 3, 4]

@@ -38,6 +38,13 @@ def told(unit: tuple[str, int], profile: Profile = GENERIC, **more: Any) -> Mscc
     return mscc
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "Volume-Quota-Threshold below the grant; none in a last one")
+@pytest.mark.conforms("TS 32.299 §7.2", "Time-Quota-Threshold in the client's unit")
+@pytest.mark.conforms("TS 32.299 §7.2", "Unit-Quota-Threshold for events")
+@pytest.mark.conforms("TS 32.299 §7.2", "Quota-Holding-Time where tariff or profile set it")
+@pytest.mark.conforms("Client cisco-pgw", "869 below the grant, and 871")
+@pytest.mark.conforms("Client open5gs", "869 is below the grant, or not there")
+@pytest.mark.conforms("Client kamailio", "868 before the end of the grant")
 @pytest.mark.parametrize(
     "unit, more, profile, expected",
     [
@@ -65,6 +72,7 @@ def test_when_a_client_asks_again_and_gives_back(
     ) == expected
 
 
+@pytest.mark.conforms("RFC 8506 §8.34", "Final-Unit-Indication: terminate, redirect, restrict with filters")
 @pytest.mark.parametrize(
     "final, expected",
     [
@@ -83,6 +91,7 @@ def test_what_happens_after_the_last_grant(final: Final, expected: FinalUnit) ->
     assert told(OCTETS, final=final.key).final_unit == expected
 
 
+@pytest.mark.conforms("RFC 8506 §5.6.2", "redirected at once where nothing is left")
 def test_a_redirect_without_a_grant_is_for_now() -> None:
     key = Final(FinalAction.REDIRECT, "https://top-up.example/").key
     mscc = told(OCTETS, PROFILES["cisco-pgw"], granted_units=None, final=key)
@@ -91,16 +100,20 @@ def test_a_redirect_without_a_grant_is_for_now() -> None:
     assert (mscc.volume_quota_threshold_octets, mscc.quota_holding_time_s) == (None, None)
 
 
+@pytest.mark.conforms("RFC 8506 §8.30", "G-S-U-Pool-Reference with CC-Unit-Type and Unit-Value")
 @pytest.mark.parametrize("unit, unit_type", [(OCTETS, 2), (SECONDS, 0), (EVENTS, 5)])
 def test_a_credit_pool_names_its_unit_and_worth(unit: tuple[str, int], unit_type: int) -> None:
     assert told(unit, pool=[3, 2, -2]).pool == (3, unit_type, 2, -2)
 
 
+@pytest.mark.conforms("RFC 8506 §8.20", "Tariff-Time-Change within Granted-Service-Unit")
 def test_a_tariff_that_changes_stands_in_the_grant() -> None:
     mscc = told(OCTETS, change_s=CHANGE_S)
     assert (mscc.tariff_time_change_s, mscc.granted) == (CHANGE_S, Units(1_000))
 
 
+@pytest.mark.conforms("RFC 8506 §8.7", "Cost-Information in an answer")
+@pytest.mark.conforms("TS 32.299 §7.2", "Remaining-Balance in an answer")
 def test_the_balance_is_told_with_its_currency() -> None:
     outcome = Outcome(2 << 32, 0, Result.SUCCESS, [], 60_000, "EUR", None, -9_940_000, True)
     frame = frame_of(outcome, GENERIC)
@@ -111,6 +124,8 @@ def test_the_balance_is_told_with_its_currency() -> None:
     assert "Remaining-Balance" not in names(frame_of(outcome._replace(balance_micros=None), GENERIC))
 
 
+@pytest.mark.conforms("RFC 8506 §8.14", "Credit-Control-Failure-Handling in the first answer")
+@pytest.mark.conforms("RFC 8506 §8.4", "CC-Session-Failover in the first answer")
 @pytest.mark.parametrize(
     "key, profile, expected",
     [

@@ -28,6 +28,7 @@ def ccr(kind: int, *msccs: Mscc, context: str = "32251@3gpp.org") -> Ccr:
     )
 
 
+@pytest.mark.conforms("RFC 8506 §8.22", "money that a session used has no price, and goes to suspense")
 @pytest.mark.parametrize(
     ("mscc", "used"),
     [
@@ -40,6 +41,7 @@ def test_money_that_a_session_used_has_no_price(mscc: Mscc, used: int) -> None:
     assert (request.service, request.used_units, request.money_micros) == (None, used, None)
 
 
+@pytest.mark.conforms("RFC 8506 §6.1", "a debit of money is granted as money")
 def test_a_debit_of_money_is_granted_as_money() -> None:
     [request] = to_command(ccr(4, Mscc(1, [], Units(money=FIVE))), Profile(), demo_tables()).requests
     assert (request.service, request.money_micros, request.currency) == ("DATA", 5_000_000, 978)
@@ -48,6 +50,7 @@ def test_a_debit_of_money_is_granted_as_money() -> None:
     assert cca.msccs[0].granted == Units(money=(525, -2, 978))
 
 
+@pytest.mark.conforms("RFC 6733 §7.5", "5004 names the count that can't be")
 @pytest.mark.parametrize(
     ("build", "name", "value"),
     [

@@ -50,6 +50,9 @@ KNOWN = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §4.5", "codes, types and M flags of the base's AVPs")
+@pytest.mark.conforms("RFC 8506 §8", "codes, types and M flags of credit control's")
+@pytest.mark.conforms("TS 32.299 §7.1", "codes, types, vendor and M flags of 3GPP's")
 @pytest.mark.parametrize(("name", "code", "vendor_id", "type_", "must"), KNOWN)
 def test_row(name: str, code: int, vendor_id: int, type_: Type, must: Must) -> None:
     definition = BY_NAME[name]
@@ -63,6 +66,7 @@ def test_row(name: str, code: int, vendor_id: int, type_: Type, must: Must) -> N
     assert BY_CODE[vendor_id, code] is definition
 
 
+@pytest.mark.conforms("RFC 8506 §8", "no AVP of credit control is unknown")
 def test_all_of_credit_control_is_there() -> None:
     missing = [code for code in [*range(411, 462), *range(653, 670)] if (0, code) not in BY_CODE]
     assert missing == []
@@ -101,6 +105,7 @@ def test_value_name(avp: str, value: int, name: str) -> None:
     assert value_name(avp, value) == name
 
 
+@pytest.mark.conforms("RFC 6733 §3.1", "commands and their codes")
 def test_command_names() -> None:
     names = [(257, "CER", "CEA"), (258, "RAR", "RAA"), (272, "CCR", "CCA"), (274, "ASR", "ASA"), (280, "DWR", "DWA")]
     assert [(code, command_name(code, True), command_name(code, False)) for code, _, _ in names] == names

@@ -85,6 +85,7 @@ FINE: dict[str, bytes] = {
 }
 
 
+@pytest.mark.conforms("RFC 6733 §3.2", "every command that keeps to its grammar passes under strict")
 @pytest.mark.parametrize("what", FINE)
 def test_what_is_right_passes(what: str) -> None:
     check_request(FINE[what], OURS)
@@ -219,6 +220,7 @@ REFUSED: list[tuple[str, bytes, int, bytes]] = [
 ]  # fmt: skip
 
 
+@pytest.mark.conforms("RFC 6733 §3.2", "each rule of the grammars of commands and groups, to the byte of Failed-AVP")
 @pytest.mark.parametrize(("what", "frame", "result_code", "failed_avp"), REFUSED, ids=[one[0] for one in REFUSED])
 def test_what_isnt_right_is_told(what: str, frame: bytes, result_code: int, failed_avp: bytes) -> None:
     with pytest.raises(DiameterError) as caught:
@@ -226,6 +228,7 @@ def test_what_isnt_right_is_told(what: str, frame: bytes, result_code: int, fail
     assert (caught.value.result_code, caught.value.failed_avp.hex()) == (result_code, failed_avp.hex()), caught.value
 
 
+@pytest.mark.conforms("RFC 6733 §7", "the first fault is the one that is answered")
 def test_the_first_fault_counts() -> None:
     assert told(ccr(LOUD, flagged("User-Name", "x", 0))) == 5001
     assert told(ccr(flagged("User-Name", "x", 0), LOUD)) == 3009
@@ -261,6 +264,7 @@ def test_which_clients_keep_to_the_letter(client: str, name: str) -> None:
         check_request(load(client, name), OURS)
 
 
+@pytest.mark.conforms("RFC 6733 §5.3.1", "every client's CER keeps to its grammar")
 @pytest.mark.parametrize("client", sorted({client for client, name in every() if name == "cer"}))
 def test_every_clients_cer_keeps_to_it(client: str) -> None:
     check_request(load(client, "cer"), OURS)
@@ -277,6 +281,7 @@ def cca(*more: Part, result_code: int = 2001, flags: int = PROXIABLE) -> bytes:
     return encode_message(272, flags, 4, 1, 1, parts)
 
 
+@pytest.mark.conforms("RFC 6733 §6.2", "answers that keep to their grammar")
 @pytest.mark.parametrize(
     "frame",
     [
@@ -296,6 +301,7 @@ def test_answers_that_are_right(frame: bytes) -> None:
     check_answer(frame)
 
 
+@pytest.mark.conforms("RFC 6733 §6.2", "answers that don't are noticed")
 @pytest.mark.parametrize(
     ("frame", "result_code"),
     [
@@ -342,6 +348,7 @@ def test_the_notation() -> None:
         parse("*[AVP]", "Class Clas")
 
 
+@pytest.mark.conforms("RFC 6733 §7.5", "Failed-AVP beside 5005 has an example of what is missing")
 @pytest.mark.parametrize("name", sorted(BY_NAME))
 def test_an_example_of_each_avp_can_be_read(name: str) -> None:
     """What stands in Failed-AVP beside 5005; a DiameterIdentity or Address of zeros is none, but long enough."""

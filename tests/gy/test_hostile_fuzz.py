@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -84,6 +85,7 @@ STATES = st.sampled_from([State.OPEN, State.OPEN, State.OPEN, State.WAIT_CER, St
 MUTANTS = st.builds(mutant, st.sampled_from(REAL), EDITS, st.booleans())
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "whatever comes in whatever state, it is answered or the connection closed")
 @settings(max_examples=600)
 @given(data=MUTANTS, state=STATES)
 def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State) -> None:
@@ -164,6 +166,7 @@ def bounded(command: CreditControl) -> None:
         assert one.money_micros is None or one.money_micros >= 0
 
 
+@pytest.mark.conforms("RFC 6733 §3", "noise is no message")
 @settings(max_examples=300)
 @given(data=st.binary(max_size=300), state=STATES)
 def test_noise_is_no_message(data: bytes, state: State) -> None:

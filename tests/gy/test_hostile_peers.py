@@ -99,6 +99,7 @@ def settled(server: GyServer) -> int:
     return len(server.lines)
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "what is no CER closes a new connection")
 @pytest.mark.parametrize("name", STRANGERS)
 def test_a_stranger_is_closed_with_one_line(server: GyServer, good: Callable[[], None], name: str) -> None:
     sent, reason = STRANGERS[name]
@@ -127,6 +128,7 @@ def test_a_name_cant_forge_a_line_of_the_log(server: GyServer, good: Callable[[]
     assert not server.find("^2026-11-23T00:00:00.000Z")
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "no CER in time closes")
 def test_who_says_nothing_or_says_it_too_slowly_is_closed(server: GyServer, good: Callable[[], None]) -> None:
     before = settled(server)
     with Raw(server.port) as silent, Raw(server.port) as slow, Raw(server.port) as cut:
@@ -149,6 +151,7 @@ BROKEN: dict[str, tuple[bytes, int, str]] = {
 }
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5011 and 5015 end a stream, after what came before is answered")
 @pytest.mark.parametrize("name", BROKEN)
 def test_a_stream_that_breaks_is_answered_and_closed(server: GyServer, good: Callable[[], None], name: str) -> None:
     sent, result_code, reason = BROKEN[name]
@@ -164,6 +167,7 @@ def test_a_stream_that_breaks_is_answered_and_closed(server: GyServer, good: Cal
         assert len(server.lines) == before + 1
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "what can't be read is answered, and the peer stays")
 def test_what_cant_be_read_is_answered_and_the_peer_stays(
     world: World, server: GyServer, person: Person, good: Callable[[], None]
 ) -> None:
@@ -338,6 +342,7 @@ def test_many_come_and_go(server: GyServer, good: Callable[[], None]) -> None:
     assert all("the peer closed the connection" in line or "the connection broke" in line for line in closing)
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "many messages in one segment")
 def test_many_requests_in_one_segment(server: GyServer, good: Callable[[], None]) -> None:
     with Raw(server.port).open() as peer:
         numbers = range(100, 600)
@@ -346,6 +351,7 @@ def test_many_requests_in_one_segment(server: GyServer, good: Callable[[], None]
     good()
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "one message in many segments")
 def test_one_request_in_many_segments(world: World, server: GyServer, person: Person, good: Callable[[], None]) -> None:
     with Raw(server.port) as peer:
         for frame in (cer("slow.example"), ccr_of(world, person), dwr("slow.example")):
@@ -408,6 +414,7 @@ def test_a_peer_that_never_stops_leaves_the_others_their_turn(
     server.wait_for(f"closing {peer.host} at 127.0.0.1: the peer closed the connection")
 
 
+@pytest.mark.conforms("Rule 7", "mutants of real requests move no money by mistake")
 def test_mutants_of_real_requests_move_no_money_by_mistake(
     world: World, server: GyServer, good: Callable[[], None]
 ) -> None:

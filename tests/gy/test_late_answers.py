@@ -21,6 +21,7 @@ from mubss.gy.profile import Profile
 IDENTITY = Identity("ocs.example", "example")
 
 
+@pytest.mark.conforms("Rule 3", "an answer that is late isn't sent")
 @pytest.mark.parametrize(("late_by_ms", "sent"), [(0, 1), (60_000, 0)])
 def test_only_an_answer_in_time_is_sent(late_by_ms: int, sent: int) -> None:
     ours, theirs = socketpair()

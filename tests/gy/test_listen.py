@@ -29,6 +29,7 @@ def has_sctp() -> bool:
     return True
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "IPv4 and IPv6")
 @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 @pytest.mark.parametrize("hosts", ["127.0.0.1,::1", "::1, 127.0.0.1", "::", "0.0.0.0,::"])
 def test_both_families_on_one_port(world: World, hosts: str) -> None:
@@ -71,6 +72,7 @@ def test_a_kernel_without_sctp_is_named(world: World) -> None:
     server.stop()
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "SCTP where the kernel has it")
 @pytest.mark.skipif(not has_sctp(), reason="this kernel has no SCTP; the test above says what is said then")
 def test_a_session_over_sctp(world: World) -> None:
     with GyServer(world, sctp=True) as server, Raw(server.port) as peer:

@@ -30,6 +30,7 @@ def fed_by(size: int, data: bytes, framer: Framer) -> list[bytes]:
     return [frame for at in range(0, len(data), size) for frame in framer.feed(data[at : at + size])]
 
 
+@pytest.mark.conforms("RFC 6733 §3", "the header, to the byte")
 def test_header_bytes() -> None:
     """RFC 6733 §3."""
     header = Header(20, 0x80, 280, 0, 1, 2)
@@ -39,6 +40,7 @@ def test_header_bytes() -> None:
     assert not Header(20, 0x40, 280, 0, 1, 2).is_request
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "messages in pieces of any size")
 @pytest.mark.parametrize(("client", "name"), every())
 def test_vectors_whole_and_byte_by_byte(client: str, name: str) -> None:
     frame = load(client, name)
@@ -75,6 +77,7 @@ BROKEN = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5011 for another version, 5015 for a length that can't be")
 @pytest.mark.parametrize("size", [1, 7, 1_000])
 @pytest.mark.parametrize(("what", "begin", "limit", "code"), BROKEN)
 def test_broken_streams(what: str, begin: str, limit: int, code: int, size: int) -> None:
@@ -112,6 +115,7 @@ def test_random_bytes_raise_nothing_else(pieces: list[bytes]) -> None:
     assert framer.pending_bytes <= 8 * 60
 
 
+@pytest.mark.conforms("Client seagull", "its CER is understood")
 def test_a_cer_of_seagull() -> None:
     cer = decode_message(load("seagull", "cer"))
     assert cer.name == "CER"
@@ -129,6 +133,7 @@ PROXIES = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §6.2", "an answer repeats identifiers, Session-Id and Proxy-Info")
 def test_an_answer_repeats_what_it_must() -> None:
     parts = [("Session-Id", "s;1"), PROXIES[0], ("Auth-Application-Id", 4), PROXIES[1]]
     request = decode_message(encode_request("RAR", 0xAABBCCDD, 0x11223344, parts, application_id=4, retransmitted=True))
@@ -141,6 +146,7 @@ def test_an_answer_repeats_what_it_must() -> None:
     assert answer.proxy_infos == PROXIES
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "E with 3xxx, and with nothing else")
 @pytest.mark.parametrize(
     ("code", "flags"), [(2001, 0), (2999, 0), (3000, 0x20), (3001, 0x20), (3999, 0x20), (4000, 0), (5012, 0)]
 )
@@ -148,6 +154,7 @@ def test_the_e_flag_is_for_protocol_errors(code: int, flags: int) -> None:
     assert decode_header(decode_message(DWR).answer(code, OCS)).flags == flags
 
 
+@pytest.mark.conforms("RFC 6733 §7.3", "Error-Message and Failed-AVP")
 def test_an_error_says_what_was_wrong() -> None:
     failed = missing_avp("Origin-Host")
     wire = decode_message(DWR).answer(5005, OCS, failed_avp=failed, error_message="Origin-Host is missing")
@@ -174,6 +181,7 @@ REFUSED = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §7.1", "messages that can't be read have their Result-Code")
 @pytest.mark.parametrize(("what", "frame", "code"), REFUSED)
 def test_messages_that_cant_be_read(what: str, frame: bytes, code: int) -> None:
     with pytest.raises(DiameterError) as caught:

@@ -61,6 +61,8 @@ def reason(actions: list[Action]) -> str:
 # ── capabilities ───────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 6733 §5.3", "credit control with or without Vendor-Id, or relay: common ground")
+@pytest.mark.conforms("RFC 6733 §2.4", "a relay's CER shares every application")
 @pytest.mark.parametrize(
     "applications",
     [
@@ -86,12 +88,15 @@ def test_a_cer_with_credit_control_or_relay_is_claimed(applications: list[Part])
     assert find(answer, "Result-Code") == 2001
 
 
+@pytest.mark.conforms("Rule 2", "every client's CER is accepted")
 @pytest.mark.parametrize("client", sorted({client for client, name in every() if name == "cer"}))
 def test_every_client_is_claimed(client: str) -> None:
     [claim] = new_peer().receive(load(client, "cer"), 1000)
     assert isinstance(claim, Claim)
 
 
+@pytest.mark.conforms("RFC 6733 §5.3.2", "what a CEA holds, in its order")
+@pytest.mark.conforms("RFC 8506 §1.3", "credit control is advertised")
 def test_the_cea_says_what_is_served() -> None:
     peer = new_peer(product_name="ocs", vendor_id=5, firmware_revision=3)
     peer.receive(cer(), 1000)
@@ -130,6 +135,7 @@ def test_the_cea_says_what_is_served() -> None:
     assert (header.hop_by_hop, header.end_to_end) == (0x11, 0x22)
 
 
+@pytest.mark.conforms("RFC 6733 §5.3", "3010 for a peer that isn't known")
 @pytest.mark.parametrize("known", [False, True])
 def test_who_is_known(known: bool) -> None:
     remote = "192.0.2.1"
@@ -144,6 +150,8 @@ def test_who_is_known(known: bool) -> None:
     assert peer.state is State.CLOSED
 
 
+@pytest.mark.conforms("RFC 6733 §5.3", "5010 without a common application")
+@pytest.mark.conforms("RFC 6733 §6.10", "5017 where a peer wants security only within the connection")
 @pytest.mark.parametrize(
     "applications, result_code",
     [
@@ -166,6 +174,7 @@ def test_a_cer_without_common_ground_is_refused(applications: list[Part], result
     assert "pgw.example" in find(answer, "Error-Message")
 
 
+@pytest.mark.conforms("RFC 6733 §5.3.1", "5005 for a CER without Origin-Host or Origin-Realm")
 @pytest.mark.parametrize(
     "avps, wrong, result_code",
     [
@@ -187,6 +196,7 @@ def test_a_cer_without_a_name_is_told_which(avps: list[Part], wrong: str, result
     assert peer.state is State.CLOSED
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "a CER that can't be read is answered and closes")
 @pytest.mark.parametrize(
     "frame, result_code",
     [
@@ -204,6 +214,7 @@ def test_a_cer_that_cant_be_read_is_answered_and_the_connection_closed(frame: by
     assert peer.state is State.CLOSED
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "nothing may come before a CER")
 @pytest.mark.parametrize("name", ["DWR", "DPR", "CCR", 999])
 def test_nothing_may_come_before_a_cer(name: str | int) -> None:
     peer = new_peer()
@@ -217,6 +228,7 @@ def test_an_answer_is_no_cer() -> None:
     assert "before a CER" in reason(new_peer().receive(encode_message(257, 0, 0, 1, 1, [*origin("p.example")]), 1000))
 
 
+@pytest.mark.conforms("RFC 6733 §5.6.4", "4003 for a second connection of a peer that lives")
 def test_a_second_connection_is_told_that_there_is_one() -> None:
     peer = new_peer()
     peer.receive(cer(), 1000)
@@ -242,6 +254,7 @@ def test_a_ccr_is_handed_on(flags: int) -> None:
     assert open_peer().receive(frame, 1000) == [Charge(frame)]
 
 
+@pytest.mark.conforms("RFC 6733 §5.5.2", "DWA with Origin-State-Id")
 def test_a_dwr_is_answered() -> None:
     answer = sent(open_peer().receive(dwr(hop_by_hop=77), 1000))
     assert names(answer) == ["Result-Code", "Origin-Host", "Origin-Realm", "Origin-State-Id"]
@@ -250,6 +263,7 @@ def test_a_dwr_is_answered() -> None:
     assert (header.flags, header.command_code, header.hop_by_hop, header.end_to_end) == (0, 280, 77, 77)
 
 
+@pytest.mark.conforms("RFC 6733 §5.4.2", "DPA, then the end of the connection")
 def test_a_dpr_is_answered_and_ends_it() -> None:
     peer = open_peer()
     actions = peer.receive(request("DPR", *origin("pgw.example"), ("Disconnect-Cause", BUSY)), 1000)
@@ -259,6 +273,7 @@ def test_a_dpr_is_answered_and_ends_it() -> None:
     assert not peer.is_open
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "a CER on an open connection is answered")
 def test_capabilities_may_be_exchanged_again() -> None:
     peer = open_peer()
     assert find(sent(peer.receive(cer(), 1000)), "Result-Code") == 2001
@@ -269,6 +284,7 @@ SESSION = ("Session-Id", "pgw.example;1;2")
 PROXY = ("Proxy-Info", [("Proxy-Host", "dra.example"), ("Proxy-State", b"42")])
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3001, 3007 and 3008 with E, and the peer stays")
 @pytest.mark.parametrize(
     "frame, result_code, flags",
     [
@@ -294,6 +310,7 @@ def test_a_request_that_cant_be_served_is_answered_and_the_peer_stays(
     assert peer.is_open
 
 
+@pytest.mark.conforms("RFC 6733 §7.2", "an error repeats Session-Id and Proxy-Info")
 def test_an_unknown_command_gets_its_session_and_proxies_back() -> None:
     answer = sent(open_peer().receive(request("STR", SESSION, *origin("pgw.example"), PROXY), 1000))
     assert names(answer) == [
@@ -323,6 +340,7 @@ def test_a_name_may_have_255_letters() -> None:
     assert new_peer().receive(cer("h" * 255), 1000) == [Claim("h" * 255, 0)]
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3007 to a CCR of another application is a whole CCA")
 @pytest.mark.parametrize("application_id", [0, 3, 16_777_238, 0xFFFFFFFF])
 def test_a_ccr_of_another_application_is_refused_as_a_cca(application_id: int) -> None:
     avps = [SESSION, *origin("pgw.example"), ("CC-Request-Type", 2), ("CC-Request-Number", 9), PROXY]
@@ -344,6 +362,7 @@ def test_a_ccr_of_another_application_is_refused_as_a_cca(application_id: int) -
     assert (header.flags, header.application_id, header.command_code) == (0x60, application_id, 272)
 
 
+@pytest.mark.conforms("RFC 6733 §6.2.1", "answers of unknown Hop-by-Hop Identifier are dropped")
 @pytest.mark.parametrize("code, state", [(280, State.OPEN), (282, State.OPEN), (257, State.OPEN), (272, State.OPEN)])
 def test_answers_that_nobody_asked_for_are_let_go(code: int, state: State) -> None:
     peer = open_peer()
@@ -374,6 +393,7 @@ def dwa(peer: Peer, now_s: int) -> None:
     assert peer.receive(encode_message(280, 0, 0, 1, 1, [("Result-Code", 2001), *origin("p.example")]), now_s) == []
 
 
+@pytest.mark.conforms("RFC 3539 §3.4.1", "silence: DWR after Tw, suspect after another, closed after a third")
 def test_silence_is_asked_then_suspected_then_closed() -> None:
     peer = open_peer(watchdog_s=30)
     assert watchdog(peer, 1029, 1030, 1031, 1059, 1060, 1089) == ["-", "DWR", "-", "-", "-", "-"]
@@ -382,6 +402,7 @@ def test_silence_is_asked_then_suspected_then_closed() -> None:
     assert peer.state is State.CLOSED
 
 
+@pytest.mark.conforms("RFC 3539 §3.4.1", "a DWA begins Tw anew")
 def test_a_dwa_puts_it_back_to_the_beginning() -> None:
     peer = open_peer(watchdog_s=30)
     assert watchdog(peer, 1030) == ["DWR"]
@@ -389,6 +410,7 @@ def test_a_dwa_puts_it_back_to_the_beginning() -> None:
     assert watchdog(peer, 1060, 1061, 1091, 1121) == ["-", "DWR", "-", "close"]
 
 
+@pytest.mark.conforms("RFC 3539 §3.4.1", "a suspect that answers is trusted again")
 def test_a_suspect_that_answers_is_trusted_again() -> None:
     peer = open_peer(watchdog_s=30)
     assert watchdog(peer, 1030, 1060) == ["DWR", "-"]
@@ -396,6 +418,7 @@ def test_a_suspect_that_answers_is_trusted_again() -> None:
     assert watchdog(peer, 1090, 1119, 1149, 1179) == ["-", "DWR", "-", "close"]
 
 
+@pytest.mark.conforms("RFC 3539 §3.4.1", "other traffic resets the timer")
 def test_traffic_is_as_good_as_a_dwa_for_the_time_being() -> None:
     peer = open_peer(watchdog_s=30)
     peer.heard(1029)
@@ -407,12 +430,14 @@ def test_traffic_is_as_good_as_a_dwa_for_the_time_being() -> None:
     assert watchdog(peer, 1129, 1130, 1159, 1160) == ["-", "-", "-", "close"]
 
 
+@pytest.mark.conforms("RFC 3539 §3.4.1", "Tw has a jitter of ±2 s, and is never below 6 s")
 @pytest.mark.parametrize("watchdog_s, jitter_s, tw_s", [(30, 2, 32), (30, -2, 28), (6, -2, 6), (7, -2, 6), (6, 2, 8)])
 def test_the_jitter_never_takes_it_below_6_seconds(watchdog_s: int, jitter_s: int, tw_s: int) -> None:
     peer = open_peer(watchdog_s=watchdog_s, jitter_s=jitter_s)
     assert watchdog(peer, 1000 + tw_s - 1, 1000 + tw_s) == ["-", "DWR"]
 
 
+@pytest.mark.conforms("RFC 6733 §5.5.1", "what a DWR holds")
 def test_a_dwr_says_who_asks() -> None:
     peer = open_peer(watchdog_s=30)
     first, second = sent(peer.tick(1030)), sent(peer.probe(1031))
@@ -438,6 +463,7 @@ def test_a_probe_asks_at_once() -> None:
 # ── the end ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 6733 §5.4", "DPR, then requests are served until the DPA")
 def test_a_disconnect_waits_for_the_dpa_and_still_charges() -> None:
     peer = open_peer()
     dpr = sent(peer.disconnect())
@@ -452,6 +478,7 @@ def test_a_disconnect_waits_for_the_dpa_and_still_charges() -> None:
     assert peer.state is State.CLOSED
 
 
+@pytest.mark.conforms("RFC 6733 §5.4", "only a DPA ends it")
 def test_other_answers_are_no_goodbye() -> None:
     peer = open_peer()
     peer.disconnect()
@@ -460,6 +487,7 @@ def test_other_answers_are_no_goodbye() -> None:
     assert peer.state is State.CLOSING
 
 
+@pytest.mark.conforms("RFC 6733 §8.3.2", "RAA and ASA are matched by End-to-End Identifier")
 def test_answers_to_session_requests() -> None:
     peer = open_peer()
     experimental = ("Experimental-Result", [("Vendor-Id", 10415), ("Experimental-Result-Code", 4012)])
@@ -474,6 +502,7 @@ def test_answers_to_session_requests() -> None:
     assert peer.receive(encode_message(258, 0x40, 4, 1, 9, [b"\0\0\x01\x0c\x40\0\0\x0a\0\0\0\0"]), 1000) == []
 
 
+@pytest.mark.conforms("RFC 6733 §3", "Hop-by-Hop Identifiers of ours are unique on a connection")
 def test_requests_of_ours_have_identifiers_of_their_own_hop() -> None:
     peer = open_peer()
     frames = [peer.request("RAR", [("Session-Id", "s")], 77, repeated=repeated) for repeated in (False, True)]
@@ -483,6 +512,7 @@ def test_requests_of_ours_have_identifiers_of_their_own_hop() -> None:
     assert len({header.hop_by_hop for header in headers}) == 2
 
 
+@pytest.mark.conforms("RFC 6733 §5.4", "both may send DPR at once")
 def test_both_may_say_goodbye() -> None:
     peer = open_peer()
     peer.disconnect()
@@ -495,6 +525,7 @@ def test_a_disconnect_of_what_never_opened_just_closes() -> None:
     assert reason(new_peer().disconnect()) == "shutting down"
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5011 and 5015 where a request's header can be read")
 @pytest.mark.parametrize(
     "data, result_code",
     [

@@ -31,6 +31,7 @@ def table(accept: str = "never") -> PeerTable:
     return PeerTable(rows, accept, GENERIC)
 
 
+@pytest.mark.conforms("RFC 6733 §2.6", "who may connect: by Origin-Host, Origin-Realm and address")
 @pytest.mark.parametrize(
     "host, realm, address, admitted",
     [
@@ -51,6 +52,7 @@ def test_a_peer_is_known_by_host_realm_and_address(host: str, realm: str, addres
     assert table().admits(host, realm, address) is admitted
 
 
+@pytest.mark.conforms("RFC 6733 §2.6", "strangers: none, those of this machine, or all")
 @pytest.mark.parametrize(
     "accept, address, admitted",
     [
@@ -83,6 +85,7 @@ def test_the_profile_is_that_of_the_row(host: str, realm: str, expected: str) ->
     assert table().profile(host, realm).name == expected
 
 
+@pytest.mark.conforms("RFC 6733 §2.8", "a client behind an agent has a profile of its own")
 def test_a_client_behind_an_agent_has_its_own_profile_or_the_agents() -> None:
     agent = Profile("agent")
     assert table().profile("smf1.epc.example", "", agent).name == "exact"
@@ -284,6 +287,7 @@ def test_a_profile_may_charge_sessions_never_seen(world: World, tmp_path: Path) 
     assert (world.spent(person), len(world.usage(person))) == (20_000, 1)
 
 
+@pytest.mark.conforms("RFC 6733 §2.8", "a client behind an agent is served by its own name")
 def test_a_client_behind_an_agent_is_served_by_its_own_name(world: World, tmp_path: Path) -> None:
     person = world.person()
     file = tmp_path / "gy.toml"

@@ -37,12 +37,14 @@ def told(monkeypatch: pytest.MonkeyPatch) -> Iterator[Told]:
     yield Told()
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "one connection for each Origin-Host")
 def test_each_host_has_one(told: Told) -> None:
     assert told.claim(1)
     assert told.claim(2, host="smf.example")
     assert told.told == []
 
 
+@pytest.mark.conforms("RFC 6733 §5.6.4", "who lives keeps its connection")
 def test_who_answers_keeps_its_place(told: Told) -> None:
     told.answers = told.registry.alive
     assert told.claim(1)
@@ -51,6 +53,7 @@ def test_who_answers_keeps_its_place(told: Told) -> None:
     assert told.told == [(1, "probe"), (1, "probe")]
 
 
+@pytest.mark.conforms("RFC 6733 §5.6.4", "who is silent loses it to who comes")
 def test_who_is_silent_loses_it(told: Told) -> None:
     assert told.claim(1)
     assert told.claim(2)
@@ -68,6 +71,8 @@ def test_who_ends_while_it_is_asked_loses_it_at_once(told: Told, monkeypatch: py
     assert (2, "close") not in told.told
 
 
+@pytest.mark.conforms("RFC 6733 §8.16", "a higher Origin-State-Id says that the peer began anew")
+@pytest.mark.conforms("Rule 15", "a higher Origin-State-Id takes the connection's place at once")
 @pytest.mark.parametrize("old, new, asked", [(5, 6, False), (5, 5, True), (6, 5, True), (0, 6, True), (5, 0, True)])
 def test_a_higher_state_id_needs_no_question(told: Told, old: int, new: int, asked: bool) -> None:
     told.answers = told.registry.alive

@@ -56,6 +56,7 @@ def shape(frame: bytes) -> list[Any]:
 # ── rule 1 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §3.2", "the answers of a whole session")
 def test_rule_01_a_session_has_its_answers_in_order(world: World, person: Person, pgw: Raw) -> None:
     session_id = world.session_id()
     asked, reported = Mscc(5, requested=Units()), Mscc(5, requested=Units(), used=octets(7))
@@ -129,6 +130,7 @@ ERRORS = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §7.2", "errors have their Session-Id and request's number")
 @pytest.mark.parametrize("what, result_code, at_fault", ERRORS, ids=[what for what, *_ in ERRORS])
 def test_rule_01_errors_are_no_exception(
     world: World, person: Person, suspended: Person, pgw: Raw, what: str, result_code: int, at_fault: list[str]
@@ -191,6 +193,7 @@ def test_rule_01_without_a_session_id_there_is_none_in_the_answer(person: Person
 # ── rule 2 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 6733 §5.3", "capabilities on a real connection")
 @pytest.mark.parametrize(
     "applications", [[GY], [VSAI], [("Auth-Application-Id", 0xFFFFFFFF)]], ids=["4", "260", "relay"]
 )
@@ -207,6 +210,7 @@ def test_rule_02_capabilities(server: GyServer, applications: list[Any]) -> None
         assert find(peer.ask(dwr("rule2.example")), "Result-Code") == 2001
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5010 and the end of the connection")
 def test_rule_02_no_common_application(server: GyServer) -> None:
     with Raw(server.port) as peer:
         answer = peer.ask(cer("alien.example", ("Auth-Application-Id", 16_777_238)))
@@ -215,6 +219,7 @@ def test_rule_02_no_common_application(server: GyServer) -> None:
     server.wait_for(r"closing a peer at 127.0.0.1: peer alien.example offers no credit control")
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3010 for an unknown peer")
 @pytest.mark.parametrize("accept, expected", [("never", 3010), ("loopback", 2001), ("always", 2001)])
 def test_rule_02_unknown_peers(world: World, accept: str, expected: int) -> None:
     with GyServer(world, accept_unknown_peers=accept) as server, Raw(server.port) as peer:
@@ -243,6 +248,8 @@ def test_rule_02_ipv6_too(world: World) -> None:
         assert find(peer.ask(cer()), "Host-IP-Address") == "::1"
 
 
+@pytest.mark.conforms("RFC 6733 §5.5", "DWR and DPR on a real connection")
+@pytest.mark.conforms("Rule 14", "DWR and DPR are answered")
 def test_dwr_and_dpr_are_answered(server: GyServer) -> None:
     with Raw(server.port).open("leaving.example") as peer:
         answer = peer.ask(dwr("leaving.example", hop_by_hop=9))
@@ -255,6 +262,7 @@ def test_dwr_and_dpr_are_answered(server: GyServer) -> None:
     server.wait_for(r"closing leaving.example at 127.0.0.1: the peer said goodbye \(DPR, DO_NOT_WANT_TO_TALK_TO_YOU\)")
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3001 for a command that isn't served")
 def test_a_command_that_isnt_served_gets_3001(pgw: Raw) -> None:
     answer = pgw.ask(request("STR", ("Session-Id", "x;1"), *origin(pgw.host), flags=REQUEST | PROXIABLE))
     assert (find(answer, "Session-Id"), find(answer, "Result-Code")) == ("x;1", 3001)
@@ -286,6 +294,7 @@ def test_rule_03_a_store_that_is_locked_is_answered_within_the_deadline_and_the_
     assert before - world.balance(person) == 80_000
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3004 while the store is away, and nothing moves")
 def test_store_away_gets_3004_and_moves_nothing(world: World) -> None:
     made = world.person()
     with GyServer(world, store__busy_timeout_ms=20) as server, Raw(server.port).open() as peer:

@@ -37,7 +37,17 @@ SESSIONS: list[tuple[str, list[tuple[str, list[int]]], int]] = [
 ]
 
 
-@pytest.mark.parametrize("client, requests, micros", SESSIONS, ids=[f"{one[0]}-{one[1][0][0]}" for one in SESSIONS])
+PLAYED = [
+    pytest.param(
+        *one,
+        id=f"{one[0]}-{one[1][0][0]}",
+        marks=pytest.mark.conforms(f"Client {one[0]}", "its whole session comes to the right charge"),
+    )
+    for one in SESSIONS
+]
+
+
+@pytest.mark.parametrize("client, requests, micros", PLAYED)
 def test_rule_07_every_client_pays_what_it_used(
     world: World, server: GyServer, client: str, requests: list[tuple[str, list[int]]], micros: int
 ) -> None:
@@ -61,6 +71,7 @@ def test_rule_07_every_client_pays_what_it_used(
     assert world.account(person)["reserved_micros"] == (200_000 if client == "xk6" else 0)
 
 
+@pytest.mark.conforms("Client seagull", "requests without subscriber get 5030, and what they report is kept")
 def test_rule_07_who_is_nobodys_subscriber_loses_no_units(world: World, server: GyServer) -> None:
     with Raw(server.port).open() as peer:
         for name in ("ccr_i", "ccr_u", "ccr_t"):
@@ -190,6 +201,7 @@ def test_rule_07_a_ccr_i_without_mscc_opens_a_session(world: World, pgw: Raw) ->
     assert world.spent(person) == 20_000
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5014 and 5004 in every profile")
 @pytest.mark.parametrize(
     "wrong, result_code",
     [
@@ -231,6 +243,7 @@ WRITTEN: list[tuple[int, str]] = [
 ]
 
 
+@pytest.mark.conforms("RFC 8506 §8.46", "Subscription-Id of each type, at each place")
 @pytest.mark.parametrize("where", ["command", "service"])
 @pytest.mark.parametrize("kind, text", WRITTEN)
 def test_rule_08_the_subscriber_is_found(world: World, pgw: Raw, kind: int, text: str, where: str) -> None:
@@ -268,6 +281,7 @@ def test_rule_08_user_name_stands_in(world: World, pgw: Raw) -> None:
     assert world.spent(person) == 160_000
 
 
+@pytest.mark.conforms("RFC 8506 §9.2", "5030 for an unknown subscriber")
 @pytest.mark.parametrize("named", [[(E164, "999799999999")], [(SIP, "sip:alice@example")], []], ids=str)
 @pytest.mark.parametrize("kind", [INITIAL, UPDATE, TERMINATION, EVENT])
 def test_rule_08_an_unknown_subscriber_is_5030(world: World, pgw: Raw, kind: int, named: list[tuple[int, str]]) -> None:
@@ -277,6 +291,7 @@ def test_rule_08_an_unknown_subscriber_is_5030(world: World, pgw: Raw, kind: int
     assert [one["units"] for one in world.suspense(session_id)] == [77]
 
 
+@pytest.mark.conforms("RFC 8506 §9.1", "4010 for who may not use the service")
 @pytest.mark.parametrize("state", ["suspended", "barred", "terminated"])
 def test_rule_08_who_may_not_use_the_service_is_4010(world: World, pgw: Raw, state: str) -> None:
     person = world.person()
@@ -311,6 +326,7 @@ def test_rule_08_a_session_goes_on_for_who_isnt_named_again(world: World, pgw: R
 # ── rule 9 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §8.42", "Service-Context-Id names the service")
 @pytest.mark.parametrize(
     "context, micros",
     [
@@ -332,6 +348,7 @@ def test_rule_09_the_context_names_the_service(world: World, pgw: Raw, context: 
     assert world.spent(person) == micros
 
 
+@pytest.mark.conforms("RFC 8506 §9.2", "5031 for what can't be rated")
 @pytest.mark.parametrize("context", ["132251@3gpp.org", "32270@3gpp.org", "@3gpp.org", "x" * 10_000])
 def test_rule_09_a_context_that_nobody_serves_is_5031(world: World, pgw: Raw, context: str) -> None:
     person, session_id = world.person(), world.session_id()
@@ -374,6 +391,7 @@ def sms(count: int) -> Mscc:
     return Mscc(None, [1], Units(service_specific_units=count))
 
 
+@pytest.mark.conforms("RFC 8506 §6.3", "DIRECT_DEBITING")
 def test_rule_10_direct_debiting(world: World, pgw: Raw) -> None:
     person = world.person(0, micros=200_000)
     for action in (0, None):
@@ -387,6 +405,7 @@ def test_rule_10_direct_debiting(world: World, pgw: Raw) -> None:
     assert [(one["units"], one["charge_micros"]) for one in world.usage(person)] == [(1, 80_000)] * 2
 
 
+@pytest.mark.conforms("RFC 8506 §6.4", "REFUND_ACCOUNT")
 def test_rule_10_refund(world: World, pgw: Raw) -> None:
     person = world.person(1)
     event(world, pgw, person, 0, sms(3))
@@ -396,6 +415,7 @@ def test_rule_10_refund(world: World, pgw: Raw) -> None:
     assert world.postings(person)[-1]["cause"]["kind"] == "refund"
 
 
+@pytest.mark.conforms("RFC 8506 §6.2", "CHECK_BALANCE with Check-Balance-Result")
 def test_rule_10_check_balance(world: World, pgw: Raw) -> None:
     person = world.person(0, micros=160_000)
     assert event(world, pgw, person, 2, sms(2)).answer == CcaAnswer(2001, check_balance_result=0)
@@ -403,6 +423,7 @@ def test_rule_10_check_balance(world: World, pgw: Raw) -> None:
     assert (world.balance(person), world.postings(person)) == (160_000, [])
 
 
+@pytest.mark.conforms("RFC 8506 §6.1", "PRICE_ENQUIRY with Cost-Information")
 def test_rule_10_price_enquiry(world: World, pgw: Raw) -> None:
     person = world.person(0)
     assert event(world, pgw, person, 3, sms(1)).answer == CcaAnswer(2001, cost_information=(8, -2, 978))
@@ -410,6 +431,7 @@ def test_rule_10_price_enquiry(world: World, pgw: Raw) -> None:
     assert world.postings(person) == []
 
 
+@pytest.mark.conforms("RFC 8506 §8.22", "a debit of CC-Money")
 def test_rule_10_an_amount_of_money(world: World, pgw: Raw) -> None:
     person = world.person(1)
     money = Mscc(None, [1], Units(money=(25, -2, 978)))

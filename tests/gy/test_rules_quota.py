@@ -47,6 +47,7 @@ NAMED = [
 ]
 
 
+@pytest.mark.conforms("RFC 8506 §8.16", "an MSCC comes back under the names it came with")
 @pytest.mark.parametrize("context, units", SERVICES, ids=["data", "voice", "events"])
 @pytest.mark.parametrize("mscc", NAMED, ids=str)
 def test_rule_04_an_mscc_comes_back_as_it_was_named(
@@ -56,6 +57,7 @@ def test_rule_04_an_mscc_comes_back_as_it_was_named(
     assert pgw.charge(ccr).answer == first(2001, [granted(mscc, units)])
 
 
+@pytest.mark.conforms("Client ergw", "every asked Rating-Group has its own MSCC")
 def test_rule_04_one_back_for_each_that_came(world: World, pgw: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     msccs = [Mscc(2, [9]), Mscc(1), Mscc(500), Mscc(), Mscc(1), Mscc(2)]
@@ -74,6 +76,8 @@ def test_rule_04_one_back_for_each_that_came(world: World, pgw: Raw) -> None:
     assert world.spent(person) == MEGABYTE_MICROS
 
 
+@pytest.mark.conforms("RFC 8506 §5.2.1", "units asked at command level are granted there")
+@pytest.mark.conforms("Client siphon", "units at command level")
 def test_rule_04_units_of_the_command_are_granted_there(world: World, pgw: Raw) -> None:
     person, session_id = world.person(), world.session_id()
 
@@ -90,6 +94,7 @@ def test_rule_04_units_of_the_command_are_granted_there(world: World, pgw: Raw) 
     assert world.spent(person) == 2 * 90_000
 
 
+@pytest.mark.conforms("RFC 8506 §9.2", "5031 in the MSCC of an unknown Rating-Group")
 def test_an_unknown_rating_group_is_5031_and_its_units_arent_lost(world: World, pgw: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     asked = [Mscc(100, requested=Units()), Mscc(1, requested=Units())]
@@ -106,6 +111,9 @@ def test_an_unknown_rating_group_is_5031_and_its_units_arent_lost(world: World, 
 # ── rule 5 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §8.19", "Used-Service-Unit in every shape")
+@pytest.mark.conforms("Client magma", "412, 414 and 421 together count once")
+@pytest.mark.conforms("Client open5gs", "412 and 414 without 421")
 @pytest.mark.parametrize(
     "context, used, micros",
     [
@@ -148,6 +156,7 @@ def test_rule_05_the_split_of_a_session_costs_nothing(world: World, pgw: Raw) ->
 # ── rule 6 ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §8.18", "Requested-Service-Unit empty, absent or absurd")
 @pytest.mark.parametrize(
     "asked, octets_granted",
     [
@@ -188,6 +197,7 @@ def test_rule_06_postpaid_is_granted_from_its_free_units_and_credit(world: World
 # ── rule 11 ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §5.6", "Final-Unit-Indication in the last grant, then 4012")
 def test_rule_11_the_last_grant_says_so_and_then_there_is_no_more(world: World, pgw: Raw) -> None:
     person, session_id = world.person(0, micros=50_000), world.session_id()
     asked = Mscc(1, requested=Units(total_octets=5_000_000))
@@ -208,6 +218,7 @@ def test_rule_11_the_last_grant_says_so_and_then_there_is_no_more(world: World, 
     assert world.balance(person) == 20_000
 
 
+@pytest.mark.conforms("RFC 8506 §9.1", "4012 in the MSCC, with the session kept")
 def test_rule_11_a_session_may_begin_without_credit_and_wait_for_it(world: World, pgw: Raw) -> None:
     person, session_id = world.person(0), world.session_id()
     answer = pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1), Mscc(500))).answer
@@ -243,6 +254,7 @@ def test_rule_11_sessions_share_what_there_is(world: World, pgw: Raw) -> None:
     assert (account["balance_micros"], account["reserved_micros"]) == (60_000, 0)
 
 
+@pytest.mark.conforms("RFC 8506 §9.1", "4012 at command level")
 def test_rule_11_out_of_credit_at_command_level_where_it_is_wanted(world: World) -> None:
     person, session_id = world.person(0), world.session_id()
     with GyServer(world, out_of_credit="command") as server, Raw(server.port).open() as peer:
@@ -257,6 +269,7 @@ def test_rule_11_out_of_credit_at_command_level_where_it_is_wanted(world: World)
         peer.charge(data(TERMINATION, 3, session_id, person))
 
 
+@pytest.mark.conforms("RFC 8506 §8.33", "Validity-Time above 0 in every grant")
 @pytest.mark.parametrize("context", [DATA, VOICE, SMS])
 @pytest.mark.parametrize("micros", [100_000, 10_000_000])
 def test_rule_11_every_grant_has_a_validity_above_0(world: World, pgw: Raw, context: str, micros: int) -> None:

@@ -52,6 +52,8 @@ def a_session(session_id: str, person: Person) -> list[bytes]:
 # ── numbers ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §8.2", "CC-Request-Number begins anywhere")
+@pytest.mark.conforms("Client xk6", "CC-Request-Number begins at 1000")
 @pytest.mark.parametrize(
     "numbers",
     [[0, 1, 2, 3], [1, 2, 3, 4], [1000, 1001, 1002, 1003], [0xFFFFFFFC + one for one in range(4)], [5, 9, 100, 7_000]],
@@ -84,6 +86,7 @@ def test_rule_12_updates_come_in_any_order(world: World, pgw: Raw, order: list[i
     assert record["units"] == 1_000_000 + 1_000 * sum(order)
 
 
+@pytest.mark.conforms("Client open5gs", "parallel CCR-Us of one session")
 def test_rule_12_parallel_updates_are_all_done(world: World, pgw: Raw) -> None:
     person, session_id = world.person(100), world.session_id()
     pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
@@ -110,6 +113,7 @@ def test_rule_12_a_whole_session_in_one_segment(world: World, pgw: Raw) -> None:
 # ── repeats ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 8506 §5.7", "a repeat gets its answer again, on another connection too")
 def test_rule_12_a_repeat_replays_the_answer_and_moves_nothing(world: World, pgw: Raw, other: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     answers = {}
@@ -137,6 +141,7 @@ def test_rule_12_a_repeat_in_the_same_segment_is_one(world: World, pgw: Raw) -> 
     assert world.spent(person) == 3 * MEGABYTE_MICROS
 
 
+@pytest.mark.conforms("RFC 8506 §6.5", "an event that comes again is debited once")
 def test_rule_12_an_event_is_debited_once(world: World, pgw: Raw, other: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     frame = frame_of(data(EVENT, 0, session_id, person, Mscc(None, [1]), service_context_id=SMS))
@@ -156,6 +161,7 @@ def test_rule_12_an_event_that_failed_may_be_tried_again(world: World, pgw: Raw)
     assert world.balance(person) == 0
 
 
+@pytest.mark.conforms("RFC 6733 §3", "under the T flag End-to-End Identifier and Origin-Host tell a repeat")
 def test_rule_12_the_end_to_end_identifier_counts_under_the_t_flag_alone(world: World, pgw: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     first, second, *_ = a_session(session_id, person)
@@ -193,6 +199,7 @@ def test_rule_12_a_repeat_from_long_ago_moves_nothing(world: World, pgw: Raw) ->
 # ── sessions that nobody opened ────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5002 for an unknown session")
 @pytest.mark.parametrize("kind", [UPDATE, TERMINATION])
 def test_rule_12_a_session_never_seen_is_5002_and_its_units_arent_lost(world: World, pgw: Raw, kind: int) -> None:
     person, session_id = world.person(), world.session_id()

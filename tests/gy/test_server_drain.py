@@ -26,6 +26,7 @@ def sms(world: World, person: Person) -> Ccr:
     return data(EVENT, 0, world.session_id(), person, Mscc(None, [1]), service_context_id=SMS)
 
 
+@pytest.mark.conforms("RFC 6733 §5.4", "DPR before the end; what is under way is answered")
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_what_is_under_way_is_answered_before_the_end(world: World, number: signal.Signals) -> None:
     person = world.person()
@@ -195,6 +196,7 @@ def test_wrong_options_are_said_so(world: World) -> None:
     server.stop()
 
 
+@pytest.mark.conforms("RFC 6733 §5.6", "no more connections than are configured")
 def test_no_more_than_max_peers_are_served(world: World) -> None:
     for workers in ("1", "2"):
         with (

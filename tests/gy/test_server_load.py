@@ -5,6 +5,8 @@ from __future__ import annotations
 import threading
 import time
 
+import pytest
+
 from gy_wire import WAIT_SECONDS, Raw, dwr, find
 from gy_world import EVENT, INITIAL, SMS, TARIFF, TERMINATION, UPDATE, GyServer, World, data, octets
 from mubss.gy.avp import encode_avp
@@ -17,6 +19,8 @@ from mubss.refdata.load import load
 PATIENT = {"deadline_ms": 60_000, "store__busy_timeout_ms": 60_000}
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3004 for new sessions under load")
+@pytest.mark.conforms("Rule 14", "new sessions are refused first")
 def test_new_sessions_are_refused_first(world: World) -> None:
     person, session_id = world.person(), world.session_id()
     used = Mscc(1, requested=Units(1_000), used=octets(100_000))
@@ -39,6 +43,8 @@ def test_new_sessions_are_refused_first(world: World) -> None:
     assert world.spent(person) == 20_000
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.3", "3004, and the repeat is done")
+@pytest.mark.conforms("Rule 14", "a full queue is 3004, and a repeat is welcome")
 def test_a_full_queue_is_3004_and_a_repeat_is_welcome(world: World) -> None:
     person = world.person()
     events = [

@@ -61,6 +61,7 @@ def wait_for_state(world: World, peer: Raw, session: str, state: str, kind: str 
         peer.ask(request("DWR", ("Origin-Host", peer.host), ("Origin-Realm", "example")))
 
 
+@pytest.mark.conforms("RFC 8506 §5.5", "RAR for each live session after a top-up")
 def test_rule_13_a_top_up_is_told_by_rar_and_needs_no_update(world: World, pgw: Raw) -> None:
     person = world.person(1)
     session = open_session(world, pgw, person)
@@ -85,6 +86,7 @@ def test_rule_13_a_top_up_is_told_by_rar_and_needs_no_update(world: World, pgw: 
     assert world.balance(person) == 2 * EURO
 
 
+@pytest.mark.conforms("RFC 6733 §8.5.1", "ASR when a subscriber is suspended or terminated")
 @pytest.mark.parametrize("state", ["suspended", "barred", "terminated"])
 def test_rule_13_suspend_and_terminate_are_told_by_asr(world: World, pgw: Raw, state: str) -> None:
     person = world.person()
@@ -127,6 +129,7 @@ def test_another_plan_is_told(world: World, pgw: Raw) -> None:
     assert world.account(person)["plan"] == "demo-weekend"
 
 
+@pytest.mark.conforms("RFC 8506 §5.5", "RAR names one Rating-Group")
 def test_one_rating_group_is_named(world: World, pgw: Raw) -> None:
     person = world.person()
     session = open_session(world, pgw, person)
@@ -136,6 +139,7 @@ def test_one_rating_group_is_named(world: World, pgw: Raw) -> None:
     answer(pgw, frame, 2001)
 
 
+@pytest.mark.conforms("RFC 6733 §8.3.1", "RAR for a client behind an agent goes through it")
 def test_a_client_behind_an_agent_is_told_through_it(world: World, server: GyServer) -> None:
     with Raw(server.port).open("dra.example") as agent, Raw(server.port).open() as other:
         person = world.person()
@@ -174,6 +178,7 @@ def overdue(world: World, session: str) -> None:
     stored.change(world.store, [entry_id(session_hash(session), REAUTH)], forward)
 
 
+@pytest.mark.conforms("RFC 6733 §3", "a repeat of ours has the T flag and its End-to-End Identifier")
 def test_silence_is_met_with_repeats_and_then_given_up(world: World, server: GyServer) -> None:
     with Raw(server.port).open() as peer:
         person = world.person()
@@ -207,6 +212,7 @@ def test_rule_13_outlives_the_process_and_another_gy_process_takes_it(world: Wor
             wait_for_state(world, again, session, "done")
 
 
+@pytest.mark.conforms("RFC 6733 §8.3.2", "2001, 2002 and errors in RAA")
 @pytest.mark.parametrize(
     "reply",
     [
@@ -229,6 +235,7 @@ def test_answers_that_say_nothing_disturb_nothing(world: World, pgw: Raw, reply:
     wait_for_state(world, pgw, session, "done")
 
 
+@pytest.mark.conforms("RFC 6733 §7.6", "Experimental-Result in RAA")
 def test_experimental_results_and_late_answers(world: World, pgw: Raw) -> None:
     person = world.person()
     session = open_session(world, pgw, person)

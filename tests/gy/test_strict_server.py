@@ -60,6 +60,7 @@ CASES: list[tuple[str, dict[str, Any], list[Part], int, int, list[str]]] = [
 ]
 
 
+@pytest.mark.conforms("RFC 6733 §7.1.5", "5001, 5005, 5008 and 5009 under strict, liberty under generic")
 @pytest.mark.parametrize("what, changes, more, liberal, letter, at_fault", CASES, ids=[case[0] for case in CASES])
 def test_what_is_tolerated_and_what_isnt(
     world: World,
@@ -85,6 +86,7 @@ def test_what_is_tolerated_and_what_isnt(
             check_answer(answer)
 
 
+@pytest.mark.conforms("RFC 6733 §5.3.1", "a CER under strict")
 def test_a_cer_is_held_to_the_letter_too(strict: GyServer) -> None:
     with Raw(strict.port) as peer:
         answer = peer.ask(request("CER", *origin("pgw.strict2.example"), GY))
@@ -92,6 +94,7 @@ def test_a_cer_is_held_to_the_letter_too(strict: GyServer) -> None:
         assert peer.closed()
 
 
+@pytest.mark.conforms("RFC 6733 §5.5.1", "DWR and DPR under strict")
 @pytest.mark.parametrize("name, missing", [("DWR", "Origin-Realm"), ("DPR", "Disconnect-Cause")])
 def test_so_is_what_keeps_a_connection(server: GyServer, strict: GyServer, name: str, missing: str) -> None:
     parts = [*origin("pgw.strict3.example"), ("Disconnect-Cause", 0)][: 1 if name == "DWR" else 2]
@@ -104,6 +107,7 @@ def test_so_is_what_keeps_a_connection(server: GyServer, strict: GyServer, name:
 # ── routing ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.conforms("RFC 6733 §6.1.4", "Destination-Host and Destination-Realm: ours, 3002 or 3003")
 @pytest.mark.parametrize(
     "host, realm, origin_realm, liberal, letter",
     [
@@ -140,6 +144,7 @@ def test_what_is_too_long_for_a_name_is_nobodys() -> None:
         routing.check("a" * 60_000, "mubss.example", "x")
 
 
+@pytest.mark.conforms("RFC 6733 §6.1.6", "other hosts and realms by configuration")
 def test_other_hosts_and_realms_are_configured(world: World, tmp_path: Path) -> None:
     file = tmp_path / "gy.toml"
     file.write_text('[gy]\nserved_hosts = ["ocs*.mubss.example"]\nserved_realms = ["epc.*"]\n')

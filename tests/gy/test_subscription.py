@@ -11,6 +11,8 @@ E164, IMSI, SIP, NAI, PRIVATE = range(5)
 ORDER = ("e164", "imsi", "sip", "nai", "private")
 
 
+@pytest.mark.conforms("RFC 8506 §8.47", "each Subscription-Id-Type: +, tel:, sip:, NAI, IMSI")
+@pytest.mark.conforms("Rule 8", "addresses are read whatever they are written like")
 @pytest.mark.parametrize(
     "kind, data, expected",
     [
@@ -70,6 +72,7 @@ def test_the_configured_order_decides(order: tuple[str, ...], expected: list[str
     assert identities(Ccr(subscription_ids=named), order, "") == expected
 
 
+@pytest.mark.conforms("Rule 8", "User-Name, then the profile's subscriber")
 @pytest.mark.parametrize(
     "named, user_name, expected",
     [
@@ -96,6 +99,7 @@ def test_a_long_text_is_no_identity() -> None:
     assert identities(Ccr(subscription_ids=[(E164, "9" * 60_000)], user_name="x" * 60_000), ORDER, "") == []
 
 
+@pytest.mark.conforms("TS 32.299 §7.2", "Called-Party-Address in every form")
 @pytest.mark.parametrize(
     "address, expected",
     [

@@ -62,6 +62,7 @@ def refused(peer: Raw, host: str = HOST) -> str:
     return str(find(answer, "Error-Message"))
 
 
+@pytest.mark.conforms("RFC 6733 §13.1", "a session over TLS")
 @pytest.mark.parametrize("certificate", ["pgw", "wild", "common"])
 def test_a_session_over_tls(tls_world: World, secure: TlsServer, certificate: str) -> None:
     with secure.peer(certificate).open(HOST) as peer:
@@ -73,6 +74,7 @@ def test_a_session_over_tls(tls_world: World, secure: TlsServer, certificate: st
         assert peer.closed(), "by TLS's own goodbye: an end without it were an error here"
 
 
+@pytest.mark.conforms("RFC 6733 §2.1", "TLS on a port of its own, TCP beside it")
 def test_tls_1_2_and_plain_tcp_beside_it(tls_world: World, secure: TlsServer, folder: Path) -> None:
     context = client(folder)
     context.maximum_version = ssl.TLSVersion.TLSv1_2
@@ -81,6 +83,7 @@ def test_tls_1_2_and_plain_tcp_beside_it(tls_world: World, secure: TlsServer, fo
         plays_a_session(tls_world, plain)
 
 
+@pytest.mark.conforms("RFC 6733 §13.1", "a certificate must name the Origin-Host")
 @pytest.mark.parametrize(
     ("certificate", "host", "named"),
     [

@@ -69,6 +69,7 @@ def test_connections_are_shared_out_evenly(world: World, server: GyServer, perso
             peer.sock.close()
 
 
+@pytest.mark.conforms("Rule 12", "a session goes on over another connection and process")
 def test_a_session_goes_on_over_another_worker(world: World, server: GyServer) -> None:
     person, session_id = world.person(), world.session_id()
     with Raw(server.port).open() as one, Raw(server.port).open() as other:
@@ -99,6 +100,7 @@ def test_a_peer_that_is_silent_loses_it(world: World, server: GyServer, person: 
     server.wait_for("closing mute.example at 127.0.0.1: another connection takes its place")
 
 
+@pytest.mark.conforms("RFC 6733 §8.16", "a peer that rebooted is served at once")
 def test_a_peer_that_rebooted_has_it_at_once(world: World, server: GyServer, person: Person) -> None:
     with Raw(server.port).open("boot.example", state_id=7) as first, Raw(server.port) as second, first.answering():
         second.open("boot.example", state_id=8)
