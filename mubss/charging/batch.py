@@ -11,9 +11,20 @@ from mubss.charging.locator import Locator
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
 from mubss.core.errors import UnknownAccount
-from mubss.core.model import Account, Applied, CreditControl, RequestType, Result, Rules, SessionRecord
+from mubss.core.model import (
+    OPEN,
+    Account,
+    Applied,
+    ChargeSuspense,
+    CreditControl,
+    RequestType,
+    Result,
+    Rules,
+    SessionRecord,
+)
 from mubss.core.outbox import last_of_each
 from mubss.core.sessions import refuse
+from mubss.core.suspense import request_was_taken
 from mubss.core.tariff import Tables
 from mubss.storage import accounts as storage
 from mubss.storage.database import Doc, How, Lock, Session, Write
@@ -74,18 +85,20 @@ class Batch:
             if account_ids or guards:
                 for order in self._orders:
                     self._apply(order)
-            session.finish(self._writes())
+            session.finish(self._writes(self._suspended(session)))
         except BaseException:
             session.rollback()
             raise
 
     def _hashes(self) -> list[str]:
-        """Sessions that may begin here: whether they were seen before must be known."""
+        """Sessions that may begin here: whether they were seen before must be known. Those of suspense, too."""
         wanted: dict[str, None] = {}
         for order in self._orders:
             credit = order.credit
             if credit is not None and credit.type in (RequestType.INITIAL, RequestType.EVENT):
                 wanted[credit.session_hash] = None
+            elif isinstance(order.command, ChargeSuspense):
+                wanted[order.command.session_hash] = None
         return list(wanted)
 
     def _skip(self, locked: set[str]) -> None:
@@ -125,6 +138,8 @@ class Batch:
             if elsewhere or not (known_here or self._locator.confirm(order, account)):
                 self._redirect(order, record["account"] if elsewhere and record else "")
                 return
+        elif isinstance(order.command, ChargeSuspense):
+            record = self._records.get(order.command.session_hash)
         try:
             if self.settling and self._guards_are_written(order):
                 self._take(order, Applied(None))
@@ -135,8 +150,9 @@ class Batch:
             order.fail(error)
             return
         for guard in order.guards:
-            self._guards.append(guard)
-            self._guarded[guard.collection, guard.doc["_id"]] = guard.doc
+            doc = {**guard.doc, **applied.settled.get(guard.doc["_id"], {})}
+            self._guards.append(guard._replace(doc=doc))
+            self._guarded[guard.collection, doc["_id"]] = doc
         self._take(order, applied)
 
     def _take(self, order: Order, applied: Applied) -> None:
@@ -160,7 +176,7 @@ class Batch:
             if guard.version is None:
                 if stored is not None:
                     raise GuardConflict(guard, stored)
-            elif stored is None or stored.get("version") != guard.version:
+            elif stored is None or stored.get("version", 0) != guard.version:
                 raise GuardConflict(guard, stored)
 
     def _unknown(self, order: Order) -> None:
@@ -182,7 +198,18 @@ class Batch:
         order.account = account_id
         self.again.append(order)
 
-    def _writes(self) -> list[Write]:
+    def _suspended(self, session: Session) -> list[Doc]:
+        """The reports that go into suspense: one that lies there settled, or of a request that was taken, stays so."""
+        docs = {doc["_id"]: doc for applied in self._applied for doc in applied.suspense}
+        if docs:
+            for stored in storage.lock_suspense(session, sorted(docs)):
+                if stored.get("state", OPEN) != OPEN or request_was_taken(stored):
+                    del docs[stored["_id"]]
+                else:
+                    docs[stored["_id"]] = {**docs[stored["_id"]], "version": stored.get("version", 0) + 1}
+        return list(docs.values())
+
+    def _writes(self, suspense: list[Doc]) -> list[Write]:
         new = [record for key, record in self._changed_records.items() if key in self._unseen]
         old = [record for key, record in self._changed_records.items() if key not in self._unseen]
         writes = storage.writes(
@@ -191,7 +218,7 @@ class Batch:
             old,
             [posting for applied in self._applied for posting in applied.postings],
             [record for applied in self._applied for record in applied.usage],
-            list({doc["_id"]: doc for applied in self._applied for doc in applied.suspense}.values()),
+            suspense,
             last_of_each(entry for applied in self._applied for entry in applied.outbox),
         )
         for guard in self._guards:

@@ -13,7 +13,8 @@ from mubss.core.model import Account, Command, CreditControl, Outcome
 class Guard(NamedTuple):
     """A document that commits with a movement of money, or the movement doesn't happen.
 
-    `version` None: it must be new. Else the stored document must have that `version`; `doc` brings the next.
+    `version` None: it must be new. Else the stored document must have that `version` (0: or none); `doc` brings the
+    next, to which the ledger may add what came of the command (`Applied.settled`).
     """
 
     collection: str

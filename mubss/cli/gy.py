@@ -1,16 +1,18 @@
-"""`mubss gy`: what is asked of the mubss-gy processes that run on this machine."""
+"""`mubss gy`: what the DIAMETER servers do, and what they couldn't charge."""
 
 from __future__ import annotations
 
 import click
 
 from mubss.cli.command import Group
+from mubss.cli.suspense import suspense
 from mubss.cli.trace import trace
 
 
 @click.group("gy", cls=Group)
 def gy() -> None:
-    """The running DIAMETER servers: trace."""
+    """The DIAMETER servers: trace, suspense."""
 
 
+gy.add_command(suspense)
 gy.add_command(trace)

@@ -56,7 +56,7 @@ def _contents(desk: Desk) -> dict[str, Any]:
         },
         "subscribers": subscribers.count_by_state(store),
         "open_sessions": sessions.count_open(store),
-        "suspense": suspense.count(store),
+        "suspense": suspense.count_open(store),
     }
 
 

@@ -100,9 +100,18 @@ class Draft:
         self.account["counters"] = months
 
     def record_usage(
-        self, source: dict[str, Any], service: str, zone: str, rates: Mapping[str, int], part: UsagePart
+        self,
+        source: dict[str, Any],
+        service: str,
+        zone: str,
+        rates: Mapping[str, int],
+        part: UsagePart,
+        until_s: int | None = None,
     ) -> None:
-        """Writes a usage record; `source` says which session it belongs to, with the facts kept of it."""
+        """Writes a usage record; `source` says which session it belongs to, with the facts kept of it.
+
+        `until_s` is when the usage ended, by default now.
+        """
         account = self.account
         account["usage_sequence"] += 1
         self.usage.append(
@@ -115,7 +124,7 @@ class Draft:
                 "service": service,
                 "zone": zone,
                 "from_s": part["since_s"],
-                "until_s": self.now_s,
+                "until_s": self.now_s if until_s is None else until_s,
                 "units": part["units"],
                 "free_units": part["free_units"],
                 "charge_micros": part["charge_micros"],

@@ -56,7 +56,8 @@ def apply_event(
     if command.tells_balance and result == Result.SUCCESS:
         outcome = with_balance(draft, outcome, -sum(posting["amount_micros"] for posting in draft.postings))
     if not draft.postings and not draft.usage:
-        return Applied(None, outcome, suspense=draft.suspense)  # nothing moved, so a repeat may try again
+        suspense = [{**entry, "taken": False} for entry in draft.suspense]
+        return Applied(None, outcome, suspense=suspense)  # nothing moved, so a repeat may try again
     draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))
     applied = draft.applied()
     applied.outcome = outcome
@@ -80,7 +81,7 @@ def _record(
 
 def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) -> Usage:
     service = plan.service.code
-    zone = zone_of(draft, command)
+    zone = zone_of(draft, command.called, command.network)
     return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.free_used(service))
 
 
@@ -124,7 +125,8 @@ def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest,
     """Does one request; units reported as used that can't be charged are kept in suspense."""
     answer = _move(draft, command, request, rules)
     if answer.result != Result.SUCCESS and request.used_units:
-        draft.suspense.append(suspended_units(command, request, Result(answer.result).name, draft.now_ms))
+        entry = suspended_units(command, request, Result(answer.result).name, draft.now_ms)
+        draft.suspense.append(entry)
     return answer
 
 
@@ -246,4 +248,4 @@ def _record_usage(
         "free_units": free_units,
         "charge_micros": charge_micros,
     }
-    draft.record_usage(source, service, zone_of(draft, command), rates, part)
+    draft.record_usage(source, service, zone_of(draft, command.called, command.network), rates, part)

@@ -19,6 +19,7 @@ from mubss.core.model import (
     TERMINATED,
     Account,
     Applied,
+    ChargeSuspense,
     Command,
     CreditControl,
     EndSession,
@@ -35,6 +36,7 @@ from mubss.core.outbox import ABORT, REAUTH, make_entry, tell_sessions
 from mubss.core.quota import reserve
 from mubss.core.reports import record_part
 from mubss.core.sessions import apply_session, end_session
+from mubss.core.suspense import charge_suspense
 from mubss.core.tariff import Tables
 
 
@@ -66,6 +68,8 @@ def apply(
             return Applied(None)
     elif isinstance(command, Tell):
         return Applied(None, outbox=_tell(draft, command))
+    elif isinstance(command, ChargeSuspense):
+        return charge_suspense(draft, command, record, rules)
     elif not _end(draft, command, rules):
         return Applied(None)
     return draft.applied()

@@ -15,6 +15,8 @@ from mubss.core.tariff import Tables
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
 STATES = (ACTIVE, SUSPENDED, BARRED, TERMINATED)
 PREPAID, POSTPAID = "prepaid", "postpaid"
+OPEN, CHARGED, ALREADY, DISCARDED = "open", "charged", "already", "discarded"  # of an entry in suspense
+SUSPENSE_STATES = (OPEN, CHARGED, ALREADY, DISCARDED)
 MAIN_BUCKET = "main"
 
 
@@ -287,7 +289,20 @@ class Tell:
     rating_group: int | None = None  # of a RAR: None is the whole session
 
 
-Command = CreditControl | Movement | SetState | SetPlan | EndSession | Tell
+@dataclass(slots=True)
+class ChargeSuspense:
+    """Charges reports of one session that lie in suspense (suspense.py), in the order given.
+
+    `entries` are their documents as they were read, with the service to charge; `beside` are the others that wait of
+    the same requests.
+    """
+
+    session_hash: str
+    entries: list[dict[str, Any]]
+    beside: list[dict[str, Any]] = field(default_factory=list)
+
+
+Command = CreditControl | Movement | SetState | SetPlan | EndSession | Tell | ChargeSuspense
 
 
 @dataclass(frozen=True, slots=True)
@@ -311,3 +326,4 @@ class Applied:
     suspense: list[dict[str, Any]] = field(default_factory=list)
     records: list[SessionRecord] = field(default_factory=list)  # sessions opened or ended
     outbox: Sequence[dict[str, Any]] = ()  # what clients must be told
+    settled: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields of guarded documents, by `_id`

@@ -29,18 +29,18 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
             "rates": [],
             "charged_micros": 0,
             "cursor_s": 0,
-            "zone": zone_of(draft, command),
+            "zone": zone_of(draft, command.called, command.network),
             "part": new_part(draft.now_s),
         }
         session["services"][service] = meter
     return meter
 
 
-def zone_of(draft: Draft, command: CreditControl) -> str:
-    """The zone that prices a request: of the party called, or where nobody is called, of the serving network."""
-    if command.called:
-        return draft.tables.zone(command.called)
-    return draft.tables.network_zone(command.network) if command.network else ANY
+def zone_of(draft: Draft, called: str, network: str) -> str:
+    """The zone that prices usage: of the party called, or where nobody is called, of the serving network."""
+    if called:
+        return draft.tables.zone(called)
+    return draft.tables.network_zone(network) if network else ANY
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:

@@ -9,7 +9,7 @@ from typing import Any
 
 from mubss.core.draft import Draft, new_part
 from mubss.core.identity import session_hash
-from mubss.core.model import CreditControl, Meter, RequestType, Result, Session, UnitRequest
+from mubss.core.model import OPEN, CreditControl, Meter, RequestType, Result, Session, UnitRequest
 from mubss.core.quota import Held, reserve, session_meter
 from mubss.core.rater import MAX_UNITS, Usage, absurd, rate_usage
 from mubss.core.tariff import PlanService, Unit
@@ -153,12 +153,20 @@ def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any]) -> di
     return {"source": "gy", "session": key, "session_id": session_id, "peer": peer, **facts}
 
 
-def suspended_units(command: CreditControl, request: UnitRequest, reason: str, now_ms: int) -> dict[str, Any]:
-    """The suspense document of units that can't be charged; its `_id` makes a repeat fall on the same one."""
-    return {
+def suspended_units(
+    command: CreditControl, request: UnitRequest, reason: str, now_ms: int, *, taken: bool = True
+) -> dict[str, Any]:
+    """The suspense document of units that can't be charged; its `_id` makes a repeat fall on the same one.
+
+    `taken` says whether their request is in the session's history, with what else it reported charged (suspense.py).
+    """
+    entry = {
         "_id": session_hash(f"{command.session_id}\0{command.key}\0{request.key}"),
+        "version": 1,
         "kind": "gy",
+        "state": OPEN,
         "reason": reason,
+        "taken": taken,
         "at_s": now_ms // 1000,
         "session": command.session_hash,
         "session_id": command.session_id,
@@ -171,3 +179,9 @@ def suspended_units(command: CreditControl, request: UnitRequest, reason: str, n
         "service_identifiers": request.service_identifiers,
         "units": min(request.used_units or 0, (1 << 63) - 1),
     }
+    if command.type is RequestType.EVENT and command.action:
+        entry["action"] = int(command.action)
+    for name, value in (("called", command.called), ("network", command.network), ("facts", command.facts)):
+        if value:
+            entry[name] = value
+    return entry

@@ -103,7 +103,9 @@ def answer_repeat(command: CreditControl, repeat: Repeat, grants: list[Grant], n
 def refuse(command: CreditControl, result: Result, now_ms: int) -> Applied:
     """An outcome that moves nothing; units that were reported all the same are kept in suspense."""
     suspense = [
-        suspended_units(command, request, result.name, now_ms) for request in command.requests if request.used_units
+        suspended_units(command, request, result.name, now_ms, taken=False)
+        for request in command.requests
+        if request.used_units
     ]
     return Applied(None, Outcome(command.key, command.end_to_end, result, []), suspense=suspense)
 

@@ -38,6 +38,11 @@ def existing(session: Session, account_ids: Iterable[str]) -> set[str]:
     return {doc["_id"] for doc in session.collection(ACCOUNTS).get_many(wanted) if doc is not None}
 
 
+def lock_suspense(session: Session, ids: Sequence[str]) -> list[Doc]:
+    """Those of the entries in suspense that are there, locked."""
+    return [doc for doc in session.collection(SUSPENSE).get_many(ids, for_update=True) if doc is not None]
+
+
 def begin(
     session: Session,
     account_ids: Iterable[str],

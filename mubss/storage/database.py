@@ -54,7 +54,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "gy_sessions": {"due": ("$.due_s",)},  # _id: hash of the Session-Id; due: look for abandonment, or purge
     "postings": {},  # _id: account + sequence, so an account's are one range
     "usage": {},  # _id: account + sequence
-    "suspense": {"at": ("$.at_s",)},  # reported units that no account could be charged for
+    "suspense": {"at": ("$.at_s",), "session": ("$.session",)},  # reported units that weren't charged
     "outbox": {"due": ("$.peer", "$.due_ms"), "made": ("$.made_s",)},  # what sessions' clients must be told
     "gy_peers": {},  # the connections of every mubss-gy, as each said of its own last
     "gy_origins": {},  # _id: hash of an Origin-Host; its highest Origin-State-Id

@@ -17,6 +17,7 @@ from mubss.core.draft import opening_posting
 from mubss.core.model import (
     Account,
     Applied,
+    ChargeSuspense,
     Command,
     CreditControl,
     EndSession,
@@ -99,7 +100,7 @@ class World:
         if now_s is not None:
             self.now_s = now_s
         before = self.accounts[account_id or self.account["_id"]]
-        key = command.session_hash if isinstance(command, CreditControl | EndSession) else ""
+        key = command.session_hash if isinstance(command, CreditControl | EndSession | ChargeSuspense) else ""
         record = self.records.get(key)
         seen = copy.deepcopy((before, record))
         applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from gy_desk import Desk
 from gy_wire import Raw
 from gy_world import GyServer, World
 
@@ -28,3 +29,8 @@ def pgw(server: GyServer) -> Iterator[Raw]:
     """A peer that is open."""
     with Raw(server.port).open() as peer:
         yield peer
+
+
+@pytest.fixture
+def desk(world: World) -> Desk:
+    return Desk(world)

@@ -213,8 +213,11 @@ def test_rule_12_a_session_never_seen_is_5002_and_its_units_arent_lost(world: Wo
     [one] = [one for one in kept if one["units"] == 4_711]
     assert one | {"_id": "", "at_s": 0, "session": ""} == {
         "_id": "",
+        "version": 2,
         "kind": "gy",
+        "state": "open",
         "reason": "UNKNOWN_SESSION_ID",
+        "taken": False,
         "at_s": 0,
         "session": "",
         "session_id": session_id,

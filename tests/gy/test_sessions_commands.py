@@ -2,58 +2,19 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
-import sys
-import time
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from gy_wire import WAIT_SECONDS, Raw, find, request
-from gy_world import EURO, INITIAL, ROOT, TERMINATION, UPDATE, GyServer, Person, World, data, octets
+from gy_desk import Desk
+from gy_wire import Raw, find, request
+from gy_world import EURO, INITIAL, TERMINATION, UPDATE, GyServer, Person, World, data, octets
 from mubss.core.identity import session_hash
 from mubss.gy.codec import Mscc, Units
 from mubss.gy.message import decode_header
 from mubss.runtime import ExitCode
 
 MB = 1_000_000
-
-
-@dataclass(frozen=True)
-class Desk:
-    """`mubss` on the world's store."""
-
-    world: World
-
-    def __call__(self, *arguments: object, code: int = 0) -> str:
-        """What it prints: its output, or what is wrong."""
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
-        environment |= {"MUBSS_STORE__URL": self.world.url, "PYTHONPATH": str(ROOT)}
-        environment["MUBSS_GENERAL__DATA_DIR"] = str(self.world.folder)
-        command = [sys.executable, "-m", "mubss.cli.main", *map(str, arguments)]
-        done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
-        assert done.returncode == code, done
-        return done.stderr if code else done.stdout
-
-    def json(self, *arguments: object) -> Any:
-        """Its output as JSON."""
-        return json.loads(self(*arguments, "--json"))
-
-    def until(self, accept: Callable[[Any], bool], *arguments: object) -> Any:
-        """Its output as JSON, asked for again until it is acceptable."""
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not accept(found := self.json(*arguments)):
-            assert time.monotonic() < deadline, found
-        return found
-
-
-@pytest.fixture
-def desk(world: World) -> Desk:
-    return Desk(world)
 
 
 def open_session(world: World, peer: Raw, person: Person, *msccs: Mscc, **more: Any) -> str:
