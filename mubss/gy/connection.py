@@ -265,8 +265,8 @@ class Connection:
         if state_id > self._state_ids.get(host, 0) and profile.ends_sessions_at_reboot:
             if len(self._state_ids) >= MAX_STATE_IDS:
                 self._state_ids.clear()
-            self._state_ids[host] = state_id
-            self.server.reboots.heard(host, state_id)
+            if self.server.reboots.heard(host, state_id):
+                self._state_ids[host] = state_id
 
     def _sheds(self, kind: RequestType) -> bool:
         """What overload refuses: whatever opens something first, then updates, what ends something never.

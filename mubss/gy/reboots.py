@@ -24,12 +24,16 @@ class Reboots:
         self._store = store
         self._heard: dict[str, int] = {}
 
-    def heard(self, host: str, state_id: int) -> None:
-        """A node told an Origin-State-Id that its connection hadn't heard from it before."""
+    def heard(self, host: str, state_id: int) -> bool:
+        """A node told an Origin-State-Id that its connection hadn't heard from it before; False: too many wait."""
         host = host.lower()
-        if len(self._heard) < MAX_HEARD and state_id > self._heard.get(host, 0):
+        before = self._heard.get(host, 0)
+        if not before and len(self._heard) >= MAX_HEARD:
+            return False
+        if state_id > before:
             self._heard[host] = state_id
             self.woken.set()
+        return True
 
     def look(self) -> None:
         """Ends the sessions of those nodes that have rebooted."""

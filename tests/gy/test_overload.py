@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, Self
 
 import pytest
 
-from gy_wire import Raw, dwr, find, request
+from gy_wire import WAIT_SECONDS, Raw, dwr, find, request
 from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person, World, data, octets
 from mubss.gy.codec import Mscc, Units, encode_ccr
 from mubss.gy.message import ERROR, decode_header
+from mubss.services.control import FOLDER, GY, ask
 
 PATIENT = {"deadline_ms": 60_000, "store__busy_timeout_ms": 60_000}
 MB = 1_000_000
@@ -97,18 +99,29 @@ def test_one_peers_flood_is_its_own(world: World) -> None:
         assert other.results(3) == {2001: 3}
 
 
+def pending(world: World, server: GyServer) -> int:
+    """Requests under way, as the server says."""
+    [answer] = ask(world.folder / FOLDER / f"{GY}-{server.process.pid}.sock", "ping", WAIT_SECONDS)
+    return int(answer["pending"])
+
+
 @pytest.mark.parametrize("option", ["max_pending_requests", "max_pending_per_peer"])
 def test_at_four_times_the_limit_reading_rests_and_goes_on(world: World, option: str) -> None:
-    with GyServer(world, **{option: 5}, **PATIENT) as server, Flood(world, server) as flood:
+    with (
+        GyServer(world, **{option: 5}, **PATIENT) as server,
+        Flood(world, server) as flood,
+        Raw(server.port).open() as bystander,
+    ):
         with world.locked():
             flood.send(TERMINATION, 20)
-            flood.peer.send(
-                dwr(flood.peer.host, hop_by_hop=STILL)
-            )  # in another segment: the brake is on, or it is read
+            deadline = time.monotonic() + WAIT_SECONDS
+            while pending(world, server) < 20:
+                assert time.monotonic() < deadline
             flood.send(TERMINATION, 100)
-        answers = [flood.peer.receive() for _ in range(121)]
-        codes = Counter(find(answer, "Result-Code") for answer in answers)
-        assert codes == {2001: 2, 5002: 119}
+            assert find(bystander.ask(dwr(bystander.host)), "Result-Code") == 2001, "it went round meanwhile"
+            assert pending(world, server) == 20, "what came behind the brake waits in the socket"
+        assert flood.results(120) == {2001: 1, 5002: 119}
+        assert flood.refused() == []
 
 
 def test_the_engines_queue_takes_what_ends_a_session(world: World) -> None:

@@ -12,6 +12,7 @@ from gy_wire import WAIT_SECONDS, Raw, find, origin, request
 from gy_world import INITIAL, TERMINATION, UPDATE, GyServer, Person, World, data, octets
 from mubss.core.identity import session_hash
 from mubss.gy.codec import Mscc, Units
+from mubss.gy.reboots import MAX_HEARD, Reboots
 from mubss.storage import origins
 
 MB = 1_000_000
@@ -152,3 +153,11 @@ def test_many_sessions_over_many_pages(world: World, server: GyServer, host: str
         dwr(peer, 2)
         wait_until_noted(world, host, 2)
     assert {len(world.account(person)["sessions"]) for person in people} == {0}
+
+
+def test_a_reboot_that_finds_no_room_is_heard_of_again() -> None:
+    nothing: Any = None
+    reboots = Reboots(nothing, nothing)
+    assert all(reboots.heard(f"{number}.example", 1) for number in range(MAX_HEARD))
+    assert not reboots.heard("more.example", 1)
+    assert reboots.heard("0.Example", 2), "one that waits already needs no room"
