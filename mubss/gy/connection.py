@@ -143,7 +143,7 @@ class Connection:
             else:
                 self.perform(peer.receive(frame, now_s))
                 if peer.is_open and peer.origin_state_id:
-                    self._state_is(peer.origin_host, peer.origin_state_id, self._profile)
+                    self._state_is(peer.origin_host, peer.origin_state_id, self._profile, "")
             self._give_way()
             if self._closing:
                 return
@@ -240,7 +240,7 @@ class Connection:
             return
         if ccr.origin_state_id:
             command.state_id = ccr.origin_state_id
-            self._state_is(command.peer, ccr.origin_state_id, profile)
+            self._state_is(command.peer, ccr.origin_state_id, profile, command.via)
         elif not is_behind:
             command.state_id = self.peer.origin_state_id
         is_busy = self.pending >= self._limit or server.pending >= server.options.max_pending_requests
@@ -260,12 +260,12 @@ class Connection:
         server.pending += 1
         server.pending_octets += len(frame)
 
-    def _state_is(self, host: str, state_id: int, profile: Profile) -> None:
-        """A node's Origin-State-Id: whoever tells a higher one than before has rebooted."""
+    def _state_is(self, host: str, state_id: int, profile: Profile, via: str) -> None:
+        """A node's Origin-State-Id, told by itself or `via` an agent: a higher one than before means a reboot."""
         if state_id > self._state_ids.get(host, 0) and profile.ends_sessions_at_reboot:
             if len(self._state_ids) >= MAX_STATE_IDS:
                 self._state_ids.clear()
-            if self.server.reboots.heard(host, state_id):
+            if self.server.reboots.heard(host, state_id, via):
                 self._state_ids[host] = state_id
 
     def _sheds(self, kind: RequestType) -> bool:

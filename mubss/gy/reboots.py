@@ -22,26 +22,26 @@ class Reboots:
         self.woken = Event()
         self._engine = engine
         self._store = store
-        self._heard: dict[str, int] = {}
+        self._heard: dict[tuple[str, str], int] = {}  # node and the agent that told of it → Origin-State-Id
 
-    def heard(self, host: str, state_id: int) -> bool:
+    def heard(self, host: str, state_id: int, via: str) -> bool:
         """A node told an Origin-State-Id that its connection hadn't heard from it before; False: too many wait."""
-        host = host.lower()
-        before = self._heard.get(host, 0)
+        node = host.lower(), via.lower()
+        before = self._heard.get(node, 0)
         if not before and len(self._heard) >= MAX_HEARD:
             return False
         if state_id > before:
-            self._heard[host] = state_id
+            self._heard[node] = state_id
             self.woken.set()
         return True
 
     def look(self) -> None:
         """Ends the sessions of those nodes that have rebooted."""
         while self._heard:
-            host = next(iter(self._heard))
-            state_id = self._heard[host]
-            ended = reboots.heard(self._engine, self._store, host, state_id)
+            host, via = node = next(iter(self._heard))
+            state_id = self._heard[node]
+            ended = reboots.heard(self._engine, self._store, host, state_id, via)
             if ended:
                 log.info("%s rebooted (Origin-State-Id %d): %d of its sessions ended", host, state_id, ended)
-            if self._heard[host] == state_id:
-                del self._heard[host]
+            if self._heard[node] == state_id:
+                del self._heard[node]

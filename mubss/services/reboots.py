@@ -2,13 +2,16 @@
 
 Each session bears the Origin-State-Id that it was last heard of with. So those that began after the reboot are told
 from those before it by their numbers, whatever comes first; and a node that kept its sessions keeps its number.
+
+What an agent tells of a node counts for the sessions that came by that agent alone: else any peer could end those of
+any other by its name.
 """
 
 from __future__ import annotations
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
-from mubss.core.model import EndSession
+from mubss.core.model import EndSession, Session
 from mubss.services import sessions
 from mubss.storage import origins
 from mubss.storage.database import Store
@@ -16,20 +19,22 @@ from mubss.storage.database import Store
 PAGE = 200
 
 
-def heard(engine: Engine, store: Store, host: str, state_id: int) -> int:
+def heard(engine: Engine, store: Store, host: str, state_id: int, via: str) -> int:
     """A node told its Origin-State-Id: if that is higher than ever, the sessions from before are ended; how many.
+
+    `host`, and `via`, the agent that told it ("": none), are in small letters.
 
     It is noted after that, so that a process that dies amid it leaves the rest to whoever hears of the node next.
     """
-    before = origins.known(store, host)
+    before = origins.known(store, host, via)
     if state_id <= before:
         return 0
-    ended = _end_sessions(engine, store, host, state_id) if before else 0
-    origins.note(store, host, state_id)
+    ended = _end_sessions(engine, store, host, state_id, via) if before else 0
+    origins.note(store, host, state_id, via)
     return ended
 
 
-def _end_sessions(engine: Engine, store: Store, host: str, state_id: int) -> int:
+def _end_sessions(engine: Engine, store: Store, host: str, state_id: int, via: str) -> int:
     """Looks through all open sessions, by pages: reboots are rare, and an index would cost each session."""
     ended, after = 0, ""
     while True:
@@ -37,8 +42,7 @@ def _end_sessions(engine: Engine, store: Store, host: str, state_id: int) -> int
         orders = [
             Order(EndSession(key, only_if_expired=False, before_state_id=state_id), account=account["_id"])
             for key, account in found
-            if account["sessions"][key]["peer"].lower() == host
-            and 0 < account["sessions"][key].get("state_id", 0) < state_id
+            if _is_from_before(account["sessions"][key], host, state_id, via)
         ]
         engine.execute(orders)
         for order in orders:
@@ -47,3 +51,8 @@ def _end_sessions(engine: Engine, store: Store, host: str, state_id: int) -> int
             ended += not sessions.is_open(order)
         if not after:
             return ended
+
+
+def _is_from_before(session: Session, host: str, state_id: int, via: str) -> bool:
+    is_theirs = session["peer"].lower() == host and (not via or session.get("via", "").lower() == via)
+    return is_theirs and 0 < session.get("state_id", 0) < state_id

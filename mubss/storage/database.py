@@ -57,7 +57,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "suspense": {"at": ("$.at_s",), "session": ("$.session",)},  # reported units that weren't charged
     "outbox": {"due": ("$.peer", "$.due_ms"), "made": ("$.made_s",)},  # what sessions' clients must be told
     "gy_peers": {},  # the connections of every mubss-gy, as each said of its own last
-    "gy_origins": {},  # _id: hash of an Origin-Host; its highest Origin-State-Id
+    "gy_origins": {},  # _id: hash of an Origin-Host and its agent; its highest Origin-State-Id
     "meta": {},  # versions: the schema's, the reference data's
     **{name: {} for name in REFDATA},
 }

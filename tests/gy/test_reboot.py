@@ -35,10 +35,10 @@ def is_open(world: World, person: Person, session: str) -> bool:
     return session_hash(session) in world.account(person)["sessions"]
 
 
-def wait_until_noted(world: World, host: str, state_id: int) -> None:
+def wait_until_noted(world: World, host: str, state_id: int, via: str = "") -> None:
     """The server has heard of that Origin-State-Id, and ended what it had to."""
     deadline = time.monotonic() + WAIT_SECONDS
-    while origins.known(world.store, host) < state_id:
+    while origins.known(world.store, host, via) < state_id:
         assert time.monotonic() < deadline
 
 
@@ -110,11 +110,25 @@ def test_a_client_behind_an_agent_reboots_alone(world: World, server: GyServer, 
     with Raw(server.port).open("dra15.example", 1) as agent:
         session = open_session(world, agent, person, **behind, origin_state_id=3)
         kept = open_session(world, agent, other)
-        wait_until_noted(world, host, 3)
+        wait_until_noted(world, host, 3, "dra15.example")
         open_session(world, agent, world.person(), **behind, origin_state_id=4)
-        wait_until_noted(world, host, 4)
+        wait_until_noted(world, host, 4, "dra15.example")
     assert not is_open(world, person, session)
     assert is_open(world, other, kept)
+
+
+def test_nobody_else_can_say_that_a_peer_rebooted(world: World, server: GyServer, host: str) -> None:
+    person = world.person()
+    with Raw(server.port).open(host, 100) as peer, Raw(server.port).open() as other:
+        session = open_session(world, peer, person)
+        wait_until_noted(world, host, 100)
+        for state_id in (101, 0xFFFFFFFF):
+            open_session(world, other, world.person(), origin_host=host, origin_state_id=state_id)
+            wait_until_noted(world, host, state_id, other.host)
+        assert is_open(world, person, session)
+        dwr(peer, 101)
+        wait_until_noted(world, host, 101)
+    assert not is_open(world, person, session)
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
@@ -158,6 +172,6 @@ def test_many_sessions_over_many_pages(world: World, server: GyServer, host: str
 def test_a_reboot_that_finds_no_room_is_heard_of_again() -> None:
     nothing: Any = None
     reboots = Reboots(nothing, nothing)
-    assert all(reboots.heard(f"{number}.example", 1) for number in range(MAX_HEARD))
-    assert not reboots.heard("more.example", 1)
-    assert reboots.heard("0.Example", 2), "one that waits already needs no room"
+    assert all(reboots.heard(f"{number}.example", 1, "") for number in range(MAX_HEARD))
+    assert not reboots.heard("more.example", 1, "")
+    assert reboots.heard("0.Example", 2, ""), "one that waits already needs no room"
