@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gy_wire import ANY, cer, dwr, request, split
+from gy_wire import ANY, cer, dwr, keeps_to_the_letter, request, split
 from mubss.core.model import CreditControl, Outcome, Result, UnitAnswer
 from mubss.core.tariff import Tables
 from mubss.gy import credit
@@ -86,6 +86,7 @@ MUTANTS = st.builds(mutant, st.sampled_from(REAL), EDITS, st.booleans())
 
 
 @pytest.mark.conforms("RFC 6733 §5.6", "whatever comes in whatever state, it is answered or the connection closed")
+@pytest.mark.conforms("RFC 6733 §6.2", "whatever comes, its answer keeps to the grammar")
 @settings(max_examples=600)
 @given(data=MUTANTS, state=STATES)
 def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State) -> None:
@@ -99,6 +100,7 @@ def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State)
         for action in actions[:-1]:
             assert isinstance(action, Send)
             readable(action.data)
+            keeps_to_the_letter(action.data)
     for frame in frames:
         header = decode_header(frame)
         actions = peer.receive(frame, 1)
@@ -107,6 +109,7 @@ def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State)
         for action in actions:
             if isinstance(action, Send):
                 readable(action.data)
+                keeps_to_the_letter(action.data)
                 answer = decode_header(action.data)
                 assert (answer.hop_by_hop, answer.end_to_end) == (header.hop_by_hop, header.end_to_end)
                 assert not answer.is_request
@@ -149,6 +152,7 @@ def readable(answer: bytes) -> list[str]:
 def refused(answer: bytes, result_code: int) -> None:
     """It can be read, AVP by AVP, and says why."""
     assert "Result-Code" in readable(answer)[:2]
+    keeps_to_the_letter(answer)
     assert 3000 <= result_code < 6000
 
 
