@@ -225,10 +225,25 @@ def _decode_level(data: bytes, pos: int, end: int, depth: int, budget: list[int]
         definition = BY_CODE.get((vendor_id, code))
         value: Any = data[begin:stop]
         if definition is not None and definition.type is Type.GROUPED:
-            value = _decode_level(data, begin, stop, depth - 1, budget)
+            try:
+                value = _decode_level(data, begin, stop, depth - 1, budget)
+            except DiameterError as error:
+                if definition.name != "Failed-AVP" or error.result_code == 5012:
+                    raise
+                value = _as_they_came(data, begin, stop)  # what is in there is wrong by nature
         elif definition is not None:
             value = _typed(definition, value, data, pos, end)
         nodes.append(Node(definition, code, vendor_id, flags, value))
+        pos = (stop + 3) & ~3
+    return nodes
+
+
+def _as_they_came(data: bytes, pos: int, end: int) -> list[Node]:
+    """AVPs whose values nobody looks at; 5014 where not even their lengths fit."""
+    nodes: list[Node] = []
+    while pos < end:
+        code, vendor_id, flags, begin, stop = split_avp(data, pos, end)
+        nodes.append(Node(None, code, vendor_id, flags, data[begin:stop]))
         pos = (stop + 3) & ~3
     return nodes
 

@@ -124,4 +124,4 @@ GROUPS: dict[str, str] = {
 """What isn't here may hold anything."""
 
 EXACTLY_ONE = ("Subscription-Id-Extension", "User-Equipment-Info-Extension")
-"""Groups of which one alternative is there and no second one (RFC 8506 §8.53, §8.58)."""
+"""Groups of which one alternative is there and no second one (RFC 8506 §8.52, §8.58)."""

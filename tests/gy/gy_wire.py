@@ -12,9 +12,10 @@ from itertools import count
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
-from mubss.gy.avp import decode_value, split_avp
+from mubss.gy.avp import DiameterError, decode_value, split_avp
 from mubss.gy.codec import Cca, Ccr, decode_cca, encode_ccr
 from mubss.gy.dictionary import BY_CODE, COMMANDS, Type
+from mubss.gy.grammar import check_answer
 from mubss.gy.message import Framer, Identity, Part, decode_header, decode_message, encode_message
 
 CODES = {f"{command.short}R": command.code for command in COMMANDS}
@@ -117,6 +118,19 @@ def cut(data: bytes) -> list[bytes]:
     return Framer(1 << 24).feed(data)
 
 
+ECHOED = ("Session-Id", "CC-Request-Type", "CC-Request-Number", "Proxy-Host", "Proxy-State")
+
+
+def keeps_to_the_letter(answer: bytes) -> None:
+    """Whatever was asked, its answer keeps to the RFCs; but what it echoes of a request is no better than it came."""
+    try:
+        check_answer(answer)
+    except DiameterError as error:
+        if error.result_code != 5012:  # as many service identifiers as were asked for
+            assert error.result_code in (5004, 5005) and error.text.startswith(ECHOED), error
+            assert find(answer, "Result-Code") >= 3000, error
+
+
 class Raw:
     """A connection that sends what it is told and nothing else; DWRs are answered while it waits, unless `mute`."""
 
@@ -158,6 +172,8 @@ class Raw:
                     self.watchdogs += 1
                     self.send(decode_message(frame).answer(2001, Identity(self.host, "example")))
                     continue
+                if not header.is_request:
+                    keeps_to_the_letter(frame)
                 return frame
             self._frames += self._framer.feed(self._read())
 

@@ -245,3 +245,12 @@ def test_any_tree_comes_back(parts: list[tuple[str, Any]]) -> None:
     wire = b"".join(encode_avp(*part) for part in parts)
     assert plain(decode_tree(wire)) == parts
     assert encode_nodes(decode_tree(wire)) == wire
+
+
+@pytest.mark.conforms("RFC 6733 §7.5", "an answer is read whatever its Failed-AVP holds")
+def test_what_failed_is_read_as_it_came() -> None:
+    for wrong in (raw_avp(264, 0x40, b"\xff"), raw_avp(415, 0x40, b""), raw_avp(443, 0x40, raw_avp(450, 0x40, b"1"))):
+        [node] = decode_tree(encode_avp("Failed-AVP", [wrong]))
+        assert encode_nodes([node]) == encode_avp("Failed-AVP", [wrong])
+    with pytest.raises(DiameterError, match="5014"):
+        decode_tree(encode_avp("Failed-AVP", [b"\0\0\1\7\x40\0\0\xff"]))

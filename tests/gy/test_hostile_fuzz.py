@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gy_wire import ANY, cer, dwr, request, split
+from gy_wire import ANY, cer, dwr, keeps_to_the_letter, request, split
 from mubss.core.model import CreditControl, Outcome, Result, UnitAnswer
 from mubss.core.tariff import Tables
 from mubss.gy import credit
+from mubss.gy.avp import split_avp
 from mubss.gy.codec import CcaAnswer, CcrError, DiameterError, decode_cca, decode_ccr, encode_cca
 from mubss.gy.message import FrameError, Framer, Identity, decode_header
 from mubss.gy.peer import Charge, Claim, Close, Peer, Send, Settings, State
@@ -40,7 +41,7 @@ EDGES = [
 Edit = tuple[str, int, int, bytes]
 EDITS: st.SearchStrategy[list[Edit]] = st.lists(
     st.tuples(
-        st.sampled_from(["put", "put", "put", "cut", "insert", "copy"]),
+        st.sampled_from(["put", "put", "put", "cut", "insert", "copy", "twice", "swap"]),
         st.integers(0, 1 << 16),
         st.integers(0, 64),
         st.sampled_from(EDGES) | st.binary(min_size=1, max_size=8),
@@ -61,12 +62,32 @@ def mutant(frame: bytes, edits: list[Edit], keep_length: bool) -> bytes:
             del changed[at : at + size]
         elif what == "insert":
             changed[at:at] = some
+        elif what in ("twice", "swap"):
+            changed = moved(bytes(changed), place, size if what == "swap" else None)
         else:
             changed[at:at] = changed[at - size : at]
     if not keep_length:
         changed += bytes(-len(changed) % 4 + max(0, 20 - len(changed)))
         changed[0:4] = (0x01000000 | len(changed)).to_bytes(4, "big")
     return bytes(changed)
+
+
+def moved(frame: bytes, place: int, other: int | None) -> bytearray:
+    """One whole AVP of the command again at its end, or in another's place; as it was where AVPs can't be found."""
+    avps, pos = [], 20
+    try:
+        while pos < len(frame):
+            stop = split_avp(frame, pos, len(frame))[4] + 3 & -4
+            avps.append(frame[pos:stop])
+            pos = stop
+    except DiameterError:
+        return bytearray(frame)
+    if avps and other is None:
+        avps.append(avps[place % len(avps)])
+    elif avps and other is not None:
+        one, two = place % len(avps), other % len(avps)
+        avps[one], avps[two] = avps[two], avps[one]
+    return bytearray(frame[:20] + b"".join(avps))
 
 
 def peer_in(state: State) -> Peer:
@@ -86,6 +107,7 @@ MUTANTS = st.builds(mutant, st.sampled_from(REAL), EDITS, st.booleans())
 
 
 @pytest.mark.conforms("RFC 6733 §5.6", "whatever comes in whatever state, it is answered or the connection closed")
+@pytest.mark.conforms("RFC 6733 §6.2", "whatever comes, its answer keeps to the grammar")
 @settings(max_examples=600)
 @given(data=MUTANTS, state=STATES)
 def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State) -> None:
@@ -99,6 +121,7 @@ def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State)
         for action in actions[:-1]:
             assert isinstance(action, Send)
             readable(action.data)
+            keeps_to_the_letter(action.data)
     for frame in frames:
         header = decode_header(frame)
         actions = peer.receive(frame, 1)
@@ -107,6 +130,7 @@ def test_every_request_is_answered_or_the_peer_closed(data: bytes, state: State)
         for action in actions:
             if isinstance(action, Send):
                 readable(action.data)
+                keeps_to_the_letter(action.data)
                 answer = decode_header(action.data)
                 assert (answer.hop_by_hop, answer.end_to_end) == (header.hop_by_hop, header.end_to_end)
                 assert not answer.is_request
@@ -149,6 +173,7 @@ def readable(answer: bytes) -> list[str]:
 def refused(answer: bytes, result_code: int) -> None:
     """It can be read, AVP by AVP, and says why."""
     assert "Result-Code" in readable(answer)[:2]
+    keeps_to_the_letter(answer)
     assert 3000 <= result_code < 6000
 
 

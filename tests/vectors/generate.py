@@ -29,13 +29,9 @@ def subscription(kind: int, data: str) -> bytes:
     return avp("Subscription-Id", [("Subscription-Id-Type", kind), ("Subscription-Id-Data", data)])
 
 
-def write(client: str, name: str, what: str, parts: list[Any], *, command: int = 272, application: int = 4) -> None:
-    """One request; a line of the file for each AVP of the command, with its name above it."""
-    number = sum(client.encode()) + len(what)  # any number does, the same at each run
-    flags = REQUEST | (PROXIABLE if command == 272 else 0)
-    frame = encode_message(command, flags, application, 0x10000 + number, 0x5A000000 + number, parts)
-    lines = [f"# {client}: {what}", "# header", frame[:20].hex()]
-    pos = 20
+def hex_lines(frame: bytes) -> list[str]:
+    """A message in hex, a line or more for each AVP of the command with its name above."""
+    lines, pos = ["# header", frame[:20].hex()], 20
     while pos < len(frame):
         code, vendor_id, _, _, stop = split_avp(frame, pos, len(frame))
         definition = BY_CODE.get((vendor_id, code))
@@ -43,6 +39,15 @@ def write(client: str, name: str, what: str, parts: list[Any], *, command: int =
         lines.append(f"# {definition.name if definition else f'AVP {code} of vendor {vendor_id}'}")
         lines += [frame[at : min(at + 40, end)].hex() for at in range(pos, end, 40)]
         pos = end
+    return lines
+
+
+def write(client: str, name: str, what: str, parts: list[Any], *, command: int = 272, application: int = 4) -> None:
+    """One request."""
+    number = sum(client.encode()) + len(what)  # any number does, the same at each run
+    flags = REQUEST | (PROXIABLE if command == 272 else 0)
+    frame = encode_message(command, flags, application, 0x10000 + number, 0x5A000000 + number, parts)
+    lines = [f"# {client}: {what}", *hex_lines(frame)]
     (FOLDER / client).mkdir(exist_ok=True)
     (FOLDER / client / f"{name}.hex").write_text("\n".join(lines) + "\n", encoding="utf-8")
 

@@ -1,4 +1,7 @@
-"""Messages as Gy clients send them, from the .hex files beside this one: comment lines begin with #."""
+"""Messages as Gy clients send them, from the .hex files beside this one: comment lines begin with #.
+
+What must come back stands beside them, in a folder for each profile: `load("open5gs", "generic/ccr_i")`.
+"""
 
 from __future__ import annotations
 
@@ -14,5 +17,5 @@ def load(client: str, name: str) -> bytes:
 
 
 def every() -> list[tuple[str, str]]:
-    """(client, name) of all there are, sorted."""
+    """(client, name) of all requests that there are, sorted."""
     return sorted((path.parent.name, path.stem) for path in FOLDER.glob("*/*.hex"))
