@@ -118,7 +118,7 @@ def cut(data: bytes) -> list[bytes]:
     return Framer(1 << 24).feed(data)
 
 
-ECHOED = ("Session-Id", "CC-Request-Type", "CC-Request-Number", "Proxy-Host", "Proxy-State")
+ECHOED = ("Session-Id", "CC-Request-Type", "CC-Request-Number", "Proxy-Info", "Proxy-Host", "Proxy-State")
 
 
 def keeps_to_the_letter(answer: bytes) -> None:
@@ -127,8 +127,9 @@ def keeps_to_the_letter(answer: bytes) -> None:
         check_answer(answer)
     except DiameterError as error:
         if error.result_code != 5012:  # as many service identifiers as were asked for
-            assert error.result_code in (5004, 5005) and error.text.startswith(ECHOED), error
-            assert find(answer, "Result-Code") >= 3000, error
+            assert error.text.startswith(ECHOED), error
+            proxied = error.result_code == 5008 and error.text.startswith("Proxy-Info")  # in a DWR, which has none
+            assert proxied or (error.result_code in (5004, 5005) and find(answer, "Result-Code") >= 3000), error
 
 
 class Raw:
