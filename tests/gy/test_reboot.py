@@ -97,7 +97,7 @@ def test_sessions_from_after_the_reboot_stay(world: World, server: GyServer, hos
         wait_until_noted(world, host, 7)
     with Raw(server.port).open(host, 8) as peer:
         new = open_session(world, peer, after)
-        peer.charge(data(UPDATE, 1, kept, saved, Mscc(1)))
+        peer.charge(data(UPDATE, 1, kept, saved, Mscc(1, requested=Units(MB))))
         wait_until_noted(world, host, 8)
     assert is_open(world, after, new)
     assert not is_open(world, before, old)
