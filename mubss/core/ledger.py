@@ -117,7 +117,7 @@ def _set_plan(draft: Draft, command: SetPlan) -> bool:
         raise LedgerError("state: terminated; a terminated subscriber has no other plan")
     if account["plan"] == command.plan:
         return False
-    for key, stored in account["sessions"].items():
+    for key, stored in sorted(account["sessions"].items()):  # in an order that no store changes
         session = account["sessions"][key] = stored.copy()
         session["services"] = stored["services"].copy()
         for service, meter in sorted(session["services"].items()):

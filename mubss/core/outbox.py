@@ -26,7 +26,7 @@ Entry = dict[str, Any]
 
 def tell_sessions(draft: Draft, kind: str, cause: str) -> None:
     """An entry for every open session of the account being changed."""
-    for key, session in draft.account["sessions"].items():
+    for key, session in sorted(draft.account["sessions"].items()):
         draft.outbox.append(make_entry(draft.account["_id"], key, session, kind, cause, draft.now_ms))
 
 
