@@ -78,9 +78,14 @@ def module_store_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.Te
         yield url
 
 
+def _is_a_run(config: pytest.Config) -> bool:
+    """Neither a worker of one nor a mere look at what tests there are, which may be amid one."""
+    return not hasattr(config, "workerinput") and not config.option.collectonly
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """The run begins: what an earlier one found is forgotten."""
-    if not hasattr(session.config, "workerinput"):
+    if _is_a_run(session.config):
         _WHY_NOT.unlink(missing_ok=True)
 
 
@@ -97,7 +102,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The run is over: the server ends."""
-    if not hasattr(config, "workerinput") and (_FOLDER / "state.json").exists():
+    if _is_a_run(config) and (_FOLDER / "state.json").exists():
         try:
             Server(_FOLDER, find_or_fetch()).stop()
         except NoMySQL:

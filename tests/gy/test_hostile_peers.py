@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import socket
 import struct
 import threading
@@ -318,6 +319,9 @@ def test_a_peer_that_is_stuck_is_let_go_of(world: World) -> None:
                 assert time.monotonic() < end, "the stuck peer still has the only place"
 
 
+STORE_DESCRIPTORS = 24  # timers may open a few more connections to the store meanwhile; 200 peers would be more
+
+
 def test_many_come_and_go(server: GyServer, good: Callable[[], None]) -> None:
     good()
     descriptors = Path(f"/proc/{server.process.pid}/fd")
@@ -333,13 +337,14 @@ def test_many_come_and_go(server: GyServer, good: Callable[[], None]) -> None:
         sock.close()
     good()
     for _ in range(1_000):
-        if len(os.listdir(descriptors)) == before:
+        if len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS:
             break
         good()
-    assert len(os.listdir(descriptors)) == before
+    assert len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS
     closing = [line for line in server.lines[lines:] if "closing" in line]
     assert len(closing) == 200
-    assert all("the peer closed the connection" in line or "the connection broke" in line for line in closing)
+    others = [line for line in closing if not re.search("the peer closed the connection|the connection broke", line)]
+    assert others == []
 
 
 @pytest.mark.conforms("RFC 6733 §2.1", "many messages in one segment")
