@@ -337,12 +337,12 @@ def test_many_come_and_go(server: GyServer, good: Callable[[], None]) -> None:
         sock.close()
     good()
     for _ in range(1_000):
-        if len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS:
+        closing = [line for line in server.lines[lines:] if "closing" in line]
+        if len(closing) == 200 and len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS:
             break
         good()
-    assert len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS
-    closing = [line for line in server.lines[lines:] if "closing" in line]
     assert len(closing) == 200
+    assert len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS
     others = [line for line in closing if not re.search("the peer closed the connection|the connection broke", line)]
     assert others == []
 
