@@ -11,7 +11,8 @@ from typing import NamedTuple, Protocol
 from gevent import socket
 from gevent.server import StreamServer
 
-from mubss.config import Config, GyOptions
+from mubss.config import Config
+from mubss.config_gy import GyOptions
 from mubss.core.errors import ConfigError
 from mubss.gy.server import plain_address
 from mubss.gy.transport import IPPROTO_SCTP, Transport

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from mubss.config import GyOptions, ProfileOptions
+from mubss.config_gy import GyOptions, ProfileOptions
 from mubss.gy.peer_table import PeerTable, row
 from mubss.gy.profile import (
     CONTINUE,

@@ -10,7 +10,8 @@ import pytest
 
 from gy_wire import Raw, cer, find
 from gy_world import DATA, INITIAL, SMS, TERMINATION, VOICE, GyServer, World, data, octets
-from mubss.config import PROFILES, load, with_profile
+from mubss.config import load, with_profile
+from mubss.config_gy import PROFILES
 from mubss.core.errors import ConfigError
 from mubss.gy.codec import Mscc
 from mubss.gy.peer_options import peer_table

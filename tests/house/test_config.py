@@ -11,7 +11,8 @@ import tomlkit
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mubss.config import SECTIONS, Config, PeerOptions, data_path, defaults_text, load
+from mubss.config import SECTIONS, Config, data_path, defaults_text, load
+from mubss.config_gy import PeerOptions
 from mubss.core.errors import ConfigError
 from mubss.options import about, find_lines, refusal
 

@@ -1,0 +1,79 @@
+"""What texts in the configuration must look like: each check gives "" or what was expected. Pure."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address, ip_network
+from zoneinfo import ZoneInfo
+
+_HOST_NAME = re.compile(r"(?=.{1,255}$)[A-Za-z0-9_]([A-Za-z0-9_-]{0,62})(\.[A-Za-z0-9_]([A-Za-z0-9_-]{0,62}))*")
+_HOST_PATTERN = re.compile(r"[A-Za-z0-9_.*-]{1,255}")
+
+
+def is_host(text: str) -> str:
+    """An IP address or a host name."""
+    return "" if is_address(text) == "" or _HOST_NAME.fullmatch(text) else "an IP address or a host name"
+
+
+def are_hosts(text: str) -> str:
+    """Several of them, commas between."""
+    return next((wrong for part in text.split(",") if (wrong := is_host(part.strip()))), "")
+
+
+def is_address(text: str) -> str:
+    """An IP address."""
+    try:
+        ip_address(text)
+    except ValueError:
+        return "an IP address"
+    return ""
+
+
+def is_network(text: str) -> str:
+    """An IP address or a network."""
+    try:
+        ip_network(text, strict=False)
+    except ValueError:
+        return 'an IP address or a network like "192.0.2.0/24"'
+    return ""
+
+
+def is_pattern(text: str) -> str:
+    """A DiameterIdentity, or a pattern of one."""
+    return "" if _HOST_PATTERN.fullmatch(text) else 'a DiameterIdentity, or a pattern of one like "*.epc.example"'
+
+
+def is_subscriber(text: str) -> str:
+    """An identity of a subscriber, or none."""
+    return "" if re.fullmatch(r"(e164:[0-9]{5,15}|imsi:[0-9]{14,15})?", text) else 'one like "e164:49170123456"'
+
+
+def is_identity(text: str) -> str:
+    """A DiameterIdentity (RFC 6733 §4.3.1)."""
+    return "" if _HOST_NAME.fullmatch(text) else "a DiameterIdentity: a full host name in ASCII"
+
+
+def is_context(text: str) -> str:
+    """A Service-Context-Id."""
+    return "" if text.isascii() and text else 'a Service-Context-Id like "32251@3gpp.org"'
+
+
+def is_context_or_none(text: str) -> str:
+    """The same, or nothing."""
+    return is_context(text) if text else ""
+
+
+def is_zone(text: str) -> str:
+    """An IANA time zone."""
+    try:
+        ZoneInfo(text)
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
+        return 'an IANA time zone like "Europe/Berlin"'
+    return ""
+
+
+def is_url(text: str) -> str:
+    """Where a store is."""
+    if re.fullmatch(r"(sqlite|mysqlx)://.+", text):
+        return ""
+    return "a URL like sqlite:///var/mubss.db or mysqlx://user:password@host:33060/mubss"
