@@ -182,8 +182,9 @@ class GyOptions:
         unit="requests",
     )
     send_buffer_octets: int = option(
-        4_194_304,
-        "Answers that may wait for a peer that doesn't read; past it the peer's connection is closed.",
+        16_777_216,
+        "Answers that may wait for a peer that doesn't read; past it the peer's connection is closed. With 6 MB of "
+        "requests and answers under way we stop to read from it, so more waits for who is slow only if this is less.",
         low=65_536,
         high=1_073_741_824,
         unit="octets",

@@ -54,10 +54,10 @@ def trace(
         count = 0
         try:
             for pid, message in _messages(invocation.config.resolve(FOLDER), wanted):
+                count += 1  # before it is shown: a Ctrl-C right after still counts it
                 show.message(message)
                 if capture is not None:
                     capture.message(pid, message)
-                count += 1
                 if count == messages:
                     break
         except KeyboardInterrupt:

@@ -38,7 +38,7 @@ log = logging.getLogger(__name__)
 
 RECV_OCTETS = 256 * 1024
 BRAKE = 4  # times the limits of requests under way: then we read no more, DWRs neither, until half are answered
-MAX_PENDING_OCTETS = 6 << 20  # of one peer's requests under way; 16,384 of the usual size have 6 MB
+MAX_PENDING_OCTETS = 6 << 20  # of one peer's requests under way and answers waiting; 16,384 usual requests have 6 MB
 MAX_STATE_IDS = 1000  # nodes behind an agent whose Origin-State-Id is remembered
 MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
 MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
@@ -106,7 +106,8 @@ class Connection:
                     self.close("the peer closed the connection")
                     break
                 self._take(framer, data)
-                if self.pending >= self._brake or self._pending_octets > MAX_PENDING_OCTETS or self.server.is_full:
+                octets = self._pending_octets + self._out_octets
+                if self.pending >= self._brake or octets > MAX_PENDING_OCTETS or self.server.is_full:
                     self._wait_for_room()
                 else:
                     self._give_way()
@@ -160,16 +161,24 @@ class Connection:
             self._turn_ns = time.monotonic_ns()
 
     def _wait_for_room(self) -> None:
-        """TCP's own back-pressure: what we don't read, the peer can't send."""
+        """TCP's own back-pressure: what we don't read, the peer can't send.
+
+        One that doesn't read what it asked for is left to its watchdog.
+        """
         self._may_read.clear()
         while not self._may_read.wait(1) and not self._closing and not self._has_room:
-            self.peer.heard(int(time.monotonic()))  # the silence is ours
+            if not self._sending:
+                self.peer.heard(int(time.monotonic()))  # the silence is ours
+
+    def _read_on(self) -> None:
+        if not self._may_read.is_set() and self._has_room:
+            self._may_read.set()
 
     @property
     def _has_room(self) -> bool:
         return (
             self.pending <= self._brake // 2
-            and self._pending_octets <= MAX_PENDING_OCTETS // 2
+            and self._pending_octets + self._out_octets <= MAX_PENDING_OCTETS // 2
             and not self.server.is_full
         )
 
@@ -294,8 +303,7 @@ class Connection:
         server.pending_octets -= octets
         server.answered += 1
         self.answered += 1
-        if not self._may_read.is_set() and self._has_room:
-            self._may_read.set()
+        self._read_on()
         if self._closing and self.closed.is_set():
             return
         if order.outcome is not None:
@@ -362,6 +370,7 @@ class Connection:
                     self._sock.sendall(data)
                     self._sending = False
                     self._out_octets -= len(data)
+                    self._read_on()
                 if self._abandoned or (self._closing and not self.pending):
                     break
         except OSError as error:

@@ -12,7 +12,7 @@ from gevent import socket
 from gevent.event import Event
 
 from gy_wire import cer, cut, find, request
-from mubss.gy.connection import Connection
+from mubss.gy.connection import MAX_PENDING_OCTETS, Connection
 from mubss.gy.message import Identity
 from mubss.gy.peer import Peer, Settings
 from mubss.gy.peer_table import PeerTable
@@ -33,24 +33,46 @@ class Everybody:
         """Nobody asks."""
 
 
-def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
-    caplog.set_level(logging.INFO)
-    forgotten: list[Connection] = []
-    server: Any = SimpleNamespace(
-        options=SimpleNamespace(
-            max_message_octets=65_536, send_buffer_octets=65_536, deadline_ms=200, max_pending_per_peer=10
-        ),
+def a_server(**more: Any) -> Any:
+    """What a Connection needs of one."""
+    options = {"max_message_octets": 65_536, "send_buffer_octets": 65_536, "deadline_ms": 200}
+    return SimpleNamespace(
+        options=SimpleNamespace(max_pending_per_peer=10, **options),
         identity=IDENTITY,
         registry=Everybody(),
         tracer=None,
         peers=PeerTable([], "always", Profile()),
-        refdata=None,  # the fault: no CCR can be read without it
         pending=0,
         pending_octets=0,
         is_full=False,
-        forget=forgotten.append,
         presence=SimpleNamespace(changed=Event()),
+        **more,
     )
+
+
+@pytest.mark.conforms("RFC 3539 §3.4.1", "a peer that doesn't read has its watchdog, too")
+@pytest.mark.parametrize("reads", [True, False])
+def test_a_silence_is_ours_only_while_the_peer_reads(reads: bool) -> None:
+    """We read nothing while much is under way, and that isn't the peer's fault unless it doesn't read our answers."""
+    ours, theirs = socket.socketpair()
+    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
+    connection = Connection(a_server(), 1, ours, "127.0.0.1", peer)
+    connection._sending = not reads
+    connection._pending_octets = MAX_PENDING_OCTETS
+    heard: list[int] = []
+    peer.heard = heard.append  # type: ignore[method-assign]
+    seconds = iter((False, False, True))
+    connection._may_read = SimpleNamespace(clear=lambda: None, wait=lambda _: next(seconds))  # type: ignore[assignment]
+    connection._wait_for_room()
+    assert len(heard) == (2 if reads else 0)
+    ours.close()
+    theirs.close()
+
+
+def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    forgotten: list[Connection] = []
+    server = a_server(refdata=None, forget=forgotten.append)  # without reference data no CCR can be read: the fault
     ours, theirs = socket.socketpair()
     peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
     connection = Connection(server, 1, ours, "127.0.0.1", peer)

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from gy_wire import WAIT_SECONDS, Raw, dwr, find
+from gy_wire import WAIT_SECONDS, Raw, dwr, find, request
 from gy_world import EVENT, INITIAL, SMS, TARIFF, TERMINATION, UPDATE, GyServer, World, data, octets
 from mubss.gy.avp import encode_avp
 from mubss.gy.codec import Mscc, Units, encode_ccr
@@ -87,6 +87,21 @@ def test_nothing_is_lost_of_what_a_peer_sends_ahead(world: World) -> None:
     assert world.spent(person, 100) == count * 10_000 // 1_000_000 * 20_000
 
 
+def offer(peer: Raw, frames: list[bytes]) -> tuple[int, memoryview]:
+    """Sends until the server takes no more: how many messages that is, and what of the last one is still to be sent."""
+    offered, sent = memoryview(b"".join(frames)), 0
+    peer.sock.settimeout(0.5)
+    try:
+        while sent < len(offered):
+            sent += peer.sock.send(offered[sent : sent + 65_536])
+    except TimeoutError:
+        pass  # it takes no more
+    peer.sock.settimeout(WAIT_SECONDS)
+    assert sent < 24 << 20, "what it reads and what the kernel's buffers hold"
+    whole = -(-sent // len(frames[0]))
+    return whole, offered[sent : whole * len(frames[0])]
+
+
 def test_large_requests_under_way_are_weighed_not_counted(world: World) -> None:
     """60 MB offered while nothing can be charged: a few are read, the rest waits at the peer."""
     person, session_id = world.person(), world.session_id()
@@ -95,26 +110,28 @@ def test_large_requests_under_way_are_weighed_not_counted(world: World) -> None:
         encode_ccr(data(UPDATE, number, session_id, person, Mscc(1, used=octets(1_000)), proxy_infos=[proxy]))
         for number in range(1, 1_001)
     ]
-    offered, sent = memoryview(b"".join(frames)), 0
     with GyServer(world, **PATIENT) as server, Raw(server.port).open() as peer:
         peer.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
         with world.locked():
-            peer.sock.settimeout(0.5)
-            try:
-                while sent < len(offered):
-                    sent += peer.sock.send(offered[sent : sent + 65_536])
-            except TimeoutError:
-                pass  # it takes no more
-            assert sent < 24 << 20, "what it reads and what the kernel's buffers hold"
-        peer.sock.settimeout(WAIT_SECONDS)
-        whole = -(-sent // len(frames[0]))
-        rest = threading.Thread(target=peer.send, args=(offered[sent : whole * len(frames[0])],))
-        rest.start()
+            whole, rest = offer(peer, frames)
+        sender = threading.Thread(target=peer.send, args=(rest,))
+        sender.start()
         assert {find(peer.receive(), "Result-Code") for _ in range(whole)} == {2001}
-        rest.join()
+        sender.join()
         peer.charge(data(TERMINATION, 2_000, session_id, person, Mscc(1)))
     [record] = world.usage(person)
     assert record["units"] == whole * 1_000
+
+
+def test_who_reads_late_has_every_answer(world: World) -> None:
+    """What it is slow to read isn't held against it: no more is read from it until it has caught up."""
+    with GyServer(world) as server, Raw(server.port, receive_octets=4_096).open() as peer:
+        frame = request("DWR", encode_avp("Proxy-Info", [("Proxy-Host", "x"), ("Proxy-State", b"x" * 60_000)]))
+        whole, rest = offer(peer, [frame] * 1_000)
+        sender = threading.Thread(target=peer.send, args=(rest,))
+        sender.start()
+        assert {find(peer.receive(), "Result-Code") for _ in range(whole)} == {2001}
+        sender.join()
 
 
 def test_a_new_tariff_is_in_force_within_seconds(empty_store_url: str) -> None:
