@@ -33,6 +33,7 @@ from core_builders import (  # noqa: E402 (the path comes first)
     plan_service,
 )
 from mubss.core import ledger  # noqa: E402
+from mubss.core.allowance import Allowance  # noqa: E402
 from mubss.core.model import Account, CreditControl, Rules  # noqa: E402
 from mubss.core.rater import rate_usage  # noqa: E402
 from mubss.core.tariff import Tables  # noqa: E402
@@ -101,6 +102,7 @@ def cases() -> dict[str, Callable[[], object]]:
     many = ccr(demo, UPDATE, 9, *(mscc(group, used=700_000, asks=MB) for group in range(1, 9)), session="session 0")
 
     data, voice = demo.plans["demo-prepaid"].services["DATA"], banded.plans["banded"].services["VOICE"]
+    unused = Allowance()
     used_rates = {data.rate_keys["any", "any"]: 5 * MB}
     numbers = random.Random(1)
     prefixes: dict[str, str] = {}
@@ -120,9 +122,9 @@ def cases() -> dict[str, Callable[[], object]]:
         "apply, CCR-U, bands and free units spent": apply(spent, spent_u),
         "apply, CCR-U of eight rating groups": apply(plain, many),
         "apply, CCR-T of a data session": apply(plain, last),
-        "rate_usage, one band": lambda: rate_usage(demo, data, "any", 700_000, NOW_S, used_rates, {}),
+        "rate_usage, one band": lambda: rate_usage(demo, data, "any", 700_000, NOW_S, used_rates, unused),
         "rate_usage, an hour's call across a band's edge": lambda: rate_usage(
-            banded, voice, "any", 3600, NOW_S + 6 * 3600 + 1800, {}, {}
+            banded, voice, "any", 3600, NOW_S + 6 * 3600 + 1800, {}, unused
         ),
         "zone of 1,000 numbers among 100,000 prefixes": lambda: [routed.zone(number) for number in called],
     }

@@ -85,6 +85,7 @@ def _documents(new: NewAccount, now_ms: int, place: int) -> _Documents:
         "usage_sequence": 0,
         "counters": {},
         "sessions": {},
+        "since_s": now_ms // 1000,
     }
     return _Documents(
         account,

@@ -25,7 +25,7 @@ def view(desk: Desk, doc: Doc) -> dict[str, Any]:
 
 
 def balance_view(desk: Desk, account: Account) -> dict[str, Any]:
-    """Money, free units left this month by service, and open sessions."""
+    """Money, free units left this month by service, bundles, and open sessions."""
     balance, limit, reserved = account["balance_micros"], account["credit_limit_micros"], account["reserved_micros"]
     return {
         "currency": account["currency"],
@@ -35,6 +35,7 @@ def balance_view(desk: Desk, account: Account) -> dict[str, Any]:
         "available_micros": balance + limit - reserved,
         "month": desk.month,
         "free_units": free_units(desk, account),
+        "buckets": account.get("buckets", []),
         "sessions": [_session(session) for session in account["sessions"].values()],
     }
 

@@ -148,6 +148,10 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("since", desk.time(doc["created_s"])),
         ("balance", money_of(desk, account, found["balance_micros"])),
         ("available", money_of(desk, account, found["available_micros"])),
+        *(
+            (f"bundle {one['id']}", f"{one['left']} of {one['units']}, until {desk.time(one['until_s'])}")
+            for one in found["buckets"]
+        ),
         ("open sessions", str(len(found["sessions"]))),
         ("account", doc["account"]),
     ]
@@ -205,6 +209,28 @@ def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
             click.echo(f"{doc['msisdn']} has plan {plan} already")
         else:
             click.echo(f"{doc['msisdn']} has plan {plan} now; had {before}")
+
+
+@subscriber.command("bundle")
+@click.argument("msisdn")
+@click.argument("bundle")
+@click.option("--reference", default="", help="A text that its postings keep.")
+@click.pass_obj
+def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: str) -> None:
+    """Buys BUNDLE for a subscriber, paid from the balance; open sessions may use it at once."""
+    with open_desk(invocation) as desk:
+        account = lifecycle.buy_bundle(desk.engine, desk.store, msisdn, bundle, reference)
+        desk.nudge()
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        if invocation.as_json:
+            print_json(view(desk, doc))
+            return
+        bought = max(account["buckets"], key=lambda bucket: int(bucket["id"].rpartition(":")[2]))
+        balance = money_of(desk, account, account["balance_micros"])
+        click.echo(
+            f"{doc['msisdn']} has {bought['left']} units of {bundle} until {desk.time(bought['until_s'])}; "
+            f"the balance is {balance}"
+        )
 
 
 @subscriber.command("suspend")

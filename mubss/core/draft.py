@@ -3,14 +3,43 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
+from mubss.core.allowance import KEPT_MONTHS, Allowance, Sources, Usage, is_drawable, rolled_units, sums
 from mubss.core.identity import sequence_id
 from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, UsagePart
 from mubss.core.money import MAX_MICROS
 from mubss.core.tariff import PlanService, Tables
 
-KEPT_MONTHS = 3  # of free-unit counters: this one and those that late usage may still fall into
+Counters = dict[str, dict[str, int]]  # month → service → units
+
+
+class Drawn(NamedTuple):
+    """What a service cost within one command, and what it drew."""
+
+    micros: int = 0
+    free_units: Mapping[str, int] = {}  # by month
+    bundle_units: Mapping[str, int] = {}  # by bucket
+    paid_units: Mapping[str, int] = {}  # by month
+
+    def plus(self, usage: Usage) -> Drawn:
+        """With more of the same service."""
+        return Drawn(
+            self.micros + usage.charge_micros,
+            sums(self.free_units, usage.free_units),
+            sums(self.bundle_units, usage.bundle_units),
+            sums(self.paid_units, usage.paid_units),
+        )
+
+
+def _of_month(drawn: Drawn, month: str) -> dict[str, Any]:
+    """The fields of a posting that say what was drawn in a month."""
+    fields: dict[str, Any] = {"month": month}
+    if month in drawn.free_units:
+        fields["free_units"] = drawn.free_units[month]
+    if month in drawn.paid_units:
+        fields["paid_units"] = drawn.paid_units[month]
+    return fields
 
 
 class Draft:
@@ -57,9 +86,9 @@ class Draft:
         """Whether the balance stays within what an account can hold, so that no store ever meets a 65th bit."""
         return abs(self.account["balance_micros"] + amount_micros) <= MAX_MICROS
 
-    def plan_service(self, service: str | None) -> PlanService | None:
-        """How the account's plan prices a service; None where it doesn't."""
-        plan = self.tables.plans.get(self.account["plan"])
+    def plan_service(self, service: str | None, at_s: int = 0) -> PlanService | None:
+        """How the account's plan prices a service, now or at a time; None where it doesn't."""
+        plan = self.tables.plan_at(self.account["plan"], at_s or self.now_s)
         return None if plan is None or service is None else plan.services.get(service)
 
     def post(self, amount_micros: int, cause: dict[str, Any], **more: Any) -> None:
@@ -69,27 +98,68 @@ class Draft:
         balance = account["balance_micros"] = account["balance_micros"] + amount_micros
         self.postings.append(_posting(account["_id"], sequence, self.now_ms, cause, amount_micros, balance) | more)
 
-    def post_usage(self, cause: dict[str, Any], service: str, micros: int, free_units: Mapping[str, int]) -> None:
-        """One posting for what a service cost, and one more for each further month that free units were drawn from."""
+    def post_usage(self, cause: dict[str, Any], service: str, drawn: Drawn) -> None:
+        """One posting for what a service cost, one more for each further month that it drew on, one for each bundle."""
         more: dict[str, Any] = {"service": service}
+        micros = drawn.micros
         overrun_micros = micros - max(0, self.available_micros)
         if overrun_micros > 0:
             more["overrun_micros"] = overrun_micros
-        months = list(free_units.items())
-        if months:
-            more["month"], more["free_units"] = months[0]
+        months = [_of_month(drawn, month) for month in {**drawn.free_units, **drawn.paid_units}]
         if micros or months:
-            self.post(-micros, cause, **more)
-        for month, drawn in months[1:]:
-            self.post(0, cause, service=service, month=month, free_units=drawn)
+            self.post(-micros, cause, **more, **(months[0] if months else {}))
+        for fields in months[1:]:
+            self.post(0, cause, service=service, **fields)
+        for bucket, units in drawn.bundle_units.items():
+            self.post(0, cause, service=service, bucket=bucket, units=-units)
 
-    def free_used(self, service: str) -> dict[str, int]:
-        """Free units used of a service, by month."""
-        return {month: counters.get(service, 0) for month, counters in self.account["counters"].items()}
+    def allowance(self, service: str) -> Allowance:
+        """What the account may draw on for a service."""
+        account = self.account
+        used = {month: counters.get(service, 0) for month, counters in account["counters"].items()}
+        paid, buckets = account.get("paid"), account.get("buckets")
+        return Allowance(
+            used,
+            {month: counters.get(service, 0) for month, counters in paid.items()} if paid else {},
+            [bucket for bucket in buckets if service in bucket["services"]] if buckets else (),
+            account.get("since_s", 0),
+        )
+
+    def sources(self, service: str, zone: str, at_s: int) -> Sources:
+        """What there is now of units that cost nothing; those promised to grants count as left."""
+        account = self.account
+        plan = self.plan_service(service, at_s)
+        if plan is None:
+            return ()
+        found: list[tuple[str, int]] = []
+        if plan.free_units:
+            month, free = self.tables.calendar.at(at_s).month, plan.free_units
+            if plan.rollover_units:
+                since_month = self.tables.calendar.at(account.get("since_s", 0)).month
+                free += rolled_units(plan, month, self.allowance(service).free_used, since_month)
+            found.append((service, free - account["counters"].get(month, {}).get(service, 0)))
+        for bucket in account.get("buckets", ()):
+            if service in bucket["services"] and is_drawable(bucket, zone, at_s):
+                found.append((bucket["id"], bucket["left"]))
+        return found
+
+    def draw(self, service: str, usage: Usage) -> None:
+        """Counts what usage drew as used."""
+        for month, drawn in usage.free_units.items():
+            self.draw_free(service, drawn, month)
+        for month, paid in usage.paid_units.items():
+            self.account["paid"] = self._counted(self.account.get("paid", {}), service, paid, month)
+        if usage.bundle_units:
+            self.account["buckets"] = [
+                {**bucket, "left": bucket["left"] - usage.bundle_units.get(bucket["id"], 0)}
+                for bucket in self.account["buckets"]
+            ]
 
     def draw_free(self, service: str, units: int, month: str) -> None:
         """Counts free units as used (or given back, if negative)."""
-        months = self.account["counters"]
+        self.account["counters"] = self._counted(self.account["counters"], service, units, month)
+
+    def _counted(self, months: Counters, service: str, units: int, month: str) -> Counters:
         counters = months.get(month, {}).copy()
         counters[service] = counters.get(service, 0) + units
         months = {**months, month: counters}
@@ -97,7 +167,7 @@ class Draft:
             this_month = self.tables.calendar.at(self.now_s).month  # seconds may lie ahead, in a month more
             for old in sorted(known for known in months if known <= this_month)[:-KEPT_MONTHS]:
                 del months[old]
-        self.account["counters"] = months
+        return months
 
     def record_usage(
         self,
@@ -114,6 +184,10 @@ class Draft:
         """
         account = self.account
         account["usage_sequence"] += 1
+        more: dict[str, Any] = {"bundle_units": part["bundle_units"]} if part.get("bundle_units") else {}
+        plan = self.plan_service(service)
+        if plan is not None and plan.tax:
+            more["tax"] = plan.tax
         self.usage.append(
             {
                 "_id": sequence_id(account["_id"], account["usage_sequence"]),
@@ -129,6 +203,7 @@ class Draft:
                 "free_units": part["free_units"],
                 "charge_micros": part["charge_micros"],
                 "rates": list(rates),
+                **more,
             }
         )
 
@@ -136,6 +211,19 @@ class Draft:
 def new_part(now_s: int) -> UsagePart:
     """What a session used of a service since its last usage record: nothing yet."""
     return {"since_s": now_s, "units": 0, "free_units": 0, "charge_micros": 0}
+
+
+def whole_part(since_s: int, units: int, usage: Usage) -> UsagePart:
+    """What was used at once."""
+    part: UsagePart = {
+        "since_s": since_s,
+        "units": units,
+        "free_units": sum(usage.free_units.values()),
+        "charge_micros": usage.charge_micros,
+    }
+    if usage.bundle_units:
+        part["bundle_units"] = sum(usage.bundle_units.values())
+    return part
 
 
 def opening_posting(account_id: str, balance_micros: int, now_ms: int) -> dict[str, Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from mubss.core.draft import Draft
+from mubss.core.allowance import Allowance, Usage
+from mubss.core.draft import Draft, Drawn, new_part, whole_part
 from mubss.core.history import find_repeat, with_key, with_outcome
 from mubss.core.model import (
     ACTIVE,
@@ -24,7 +24,7 @@ from mubss.core.model import (
 )
 from mubss.core.money import MAX_MICROS
 from mubss.core.quota import reserve, zone_of
-from mubss.core.rater import Usage, absurd, rate_usage
+from mubss.core.rater import absurd, rate_usage
 from mubss.core.reports import gy_source, suspended_units
 from mubss.core.sessions import answer_repeat, refuse, with_balance
 from mubss.core.tariff import PlanService
@@ -82,7 +82,7 @@ def _record(
 def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) -> Usage:
     service = plan.service.code
     zone = zone_of(draft, command.called, command.network)
-    return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.free_used(service))
+    return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.allowance(service))
 
 
 def _units(request: UnitRequest) -> int:
@@ -116,8 +116,7 @@ def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[R
     priced = _price(draft, command, plan, units)
     if priced.unpriced_units:
         return Result.RATING_FAILED, 0
-    for month, drawn in priced.free_units.items():
-        draft.draw_free(plan.service.code, drawn, month)
+    draft.draw(plan.service.code, priced)
     return (Result.SUCCESS if priced.charge_micros <= MAX_MICROS else Result.INVALID_AVP_VALUE), priced.charge_micros
 
 
@@ -165,19 +164,12 @@ def _debit(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pla
         return Result.CREDIT_LIMIT_REACHED
     if not draft.can_hold(-priced.charge_micros):
         return Result.INVALID_AVP_VALUE
-    _draw_free(draft, service, priced.free_units)
-    draft.post_usage(_cause(command, "event"), service, priced.charge_micros, priced.free_units)
-    free_units = sum(priced.free_units.values())
-    _record_usage(draft, command, service, units, free_units, priced.charge_micros, priced.rates)
+    draft.draw(service, priced)
+    if priced.free_units or priced.bundle_units:
+        reserve(draft)  # those that were promised to an open session are reserved as money
+    draft.post_usage(_cause(command, "event"), service, Drawn().plus(priced))
+    _record_usage(draft, command, service, whole_part(draft.now_s, units, priced), priced.rates)
     return Result.SUCCESS
-
-
-def _draw_free(draft: Draft, service: str, free_units: Mapping[str, int]) -> None:
-    """Counts free units as used, by month; those that were promised to an open session are then reserved as money."""
-    for month, drawn in free_units.items():
-        draft.draw_free(service, drawn, month)
-    if free_units:
-        reserve(draft)
 
 
 def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: PlanService, rules: Rules) -> Result:
@@ -188,8 +180,10 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     """
     service, units = plan.service.code, _units(request)
     month = draft.tables.calendar.at(draft.now_s).month
-    returned = min(units, draft.free_used(service).get(month, 0))
-    priced = _price(draft, command, replace(plan, free_units=0), units - returned)
+    returned = min(units, draft.account["counters"].get(month, {}).get(service, 0))
+    zone = zone_of(draft, command.called, command.network)
+    paid = replace(plan, free_units=0, steps={})
+    priced = rate_usage(draft.tables, paid, zone, units - returned, draft.now_s, {}, Allowance())
     if priced.unpriced_units:
         return Result.RATING_FAILED
     if priced.charge_micros > rules.refund_limit_micros:
@@ -198,11 +192,14 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
         return Result.INVALID_AVP_VALUE
     more: dict[str, Any] = {"service": service}
     if returned:
-        _draw_free(draft, service, {month: -returned})
+        draft.draw_free(service, -returned, month)
+        reserve(draft)
         more |= {"month": month, "free_units": -returned}
     if priced.charge_micros or returned:
         draft.post(priced.charge_micros, _cause(command, "refund"), **more)
-    _record_usage(draft, command, service, -units, -returned, -priced.charge_micros, priced.rates)
+    part = new_part(draft.now_s)
+    part |= {"units": -units, "free_units": -returned, "charge_micros": -priced.charge_micros}
+    _record_usage(draft, command, service, part, priced.rates)
     return Result.SUCCESS
 
 
@@ -220,7 +217,7 @@ def _money(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pla
     if not draft.can_hold(amount_micros):
         return Result.INVALID_AVP_VALUE
     draft.post(amount_micros, _cause(command, "refund" if refund else "event"), service=plan.service.code)
-    _record_usage(draft, command, plan.service.code, 0, 0, -amount_micros, {})
+    _record_usage(draft, command, plan.service.code, new_part(draft.now_s) | {"charge_micros": -amount_micros}, {})
     return Result.SUCCESS
 
 
@@ -232,20 +229,6 @@ def _check_money(draft: Draft, request: UnitRequest) -> Result:
     return Result.SUCCESS if 0 < (request.money_micros or 0) <= MAX_MICROS else Result.INVALID_AVP_VALUE
 
 
-def _record_usage(
-    draft: Draft,
-    command: CreditControl,
-    service: str,
-    units: int,
-    free_units: int,
-    charge_micros: int,
-    rates: dict[str, int],
-) -> None:
+def _record_usage(draft: Draft, command: CreditControl, service: str, part: UsagePart, rates: dict[str, int]) -> None:
     source = gy_source(command.session_hash, command.session_id, command.peer, command.facts)
-    part: UsagePart = {
-        "since_s": draft.now_s,
-        "units": units,
-        "free_units": free_units,
-        "charge_micros": charge_micros,
-    }
     draft.record_usage(source, service, zone_of(draft, command.called, command.network), rates, part)

@@ -10,7 +10,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from mubss.core.draft import KEPT_MONTHS, Draft, new_part
+from mubss.core.allowance import KEPT_MONTHS
+from mubss.core.bundles import buy_bundle
+from mubss.core.draft import Draft, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.model import (
@@ -19,6 +21,7 @@ from mubss.core.model import (
     TERMINATED,
     Account,
     Applied,
+    BuyBundle,
     ChargeSuspense,
     Command,
     CreditControl,
@@ -68,6 +71,8 @@ def apply(
             return Applied(None)
     elif isinstance(command, Tell):
         return Applied(None, outbox=_tell(draft, command))
+    elif isinstance(command, BuyBundle):
+        buy_bundle(draft, command)
     elif isinstance(command, ChargeSuspense):
         return charge_suspense(draft, command, record, rules)
     elif not _end(draft, command, rules):
@@ -155,6 +160,8 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     faults: list[str] = []
     balance = 0
     drawn: dict[tuple[str, str], int] = {}
+    paid: dict[tuple[str, str], int] = {}
+    bought: dict[str, int] = {}  # units by bucket
     for expected, posting in enumerate(postings, 1):
         balance += posting["amount_micros"]
         if posting["account"] != account["_id"]:
@@ -163,9 +170,12 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
             faults.append(f"sequence: {posting['sequence']}; expected {expected}")
         if posting["balance_micros"] != balance:
             faults.append(f"posting {expected}: balance_micros {posting['balance_micros']}; the sum is {balance}")
-        if posting.get("free_units"):
-            at = posting["month"], posting["service"]
-            drawn[at] = drawn.get(at, 0) + posting["free_units"]
+        for name, counted in (("free_units", drawn), ("paid_units", paid)):
+            if posting.get(name):
+                at = posting["month"], posting["service"]
+                counted[at] = counted.get(at, 0) + posting[name]
+        if "units" in posting:
+            bought[posting["bucket"]] = bought.get(posting["bucket"], 0) + posting["units"]
     if account["sequence"] != len(postings):
         faults.append(f"sequence: {account['sequence']}; there are {len(postings)} postings")
     if account["balance_micros"] != balance:
@@ -173,16 +183,22 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     reserved = sum(session["reserved_micros"] for session in account["sessions"].values())
     if account["reserved_micros"] != reserved:
         faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
-    return faults + _check_counters(account["counters"], drawn)
+    faults += _check_counters("counters", account["counters"], drawn)
+    faults += _check_counters("paid", account.get("paid", {}), paid)
+    left = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
+    for bucket in sorted(left.keys() | bought.keys()):
+        if left.get(bucket, 0) != bought.get(bucket, 0):
+            faults.append(f"buckets[{bucket}]: {left.get(bucket, 0)} left; the postings sum to {bought.get(bucket, 0)}")
+    return faults
 
 
-def _check_counters(counters: dict[str, dict[str, int]], drawn: dict[tuple[str, str], int]) -> list[str]:
-    """Where free units counted as used aren't those drawn by (month, service); only old months may be gone."""
+def _check_counters(name: str, counters: dict[str, dict[str, int]], drawn: dict[tuple[str, str], int]) -> list[str]:
+    """Where units counted as used aren't those drawn by (month, service); only old months may be gone."""
     used = {(month, service): units for month, services in counters.items() for service, units in services.items()}
     first = min(counters) if len(counters) >= KEPT_MONTHS else ""
     faults = []
     for at in sorted(used.keys() | drawn.keys()):
         counted, posted = used.get(at, 0), drawn.get(at, 0)
         if counted != posted and at[0] >= first:
-            faults.append(f"counters.{'.'.join(at)}: {counted}; the postings drew {posted}")
+            faults.append(f"{name}.{'.'.join(at)}: {counted}; the postings drew {posted}")
     return faults

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
+from mubss.core.allowance import Bucket
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -60,6 +61,7 @@ class UsagePart(TypedDict):
     units: int
     free_units: int
     charge_micros: int
+    bundle_units: NotRequired[int]
 
 
 class Meter(TypedDict):
@@ -77,7 +79,7 @@ class Meter(TypedDict):
 
 
 class Grant(TypedDict):
-    """Units granted and not reported yet; `free_units` of them are promised from the month's free units."""
+    """Units granted and not reported yet; `free_units` of them are promised from those that cost nothing."""
 
     key: str  # of the request it answers
     service: str
@@ -122,6 +124,9 @@ class Account(TypedDict):
     usage_sequence: int  # of its last usage record
     counters: dict[str, dict[str, int]]  # month → service → free units used
     sessions: dict[str, Session]  # by hash of the Session-Id
+    since_s: NotRequired[int]  # when it was opened
+    paid: NotRequired[dict[str, dict[str, int]]]  # month → service → units not free, where prices depend on them
+    buckets: NotRequired[list[Bucket]]  # of bundles, in the order they are drawn from
 
 
 class SessionRecord(TypedDict):
@@ -281,6 +286,14 @@ class SetPlan:
 
 
 @dataclass(slots=True)
+class BuyBundle:
+    """A bundle of units, paid from the balance."""
+
+    bundle: str
+    reference: str = ""
+
+
+@dataclass(slots=True)
 class Tell:
     """An operator's wish: that the client of an open session is asked to report (RAR) or to end it (ASR)."""
 
@@ -302,7 +315,7 @@ class ChargeSuspense:
     beside: list[dict[str, Any]] = field(default_factory=list)
 
 
-Command = CreditControl | Movement | SetState | SetPlan | EndSession | Tell | ChargeSuspense
+Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | EndSession | Tell | ChargeSuspense
 
 
 @dataclass(frozen=True, slots=True)

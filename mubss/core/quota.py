@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from mubss.core.allowance import edges, left, promise
 from mubss.core.draft import Draft, new_part
+from mubss.core.meter import Cover, charge, cover
 from mubss.core.model import CreditControl, Grant, Meter, Result, Session, UnitAnswer, UnitRequest
-from mubss.core.rater import Cover, charge, cover, next_change, wanted
-from mubss.core.tariff import ANY, TERMINATE, PlanService, Quota, Unit, parse_rate
+from mubss.core.rater import next_change, wanted
+from mubss.core.rates import parse_rate
+from mubss.core.tariff import ANY, TERMINATE, PlanService, Quota, Unit
 
 LEAST_SHARE = 8  # a grant that shares the balance with others is at least this part of what was asked
 POOL_DECIMALS = 9  # of a unit's worth in a credit pool
@@ -18,7 +21,7 @@ class Held(NamedTuple):
     """What grants hold at this moment, by service; grant() adds what it grants."""
 
     rates: dict[str, dict[str, int]]  # the session's charged units by rate, its grants' with them
-    promised: dict[str, int]  # free units promised to the grants of all sessions
+    promised: dict[str, int]  # units promised to the grants of all sessions, by their source (draft.sources)
 
 
 def session_meter(draft: Draft, command: CreditControl, session: Session, service: str) -> Meter:
@@ -37,10 +40,15 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
 
 
 def zone_of(draft: Draft, called: str, network: str) -> str:
-    """The zone that prices usage: of the party called, or where nobody is called, of the serving network."""
-    if called:
-        return draft.tables.zone(called)
-    return draft.tables.network_zone(network) if network else ANY
+    """The zone that prices usage: of the party called, or where nobody is called, of the serving network.
+
+    "europe@abroad" is a call to Europe from a network of the zone "abroad".
+    """
+    there = draft.tables.network_zone(network) if network else ANY
+    if not called:
+        return there
+    zone = draft.tables.zone(called)
+    return zone if there == ANY or zone in draft.tables.blocked else f"{zone}@{there}"
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:
@@ -73,23 +81,15 @@ def _reservation(draft: Draft, session: Session, held: Held) -> int:
     for grant in session["grants"]:
         service, free = grant["service"], grant["free_units"]
         if free:
-            free = min(free, max(0, _free_left(draft, service) - promised.get(service, 0)))
-            promised[service] = promised.get(service, 0) + free
+            zone = session["services"][service]["zone"]
+            free = promise(draft.sources(service, zone, draft.now_s), promised, free)
         rates = held.rates.get(service)
         if rates is None:
             rates = held.rates[service] = dict(session["services"][service]["rates"])
         if grant["units"] > free:
             rates[grant["rate"]] = rates.get(grant["rate"], 0) + grant["units"] - free
-    return sum(charge(rates) - session["services"][service]["charged_micros"] for service, rates in held.rates.items())
-
-
-def _free_left(draft: Draft, service: str) -> int:
-    """The month's free units not used yet; those promised to grants count as left."""
-    plan = draft.plan_service(service)
-    if plan is None or not plan.free_units:
-        return 0
-    month = draft.tables.calendar.at(draft.now_s).month
-    return plan.free_units - draft.account["counters"].get(month, {}).get(service, 0)
+    services = session["services"]
+    return sum(charge(rates, worst=True) - services[code]["charged_micros"] for code, rates in held.rates.items())
 
 
 def grant(
@@ -108,7 +108,11 @@ def grant(
     unit, service, quota = plan.service.unit, plan.service.code, plan.quota
     meter = session_meter(draft, command, session, service)
     at_s = meter["cursor_s"] or draft.now_s if unit is Unit.SECONDS else draft.now_s
-    rate = plan.rate_key(meter["zone"], draft.tables.band(draft.tables.calendar.at(at_s)))
+    zone = meter["zone"]
+    if zone in draft.tables.blocked:
+        return UnitAnswer.to(request, unit.value, Result.END_USER_SERVICE_DENIED)
+    now = plan.at(at_s)
+    rate = None if now is None else _rate_of(draft, now, zone, at_s)
     if rate is None:
         return UnitAnswer.to(request, unit.value, Result.RATING_FAILED)
     if len(session["grants"]) >= MAX_GRANTS:
@@ -116,14 +120,15 @@ def grant(
     rates = held.rates.get(service)
     if rates is None:
         rates = dict(meter["rates"])
-    free_left = _free_left(draft, service) - held.promised.get(service, 0) if plan.free_units else 0
+    sources = draft.sources(service, zone, at_s)
+    free_left = left(sources, held.promised) if sources else 0
     wanted_units = wanted(plan, request.requested_units)
     covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims)
     if covered.units <= 0:
         return _exhausted(request, unit, quota)
     held.rates[service] = covered.rates
     if covered.free_units:
-        held.promised[service] = held.promised.get(service, 0) + covered.free_units
+        promise(sources, held.promised, covered.free_units)
     session["reserved_micros"] += covered.micros
     draft.account["reserved_micros"] += covered.micros
     made: Grant = {
@@ -134,7 +139,7 @@ def grant(
         "rate": rate,
     }
     session["grants"].append(made)
-    validity_s, change_s = _until(draft, command, plan, meter["zone"])
+    validity_s, change_s = _until(draft, command, plan, zone)
     if change_s is not None:
         made["change_s"] = change_s
     return UnitAnswer(
@@ -151,6 +156,19 @@ def grant(
         change_s,
         _pool(quota.pool, rate) if command.knows_pools and quota.pool is not None else None,
     )
+
+
+def _rate_of(draft: Draft, plan: PlanService, zone: str, at_s: int) -> str | None:
+    """The rate that prices units from now on: where it depends on the month's units, the dearest still to come."""
+    quarter = draft.tables.calendar.at(at_s)
+    rate = plan.rate_key(zone, draft.tables.band(quarter))
+    steps = plan.steps.get(rate) if rate is not None else None
+    if steps is None:
+        return rate
+    paid = draft.account.get("paid", {}).get(quarter.month, {}).get(plan.service.code, 0)
+    ends = [step.after_units for step in steps[1:]] + [paid + 1]
+    ahead = [step.rate for step, end in zip(steps, ends, strict=True) if end > paid]
+    return max(ahead, key=lambda key: parse_rate(key).cost_micros(parse_rate(key).block_units))
 
 
 def _share(
@@ -196,6 +214,9 @@ def _until(draft: Draft, command: CreditControl, plan: PlanService, zone: str) -
     if plan.service.unit is Unit.SECONDS:
         return validity_s, None
     change_s = next_change(draft.tables, draft.account["plan"], plan, zone, draft.now_s)
+    if buckets := draft.account.get("buckets"):
+        of_service = [bucket for bucket in buckets if bucket["left"] and plan.service.code in bucket["services"]]
+        change_s = min((edge for edge in [change_s, *edges(of_service)] if edge > draft.now_s), default=0)
     if not change_s or change_s >= draft.now_s + validity_s:
         return validity_s, None
     if command.knows_tariff_change:

@@ -1,19 +1,19 @@
-"""The one rater: what usage costs, and how much usage a balance covers. Pure arithmetic on integers.
+"""The one rater: what usage costs, for Gy and CDRs alike. Pure arithmetic on integers.
 
-A session's charge for a service is a function of its cumulative charged units by rate (`rates`: rate key →
-units, in order of first use), so it is the same in whatever steps the units were reported. Free units are
-drawn raw, before anything is rounded up.
+Usage is cut where the month or the tariff turns, free units are drawn raw, and what is left is counted on the session's
+meter (meter.py), whose charge is a function of all that it counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
+from mubss.core.allowance import Allowance, Draws, Usage, edges
 from mubss.core.calendar import QUARTER_SECONDS
-from mubss.core.tariff import PlanService, Rate, Tables, Unit, parse_rate
+from mubss.core.meter import charge
+from mubss.core.tariff import PlanService, Tables, Unit
 
-UNLIMITED = 1 << 62  # units: more than any request can ask for
 MAX_UNITS = 1 << 50  # a petabyte: what lies above is no usage but a fault
 QUARTERS_A_DAY = 96
 MAX_CHANGES = 10_000  # remembered; a day has 96 for each plan, service and zone
@@ -26,40 +26,8 @@ class Piece(NamedTuple):
     month: str
     rate: str | None
     units: int
-
-
-def charge(rates: Mapping[str, int]) -> int:
-    """What these units (each above 0) cost together, in micros: blocks at each rate, setup and minimum of the first."""
-    total = least = 0
-    first = True
-    for key, units in rates.items():
-        rate = parse_rate(key)
-        if first:
-            total, least, first = rate.setup_micros, rate.minimum_micros, False
-        total += -(-units // rate.block_units) * rate.price_micros
-    return max(least, total)
-
-
-def covered_units(rates: Mapping[str, int], key: str, budget_micros: int) -> int:
-    """The most units at rate `key` that, after `rates`, cost no more than `budget_micros` on top of them."""
-    used = rates.get(key, 0)
-    limit_micros = charge(rates) + budget_micros
-    if budget_micros < 0 or charge({**rates, key: used + 1}) > limit_micros:
-        return 0
-    rate = parse_rate(key)
-    if rate.price_micros == 0:
-        return UNLIMITED
-    first = next(iter(rates), key)
-    fixed_micros = parse_rate(first).setup_micros
-    for other, units in rates.items():
-        if other != key:
-            fixed_micros += _blocks_micros(parse_rate(other), units)
-    # What was spent on this rate's blocks may reach up to here; the units left in the last one are paid for.
-    return (limit_micros - fixed_micros) // rate.price_micros * rate.block_units - used
-
-
-def _blocks_micros(rate: Rate, units: int) -> int:
-    return -(-units // rate.block_units) * rate.price_micros
+    start_s: int
+    plan: PlanService | None  # the version in force; None: the plan doesn't sell the service any more
 
 
 def absurd(plan: PlanService, units: int, at_s: int, now_s: int) -> bool:
@@ -67,41 +35,43 @@ def absurd(plan: PlanService, units: int, at_s: int, now_s: int) -> bool:
     return units > MAX_UNITS or (plan.service.unit is Unit.SECONDS and at_s + units > now_s + MAX_AHEAD_S)
 
 
-def pieces(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterable[Piece]:
-    """Cuts usage that begins at `at_s` where the month or the band turns.
+def pieces(
+    tables: Tables, plan: PlanService, zone: str, units: int, at_s: int, cuts: Sequence[int] = ()
+) -> Iterable[Piece]:
+    """Cuts usage that begins at `at_s` where the month, the band or the plan's version turns, and at `cuts`.
 
     Only seconds lie in time; octets and events take the band and month they are reported in (`at_s`).
     """
     if plan.service.unit is Unit.SECONDS:
-        return _pieces_of_time(tables, plan, zone, units, at_s)
+        return _pieces_of_time(tables, plan, zone, units, at_s, cuts)
     quarter = tables.calendar.at(at_s)
-    return (Piece(quarter.month, plan.rate_key(zone, tables.band(quarter)), units),)
+    now = plan.at(at_s)
+    rate = now.rate_key(zone, tables.band(quarter)) if now is not None and zone not in tables.blocked else None
+    return (Piece(quarter.month, rate, units, at_s, now),)
 
 
-def _pieces_of_time(tables: Tables, plan: PlanService, zone: str, units: int, at_s: int) -> Iterator[Piece]:
+def _pieces_of_time(
+    tables: Tables, plan: PlanService, zone: str, units: int, at_s: int, cuts: Sequence[int]
+) -> Iterator[Piece]:
     calendar = tables.calendar
+    is_sold = zone not in tables.blocked
     start_s = at_s
     while units > 0:
-        quarter = calendar.at(start_s)
-        rate, month = plan.rate_key(zone, tables.band(quarter)), quarter.month
+        quarter, now = calendar.at(start_s), plan.at(start_s)
+        rate, month = now.rate_key(zone, tables.band(quarter)) if now and is_sold else None, quarter.month
         end_s = (start_s // QUARTER_SECONDS + 1) * QUARTER_SECONDS
         while end_s - start_s < units:
             following = calendar.at(end_s)
-            if following.month != month or plan.rate_key(zone, tables.band(following)) != rate:
+            if following.month != month or (now is not None and 0 < now.until_s <= end_s):
+                break
+            if (now.rate_key(zone, tables.band(following)) if now and is_sold else None) != rate:
                 break
             end_s += QUARTER_SECONDS
+        if cuts:
+            end_s = min((cut for cut in cuts if start_s < cut < end_s), default=end_s)
         length = min(units, end_s - start_s)
-        yield Piece(month, rate, length)
+        yield Piece(month, rate, length, start_s, now)
         start_s, units = start_s + length, units - length
-
-
-class Usage(NamedTuple):
-    """Usage priced: the meter's rates after it, what it costs on top of them, and where free units went."""
-
-    rates: dict[str, int]
-    charge_micros: int
-    free_units: dict[str, int]  # by month
-    unpriced_units: int
 
 
 def rate_usage(
@@ -111,53 +81,23 @@ def rate_usage(
     units: int,
     at_s: int,
     rates: Mapping[str, int],
-    free_used: Mapping[str, int],
+    allowance: Allowance,
 ) -> Usage:
-    """Prices `units` more, after the session's `rates`; `free_used` are the free units used by month so far."""
+    """Prices `units` more, after the session's `rates`, by what the account may draw on."""
     after = dict(rates)
-    free: dict[str, int] = {}
+    draws = Draws(allowance, tables.calendar)
     unpriced = 0
-    for month, rate, length in pieces(tables, plan, zone, units, at_s):
-        if rate is None:
+    cuts = edges(allowance.buckets) if allowance.buckets else ()
+    for month, rate, length, start_s, now in pieces(tables, plan, zone, units, at_s, cuts):
+        if rate is None or now is None:
             unpriced += length
             continue
-        drawn = min(length, plan.free_units - free_used.get(month, 0) - free.get(month, 0))
-        if drawn > 0:
-            free[month] = free.get(month, 0) + drawn
-            length -= drawn
+        if now.free_units or allowance.buckets:
+            length = draws.draw(now, month, length, zone, start_s)
         if length:
-            after[rate] = after.get(rate, 0) + length
-    return Usage(after, charge(after) - charge(rates), free, unpriced)
-
-
-class Cover(NamedTuple):
-    """A grant that a balance covers: `free_units` of `units` from the month's free ones; the rest costs `micros`."""
-
-    units: int
-    free_units: int
-    micros: int
-    rates: dict[str, int]  # with the units that cost
-
-
-def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, budget_micros: int) -> Cover:
-    """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them.
-
-    Units that cost nothing (a price of 0, the rest of a started block) are covered whatever the balance.
-    """
-    free = max(0, min(wanted_units, free_left))
-    paid = wanted_units - free
-    if not paid:
-        return Cover(free, free, 0, rates)
-    before_micros = charge(rates)
-    after = {**rates, rate: rates.get(rate, 0) + paid}
-    micros = charge(after) - before_micros
-    if micros > budget_micros and micros > 0:
-        paid = covered_units(rates, rate, max(0, budget_micros))
-        if not paid:
-            return Cover(free, free, 0, rates)
-        after[rate] = rates.get(rate, 0) + paid
-        micros = charge(after) - before_micros
-    return Cover(free + paid, free, micros, after)
+            for key, paid in draws.climb(now, month, rate, length):
+                after[key] = after.get(key, 0) + paid
+    return Usage(after, charge(after) - charge(rates), draws.free, unpriced, draws.bundles, draws.paid)
 
 
 def wanted(plan: PlanService, requested_units: int | None) -> int:
@@ -169,11 +109,11 @@ def wanted(plan: PlanService, requested_units: int | None) -> int:
 
 
 def next_change(tables: Tables, plan_code: str, plan: PlanService, zone: str, at_s: int) -> int:
-    """When the tariff changes next after `at_s`, within a day: the rate, or the month where units are free in it.
+    """When the tariff changes next after `at_s`, within a day: the rate, or the month where that makes a difference.
 
     UTC seconds, a quarter of an hour's beginning; 0 where it doesn't change. Remembered by quarter: 0.2 µs.
     """
-    if not tables.bands and not plan.free_units:
+    if not (tables.bands or plan.free_units or plan.steps or plan.until_s):
         return 0
     number = at_s // QUARTER_SECONDS
     place = plan_code, plan.service.code, zone, number
@@ -194,5 +134,8 @@ def _find_change(tables: Tables, plan: PlanService, zone: str, number: int) -> i
 
 
 def _tariff_at(tables: Tables, plan: PlanService, zone: str, number: int) -> tuple[str | None, str]:
-    quarter = tables.calendar.at(number * QUARTER_SECONDS)
-    return plan.rate_key(zone, tables.band(quarter)), quarter.month if plan.free_units else ""
+    at_s = number * QUARTER_SECONDS
+    quarter, now = tables.calendar.at(at_s), plan.at(at_s)
+    if now is None:
+        return None, ""
+    return now.rate_key(zone, tables.band(quarter)), quarter.month if now.free_units or now.steps else ""

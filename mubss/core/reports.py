@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from mubss.core.draft import Draft, new_part
+from mubss.core.allowance import Usage, sums
+from mubss.core.draft import Draft, Drawn, new_part
 from mubss.core.identity import session_hash
-from mubss.core.model import OPEN, CreditControl, Meter, RequestType, Result, Session, UnitRequest
+from mubss.core.model import OPEN, CreditControl, Meter, RequestType, Result, Session, UnitRequest, UsagePart
 from mubss.core.quota import Held, reserve, session_meter
-from mubss.core.rater import MAX_UNITS, Usage, absurd, rate_usage
+from mubss.core.rater import MAX_UNITS, absurd, rate_usage
 from mubss.core.tariff import PlanService, Unit
 
-Charged = dict[str, tuple[int, dict[str, int]]]  # service → micros, and free units by month, of one request so far
+Charged = dict[str, Drawn]  # by service, of one request so far
 
 
 def charge_reports(draft: Draft, command: CreditControl, session: Session) -> tuple[list[Result], Held]:
@@ -37,8 +38,8 @@ def charge_reports(draft: Draft, command: CreditControl, session: Session) -> tu
         _roam(draft, command, session)
     held = reserve(draft, session)
     cause = {"kind": "session", "session": command.session_hash, "number": command.number}
-    for service, (micros, free_units) in charged.items():
-        draft.post_usage(cause, service, micros, free_units)
+    for service, drawn in charged.items():
+        draft.post_usage(cause, service, drawn)
     return results, held
 
 
@@ -62,6 +63,7 @@ def _use(
     if plan.service.unit is Unit.SECONDS:  # usage lies end to end from where the first report's began
         at_s = meter["cursor_s"] or max(session["opened_s"], draft.now_s - units)
         meter["cursor_s"] = at_s + units
+        plan = draft.plan_service(service, at_s) or plan
     rated = None
     if not absurd(plan, units, at_s, draft.now_s):
         rated = _rate(draft, plan, meter, request, units, at_s, change_s)
@@ -73,11 +75,8 @@ def _use(
         entry = suspended_units(command, request, "no price in this zone and band", draft.now_ms)
         draft.suspense.append({**entry, "units": rated.unpriced_units})
     _count(meter, units, rated)
-    micros, free_units = charged.get(service, (0, {}))
-    for month, drawn in rated.free_units.items():
-        draft.draw_free(service, drawn, month)
-        free_units = {**free_units, month: free_units.get(month, 0) + drawn}
-    charged[service] = micros + rated.charge_micros, free_units
+    draft.draw(service, rated)
+    charged[service] = charged.get(service, Drawn()).plus(rated)
     return Result.SUCCESS
 
 
@@ -89,38 +88,46 @@ def _rate(
     Units that say they are from before a change that nobody announced, or of seconds, which lie in time by themselves,
     are priced as all others.
     """
-    rates, free_used = dict(meter["rates"]), draft.free_used(plan.service.code)
+    service, zone, rates = plan.service.code, meter["zone"], dict(meter["rates"])
+    allowance = draft.allowance(service)
     before = min(request.before_units, units) if change_s and plan.service.unit is not Unit.SECONDS else 0
     if not before:
-        return rate_usage(draft.tables, plan, meter["zone"], units, at_s, rates, free_used)
-    first = rate_usage(draft.tables, plan, meter["zone"], before, min(at_s, change_s - 1), rates, free_used)
-    for month, drawn in first.free_units.items():
-        free_used[month] = free_used.get(month, 0) + drawn
-    rest = rate_usage(draft.tables, plan, meter["zone"], units - before, max(at_s, change_s), first.rates, free_used)
-    free = dict(first.free_units)
-    for month, drawn in rest.free_units.items():
-        free[month] = free.get(month, 0) + drawn
-    unpriced = first.unpriced_units + rest.unpriced_units
-    return Usage(rest.rates, first.charge_micros + rest.charge_micros, free, unpriced)
+        return rate_usage(draft.tables, plan, zone, units, at_s, rates, allowance)
+    earlier = draft.plan_service(service, change_s - 1) or plan
+    first = rate_usage(draft.tables, earlier, zone, before, min(at_s, change_s - 1), rates, allowance)
+    rest = rate_usage(
+        draft.tables, plan, zone, units - before, max(at_s, change_s), first.rates, allowance.after(first)
+    )
+    return Usage(
+        rest.rates,
+        first.charge_micros + rest.charge_micros,
+        sums(first.free_units, rest.free_units),
+        first.unpriced_units + rest.unpriced_units,
+        sums(first.bundle_units, rest.bundle_units),
+        sums(first.paid_units, rest.paid_units),
+    )
 
 
 def _count(meter: Meter, units: int, rated: Usage) -> None:
     meter["rates"] = [list(item) for item in rated.rates.items()]
     meter["charged_micros"] += rated.charge_micros
     part = meter["part"]
-    meter["part"] = {
+    counted: UsagePart = {
         "since_s": part["since_s"],
         "units": part["units"] + units - rated.unpriced_units,
         "free_units": part["free_units"] + sum(rated.free_units.values()),
         "charge_micros": part["charge_micros"] + rated.charge_micros,
     }
+    if rated.bundle_units or "bundle_units" in part:
+        counted["bundle_units"] = part.get("bundle_units", 0) + sum(rated.bundle_units.values())
+    meter["part"] = counted
 
 
 def _bearable(draft: Draft, rated: Usage, charged: Charged) -> bool:
     """Whether the session and the balance can bear this usage with what the request charged before it."""
     charge_micros = rated.charge_micros
-    for micros, _ in charged.values():
-        charge_micros += micros
+    for drawn in charged.values():
+        charge_micros += drawn.micros
     return sum(rated.rates.values()) <= MAX_UNITS and draft.can_hold(-charge_micros)
 
 

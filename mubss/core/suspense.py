@@ -23,7 +23,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from mubss.core.draft import KEPT_MONTHS, Draft
+from mubss.core.allowance import KEPT_MONTHS
+from mubss.core.draft import Draft, Drawn, whole_part
 from mubss.core.errors import LedgerError
 from mubss.core.history import find_range, with_key
 from mubss.core.model import (
@@ -34,7 +35,6 @@ from mubss.core.model import (
     ChargeSuspense,
     Rules,
     SessionRecord,
-    UsagePart,
 )
 from mubss.core.quota import reserve, zone_of
 from mubss.core.rater import MAX_AHEAD_S, MAX_UNITS, absurd, rate_usage
@@ -83,7 +83,7 @@ def charge_suspense(draft: Draft, command: ChargeSuspense, record: SessionRecord
         settled[entry["_id"]] = _charge(draft, entry, meters)
     if all(fields["state"] == ALREADY for fields in settled.values()):
         return Applied(None, settled=settled)
-    if draft.account["counters"] is not draft.original["counters"]:
+    if any(draft.account.get(name) is not draft.original.get(name) for name in ("counters", "buckets")):
         reserve(draft)  # free units that were promised to an open session are then reserved as money
     if taken:
         for key in taken:
@@ -108,7 +108,7 @@ class _Meter:
 def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> dict[str, Any]:
     """Charges one entry, whole or not at all; returns what it becomes."""
     service, units, reported_s = entry["service"], entry["units"], entry["at_s"]
-    plan = draft.plan_service(service)
+    plan = draft.plan_service(service, reported_s)
     if plan is None:
         raise NotChargeable(entry, f"service: {service!r}; expected one that the plan {draft.account['plan']} sells")
     if entry.get("action", Action.DIRECT_DEBITING) != Action.DIRECT_DEBITING:
@@ -122,25 +122,19 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
         raise NotChargeable(entry, f"units: {units}; expected no more than there can be: discard it")
     plan = _without_forgotten_months(draft, plan, at_s)
     zone = zone_of(draft, entry.get("called", ""), entry.get("network", ""))
-    rated = rate_usage(draft.tables, plan, zone, units, at_s, meter.rates, draft.free_used(service))
+    rated = rate_usage(draft.tables, plan, zone, units, at_s, meter.rates, draft.allowance(service))
     if rated.unpriced_units:
         text = f"units: {rated.unpriced_units} of {units} have no price in zone {zone} at that time; expected a rate"
         raise NotChargeable(entry, text)
     if sum(rated.rates.values()) > MAX_UNITS or not draft.can_hold(-rated.charge_micros):
         raise NotChargeable(entry, f"units: {units}; expected what a balance can bear: discard it")
     meter.rates = rated.rates
-    for month, drawn in rated.free_units.items():
-        draft.draw_free(service, drawn, month)
+    draft.draw(service, rated)
     cause = {"kind": "suspense", "session": entry["session"], "number": entry["number"], "entry": entry["_id"]}
-    draft.post_usage(cause, service, rated.charge_micros, rated.free_units)
+    draft.post_usage(cause, service, Drawn().plus(rated))
     free_units = sum(rated.free_units.values())
     source = gy_source(entry["session"], entry["session_id"], entry["peer"], entry.get("facts", {}))
-    part: UsagePart = {
-        "since_s": at_s,
-        "units": units,
-        "free_units": free_units,
-        "charge_micros": rated.charge_micros,
-    }
+    part = whole_part(at_s, units, rated)
     draft.record_usage({**source, "suspense": entry["_id"]}, service, zone, rated.rates, part, ended_s)
     return {
         "state": CHARGED,

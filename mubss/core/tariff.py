@@ -7,14 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import date, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
 
 from mubss.core.calendar import LocalQuarter, OperatorCalendar
-from mubss.core.errors import InputError
+from mubss.core.rates import Rate
 
 ANY = "any"  # the zone and the band that stand for all others
+HOLIDAY = 7  # the weekday of days that are holidays
+MAX_QUARTERS_SEEN = 40_000
 
 
 class Unit(StrEnum):
@@ -23,36 +26,6 @@ class Unit(StrEnum):
     OCTETS = "octets"
     SECONDS = "seconds"
     EVENTS = "events"
-
-
-class Rate(NamedTuple):
-    """What the units of one service cost in one zone and band; `key` is the rate itself as text.
-
-    The key goes into open sessions and usage records, so a session outlives the tables it began with.
-    """
-
-    service: str
-    zone: str
-    band: str
-    price_micros: int  # per started block
-    block_units: int
-    setup_micros: int  # once per session and service, with its first charged unit
-    minimum_micros: int  # a session's least charge for the service, once a unit is charged
-
-    @property
-    def key(self) -> str:
-        """`VOICE/any/peak/90000/60/0/0`."""
-        return "/".join(map(str, self))
-
-
-@lru_cache(maxsize=10_000)
-def parse_rate(key: str) -> Rate:
-    """The rate that a key stands for."""
-    parts = key.split("/")
-    if len(parts) != len(Rate._fields):
-        raise InputError(f"rate: {key[:80]!r}; expected service/zone/band/price/block/setup/minimum")
-    service, zone, band, *numbers = parts
-    return Rate(service, zone, band, *map(int, numbers))
 
 
 class FinalAction(StrEnum):
@@ -114,22 +87,56 @@ class Service:
     unit: Unit
     name: str
     quota: Quota
+    tax: str = ""  # where it isn't the plan's
+
+
+class Step(NamedTuple):
+    """The rate that prices a service's units of a month after so many that weren't free."""
+
+    after_units: int
+    rate: str
 
 
 @dataclass(frozen=True, slots=True)
 class PlanService:
-    """How a plan prices one service: its rates by (zone, band), and the units free each month."""
+    """How one version of a plan prices one service: its rates by (zone, band), and the units free each month."""
 
     service: Service
     rates: Mapping[tuple[str, str], Rate]
     rate_keys: Mapping[tuple[str, str], str]
     free_units: int
     quota: Quota  # the plan's own, or the service's
+    rollover_units: int = 0  # of unused free units that the next month has, too, at most
+    steps: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)  # by the rate that a month begins with
+    tax: str = ""
+    until_s: int = 0  # UTC seconds: from then on `later` prices; 0: for ever
+    later: PlanService | None = None  # None: the plan doesn't sell the service any more
 
     def rate_key(self, zone: str, band: str) -> str | None:
-        """The key of the rate for a zone and band, the more specific zone first; None: not sold there."""
+        """The key of the rate for a zone and band, None: not sold there.
+
+        The more specific zone counts first: "europe@abroad" (a call to Europe from abroad), "@abroad" (any call from
+        there), "europe", "any"; and in each the band before "any".
+        """
         keys = self.rate_keys
-        return keys.get((zone, band)) or keys.get((zone, ANY)) or keys.get((ANY, band)) or keys.get((ANY, ANY))
+        found = keys.get((zone, band)) or keys.get((zone, ANY))
+        if found is None and "@" in zone:
+            called, _, network = zone.partition("@")
+            abroad = f"@{network}"
+            found = (
+                keys.get((abroad, band))
+                or keys.get((abroad, ANY))
+                or keys.get((called, band))
+                or keys.get((called, ANY))
+            )
+        return found or keys.get((ANY, band)) or keys.get((ANY, ANY))
+
+    def at(self, time_s: int) -> PlanService | None:
+        """The version that is in force at a time, which isn't before this one's."""
+        found: PlanService | None = self
+        while found is not None and found.until_s and time_s >= found.until_s:
+            found = found.later
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +152,22 @@ class Plan:
     credit_limit_micros: int = 0  # for accounts opened with it
     tax: str = ""
     low_balance_micros: int = 0  # below it an answer that tells the balance says that it is low
+    valid_from_s: int = 0  # UTC seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """Units of some services that are bought together."""
+
+    code: str
+    name: str
+    currency: str
+    price_micros: int
+    services: tuple[str, ...]
+    zones: tuple[str, ...]  # where they count; () everywhere
+    units: int
+    validity_s: int  # 0: to the end of the month
+    priority: int  # the lower is drawn from first
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,16 +199,24 @@ class Tax:
 
 @dataclass(frozen=True, slots=True)
 class Band:
-    """A time band: weekdays (Monday 0) and quarters of the day [from_quarter, until_quarter)."""
+    """A time band: weekdays (Monday 0, HOLIDAY 7) and quarters of the day [from_quarter, until_quarter)."""
 
     code: str
     weekdays: frozenset[int]
     from_quarter: int
     until_quarter: int
+    is_morning_after: bool = False  # the weekdays are those of the evening before
 
-    def holds(self, at: LocalQuarter) -> bool:
+    def holds(self, at: LocalQuarter, holidays: frozenset[str] = frozenset()) -> bool:
         """Whether a local quarter of an hour lies in the band."""
-        return at.weekday in self.weekdays and self.from_quarter <= at.quarter < self.until_quarter
+        if not self.from_quarter <= at.quarter < self.until_quarter:
+            return False
+        if not holidays:
+            return (at.weekday - self.is_morning_after) % 7 in self.weekdays
+        day = date.fromisoformat(at.day) - timedelta(days=self.is_morning_after)
+        text = day.isoformat()
+        weekday = HOLIDAY if text in holidays or text[5:] in holidays else day.weekday()
+        return weekday in self.weekdays
 
 
 class ServiceRule(NamedTuple):
@@ -211,7 +242,12 @@ class Tables:
     services: Mapping[str, Service]
     plans: Mapping[str, Plan]
     bands: tuple[Band, ...] = ()
+    holidays: frozenset[str] = frozenset()  # "2026-12-25", or each year's "12-25"; empty where no band names them
     prefixes: Mapping[str, str] = field(default_factory=dict)  # E.164 prefix → zone
+    numbers: Mapping[str, str] = field(default_factory=dict)  # a whole number as it is dialled → zone
+    blocked: frozenset[str] = frozenset()  # zones that nobody may call
+    versions: Mapping[str, tuple[Plan, ...]] = field(default_factory=dict)  # of plans with more than one, in order
+    bundles: Mapping[str, Bundle] = field(default_factory=dict)
     longest_prefix: int = 0
     networks: Mapping[str, str] = field(default_factory=dict)  # MCC, or MCC and MNC, of a visited network → zone
     service_rules: tuple[ServiceRule, ...] = ()
@@ -219,10 +255,13 @@ class Tables:
     bill_cycles: Mapping[int, BillCycle] = field(default_factory=dict)
     taxes: Mapping[str, Tax] = field(default_factory=dict)
     changes: dict[tuple[str, str, str, int], int] = field(default_factory=dict, compare=False)  # rater.next_change's
+    _bands_seen: dict[LocalQuarter, str] = field(default_factory=dict, compare=False)
     _services_seen: dict[tuple[str, int | None, int | None], str | None] = field(default_factory=dict, compare=False)
 
     def zone(self, number: str) -> str:
-        """The zone of an E.164 number (digits only) by its longest known prefix; ANY where none fits."""
+        """The zone of a number (digits only): its own, or that of its longest known prefix; ANY where none fits."""
+        if number in self.numbers:
+            return self.numbers[number]
         prefixes = self.prefixes
         for length in range(min(len(number), self.longest_prefix), 0, -1):
             zone = prefixes.get(number[:length])
@@ -236,10 +275,25 @@ class Tables:
 
     def band(self, at: LocalQuarter) -> str:
         """The first band that holds a local quarter of an hour; ANY where none does."""
-        for band in self.bands:
-            if band.holds(at):
-                return band.code
-        return ANY
+        if not self.holidays:
+            for band in self.bands:
+                if band.holds(at):
+                    return band.code
+            return ANY
+        found = self._bands_seen.get(at)
+        if found is None:
+            found = next((band.code for band in self.bands if band.holds(at, self.holidays)), ANY)
+            if len(self._bands_seen) < MAX_QUARTERS_SEEN:
+                self._bands_seen[at] = found
+        return found
+
+    def plan_at(self, code: str, time_s: int) -> Plan | None:
+        """The version of a plan that is in force at a time (UTC seconds); None for one that isn't sold then."""
+        versions = self.versions.get(code)
+        if versions is None:
+            plan = self.plans.get(code)
+            return plan if plan is not None and plan.valid_from_s <= time_s else None
+        return next((plan for plan in reversed(versions) if plan.valid_from_s <= time_s), None)
 
     def service_of(self, context: str, rating_group: int | None, service_identifier: int | None) -> str | None:
         """The service code of a request by its context (without what follows the @); None: nobody sells that."""

@@ -10,9 +10,11 @@ from typing import NamedTuple
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import RefdataError
 from mubss.core.tariff import Tables
-from mubss.refdata.build import Checker, build_tables
+from mubss.refdata.build import build_tables
 from mubss.refdata.check import Faults
+from mubss.refdata.cross_check import Checker
 from mubss.refdata.form import Source
+from mubss.refdata.plan_build import plan_code
 from mubss.refdata.rows import read_rows
 from mubss.storage import refdata as storage
 from mubss.storage.database import Doc, DuplicateId, Session, Store, StoreConflict
@@ -131,10 +133,10 @@ def _compare(before: Mapping[str, Doc], after: Mapping[str, Doc]) -> Changes:
 def _lost_services(session: Session, before: Mapping[str, Doc], after: Mapping[str, Doc]) -> dict[str, tuple[str, ...]]:
     """Plans in use, with the services that they no longer price."""
     lost = {}
-    for code in before.keys() & after.keys():
-        gone = _priced(before[code]) - _priced(after[code])
-        if gone and storage.is_plan_used(session, code):
-            lost[code] = tuple(sorted(gone))
+    for key in before.keys() & after.keys():
+        gone = _priced(before[key]) - _priced(after[key])
+        if gone and storage.is_plan_used(session, plan_code(key)):
+            lost[key] = tuple(sorted(gone))
     return dict(sorted(lost.items()))
 
 
@@ -147,12 +149,13 @@ def _priced(plan: Doc) -> set[str]:
 def _check_use(session: Session, before: Documents, after: Documents) -> None:
     """Refuses changes that accounts, whose money and usage are counted by what was, can't take."""
     faults = Faults()
-    plans = after["price_plans"]
-    for code, old in before["price_plans"].items():
-        kept = code in plans and all(plans[code][key] == old[key] for key in ("type", "currency"))
+    plans = {plan_code(key): plan for key, plan in after["price_plans"].items()}
+    for key, old in before["price_plans"].items():
+        code = plan_code(key)
+        kept = code in plans and all(plans[code][name] == old[name] for name in ("type", "currency"))
         if not kept and storage.is_plan_used(session, code):
             was = f"was {old['type']} in {old['currency']}"
-            faults.add(f"stored: price_plans[{code}]", f"{was}; subscribers have it, so it must stay that")
+            faults.add(f"stored: price_plans[{key}]", f"{was}; subscribers have it, so it must stay that")
     for number in before["bill_cycles"].keys() - after["bill_cycles"].keys():
         if storage.is_bill_cycle_used(session, int(number)):
             faults.add(f"stored: bill_cycles[{number}]", "subscribers are in it, so it must stay")

@@ -9,31 +9,27 @@ import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from mubss.core.model import POSTPAID, PREPAID
-from mubss.core.money import MICROS_PER_UNIT
 from mubss.core.tariff import ANY, Unit
 from mubss.refdata.check import Faults, Row, one_of, rows_of, shown
 from mubss.refdata.form import Source
-from mubss.refdata.quota_rows import MAX_UNITS, MAX_UNSIGNED32, plan_quota, service_quota
+from mubss.refdata.plan_rows import blocked, bundle, currency_code, percent_ppm, plan, plan_key
+from mubss.refdata.quota_rows import MAX_UNSIGNED32, service_quota
 from mubss.storage.database import Doc
 from mubss.storage.refdata import TABLES, Documents
 
-MAX_RATES = 2_000  # of one plan
 MAX_PREFIXES = 300_000  # of all zones
+MAX_NUMBERS = 1_000  # of one zone, given whole; ported ones by the thousand can be prefixes
 MAX_NETWORKS = 2_000  # MCCs and MNCs of one zone; the world has some 240 and 1,500
 MAX_RANGES = 100  # of one row of the service map
-MAX_PRICE_MICROS = 10**12  # a million: a price, setup fee, minimum or monthly fee
-MAX_CREDIT_MICROS = 10**14
 QUARTERS_A_DAY = 96
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun", "holiday")
 NONE = "none"  # among rating groups: a request without any
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
-_CURRENCY_FORM = "three capital letters of ISO 4217"
 _TIME = re.compile(r"(?:[01][0-9]|2[0-3]):(?:00|15|30|45)|24:00")
 _PREFIX = re.compile(r"\+?([0-9]{1,15})")
 _NETWORK = re.compile(r"[0-9]{3}([0-9]{2,3})?")
 _RANGE = re.compile(r"([0-9]{1,10})(?:-([0-9]{1,10}))?")
+_HOLIDAY = re.compile(r"(?:20[0-9]{2}-)?(?:0[1-9]|1[0-2])-(?:0[1-9]|[12][0-9]|3[01])")
 _CONTEXT = re.compile(r"[A-Za-z0-9._-]{1,32}")
 
 
@@ -100,10 +96,6 @@ def _keep(named: Named, table: str, document: Doc, where: str, faults: Faults, b
         named.documents[table][key] = document
 
 
-def _currency_code(row: Row, key: str) -> str:
-    return row.form(key, _CURRENCY, _CURRENCY_FORM)
-
-
 def _code(row: Row, key: str) -> str:
     code = row.code(key)
     if code == ANY:
@@ -121,11 +113,7 @@ def _currency(row: Row) -> Doc:
 
 
 def _tax(row: Row) -> Doc:
-    micros = row.amount("rate_percent", 100 * MICROS_PER_UNIT)
-    ppm, rest = divmod(micros, 100)
-    if rest:
-        row.fault("rate_percent", "more than 4 decimals; a rate is kept in parts per million")
-    return {"name": row.name(), "rate_ppm": ppm}
+    return {"name": row.name(), "rate_ppm": percent_ppm(row, "rate_percent")}
 
 
 def _bill_cycle(row: Row) -> Doc:
@@ -134,7 +122,10 @@ def _bill_cycle(row: Row) -> Doc:
 
 def _service(row: Row) -> Doc:
     name, unit = row.name(), row.choice("unit", list(Unit))
-    return {"name": name, "unit": unit, **service_quota(row, unit)}
+    service = {"name": name, "unit": unit, **service_quota(row, unit)}
+    if tax := row.code("tax", ""):
+        service["tax"] = tax
+    return service
 
 
 def _band(row: Row) -> Doc:
@@ -156,7 +147,12 @@ def _quarter(row: Row, key: str) -> int:
 
 
 def _destination(row: Row) -> Doc:
-    texts = row.texts("prefixes", MAX_PREFIXES, 'the first 1 to 15 digits of international numbers, like "49170"')
+    numbers = row.texts("numbers", MAX_NUMBERS, 'whole numbers as they are dialled, like "112"', ())
+    for number, text in enumerate(numbers, 1):
+        if not _PREFIX.fullmatch(text) or text in numbers[: number - 1]:
+            row.refuse(f"numbers[{number}]", text, '1 to 15 digits, like "112", each once')
+    form = 'the first 1 to 15 digits of international numbers, like "49170"'
+    texts = row.texts("prefixes", MAX_PREFIXES, form, () if numbers else None)
     matches = [_PREFIX.fullmatch(text) for text in texts]
     prefixes = {match[1] for match in matches if match}
     if len(prefixes) < len(texts):
@@ -168,7 +164,12 @@ def _destination(row: Row) -> Doc:
                 row.fault(f"prefixes[{number}]", f"{match[1]!r} is there twice")
             else:
                 seen.add(match[1])
-    return {"name": row.name(), "prefixes": sorted(prefixes)}
+    doc: Doc = {"name": row.name(), "prefixes": sorted(prefixes)}
+    if numbers:
+        doc["numbers"] = sorted(text.removeprefix("+") for text in numbers)
+    if blocked(row):
+        doc["blocked"] = True
+    return doc
 
 
 def _network(row: Row) -> Doc:
@@ -179,33 +180,12 @@ def _network(row: Row) -> Doc:
     return {"name": row.name(), "codes": sorted(codes)}
 
 
-def _plan(row: Row) -> Doc:
-    return {
-        "name": row.name(),
-        "type": row.choice("type", (PREPAID, POSTPAID)),
-        "currency": row.form("currency", _CURRENCY, _CURRENCY_FORM),
-        "monthly_fee_micros": row.amount("monthly_fee", MAX_PRICE_MICROS, "0"),
-        "credit_limit_micros": row.amount("credit_limit", MAX_CREDIT_MICROS, "0"),
-        "tax": row.code("tax", ""),
-        "low_balance_micros": row.amount("low_balance", MAX_CREDIT_MICROS, "0"),
-        "free_units": row.counts("free_units", MAX_RATES, MAX_UNITS),
-        "rates": [_rate(rate) for rate in row.rows("rates", MAX_RATES)],
-        "quotas": [plan_quota(quota) for quota in row.rows("quotas", MAX_RATES)],
-    }
+def _holiday_key(row: Row, key: str) -> str:
+    return row.form(key, _HOLIDAY, 'a day like "2026-12-25", or "12-25" for each year\'s')
 
 
-def _rate(row: Row) -> Doc:
-    rate = {
-        "service": row.code("service"),
-        "zone": row.code("zone", ANY),
-        "band": row.code("band", ANY),
-        "price_micros": row.amount("price", MAX_PRICE_MICROS),
-        "block_units": row.integer("per_units", 1, MAX_UNITS, 1),
-        "setup_micros": row.amount("setup_fee", MAX_PRICE_MICROS, "0"),
-        "minimum_micros": row.amount("minimum", MAX_PRICE_MICROS, "0"),
-    }
-    row.done()
-    return rate
+def _holiday(row: Row) -> Doc:
+    return {"name": row.name()}
 
 
 def _rule(row: Row) -> Doc:
@@ -236,12 +216,14 @@ def _ranges(row: Row, key: str, texts: Sequence[str]) -> list[list[int]] | None:
 
 # Table → the key's name, and the functions that read the key and the rest of a row.
 _READERS: dict[str, tuple[str, Callable[[Row, str], str], Callable[[Row], Doc]]] = {
-    "currencies": ("code", _currency_code, _currency),
+    "currencies": ("code", currency_code, _currency),
     "taxes": ("code", _code, _tax),
     "services": ("code", _code, _service),
+    "holidays": ("day", _holiday_key, _holiday),
     "bands": ("code", _code, _band),
     "destinations": ("zone", _code, _destination),
     "networks": ("zone", _code, _network),
-    "price_plans": ("code", _code, _plan),
+    "price_plans": ("code", plan_key, plan),
+    "bundles": ("code", _code, bundle),
     "bill_cycles": ("number", _cycle_number, _bill_cycle),
 }

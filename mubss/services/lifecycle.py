@@ -14,7 +14,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
-from mubss.core.model import POSTPAID, PREPAID, Account, Movement, SetPlan, SetState
+from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
@@ -156,6 +156,13 @@ def set_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:
     version = doc["version"]
     guards = [Guard(subscribers.SUBSCRIBERS, {**doc, "plan": plan, "version": version + 1}, version)]
     return run(engine, Order(SetPlan(plan), account=doc["account"], guards=guards))
+
+
+def buy_bundle(engine: Engine, store: Store, identity: str, bundle: str, reference: str = "") -> Account:
+    """Buys a bundle, paid from the balance."""
+    check_text("reference", reference)
+    doc = find_subscriber(store, identity)
+    return run(engine, Order(BuyBundle(bundle, reference), account=doc["account"]))
 
 
 def top_up(

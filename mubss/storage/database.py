@@ -38,6 +38,8 @@ REFDATA = (
     "ref_currencies",
     "ref_services",
     "ref_price_plans",
+    "ref_holidays",
+    "ref_bundles",
     "ref_destinations",
     "ref_networks",
     "ref_bill_cycles",

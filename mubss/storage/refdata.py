@@ -17,10 +17,12 @@ TABLES = {
     "currencies": "ref_currencies",
     "taxes": "ref_taxes",
     "services": "ref_services",
+    "holidays": "ref_holidays",
     "bands": "ref_bands",
     "destinations": "ref_destinations",
     "networks": "ref_networks",
     "price_plans": "ref_price_plans",
+    "bundles": "ref_bundles",
     "service_map": "ref_service_map",
     "bill_cycles": "ref_bill_cycles",
 }
@@ -29,6 +31,7 @@ Stored = dict[str, dict[str, Doc]]  # table → _id → document as it lies in t
 
 _META, _VERSION_ID, _SUBSCRIBERS = "meta", "refdata", "subscribers"
 _CHUNK_PREFIXES = 1000
+_OF_FIRST_CHUNK = ("numbers", "blocked")
 _PAGE_DOCUMENTS = 500
 _READ_ATTEMPTS = 20
 
@@ -130,6 +133,7 @@ def join(stored: Stored) -> Documents:
     for doc in stored["destinations"].values():
         zone = zones.setdefault(doc["zone"], {"_id": doc["zone"], "name": doc["name"], "prefixes": []})
         zone["prefixes"] += doc["prefixes"]
+        zone |= {key: doc[key] for key in _OF_FIRST_CHUNK if key in doc}
     documents["destinations"] = zones
     bands = sorted(stored["bands"].values(), key=lambda doc: doc["position"])
     documents["bands"] = {doc["_id"]: {key: doc[key] for key in doc if key != "position"} for doc in bands}
@@ -145,8 +149,9 @@ def split(documents: Documents) -> Stored:
     chunks = stored["destinations"] = {}
     for zone, doc in documents["destinations"].items():
         prefixes = doc["prefixes"]
-        for number, start in enumerate(range(0, len(prefixes), _CHUNK_PREFIXES)):
+        for number, start in enumerate(range(0, max(1, len(prefixes)), _CHUNK_PREFIXES)):
             key = f"{zone}:{number:04}"
             part = prefixes[start : start + _CHUNK_PREFIXES]
             chunks[key] = {"_id": key, "zone": zone, "name": doc["name"], "prefixes": part}
+        chunks[f"{zone}:0000"] |= {key: doc[key] for key in _OF_FIRST_CHUNK if key in doc}
     return stored

@@ -334,3 +334,29 @@ def test_tables_fit_a_hundred_columns(demo_shell: Shell) -> None:
     ):
         widest = max(map(len, demo_shell.ok(*command).out.splitlines()))
         assert widest <= 100, command
+
+
+BUNDLE = """
+[[bundles]]
+code = "TALK"
+currency = "EUR"
+price = "2.00"
+services = ["VOICE"]
+units = 6_000
+validity = "30d"
+"""
+
+
+def test_a_bundle_is_bought_from_the_balance(demo_shell: Shell) -> None:
+    (demo_shell.folder / "bundles.toml").write_text(BUNDLE)
+    demo_shell.ok("ref", "load", "bundles.toml")
+    before = demo_shell.json("subscriber", "show", PREPAID)["balance_micros"]
+    said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK", "--reference", "shop 7").out
+    assert said.startswith(f"{PREPAID} has 6000 units of TALK until ")
+    after = demo_shell.json("subscriber", "show", PREPAID)
+    assert after["balance_micros"] == before - 2_000_000
+    assert [(one["services"], one["left"]) for one in after["buckets"]] == [(["VOICE"], 6_000)]
+    assert "6000 of 6000, until " in demo_shell.ok("subscriber", "show", PREPAID).out
+    demo_shell.ok("ledger", "check")
+    wrong = demo_shell("subscriber", "bundle", PREPAID, "WALK")
+    assert (wrong.code, wrong.err) == (ExitCode.INPUT, "mubss: bundle: 'WALK'; expected one of TALK\n")

@@ -11,7 +11,8 @@ from mubss.core.calendar import OperatorCalendar
 from mubss.core.identity import session_hash
 from mubss.core.model import ACTIVE, Account, Action, CreditControl, RequestType, UnitRequest
 from mubss.core.money import parse_amount
-from mubss.core.tariff import ANY, Band, Currency, Plan, PlanService, Quota, Rate, Service, ServiceRule, Tables, Unit
+from mubss.core.rates import Rate
+from mubss.core.tariff import ANY, Band, Currency, Plan, PlanService, Quota, Service, ServiceRule, Tables, Unit
 
 INITIAL, UPDATE, TERMINATE, EVENT = RequestType.INITIAL, RequestType.UPDATE, RequestType.TERMINATION, RequestType.EVENT
 MB = 1_000_000  # octets in a block of the demo's price

@@ -28,7 +28,8 @@ from mubss.core.model import (
     SessionRecord,
     SetPlan,
 )
-from mubss.core.tariff import Tables, parse_rate
+from mubss.core.rates import parse_rate
+from mubss.core.tariff import Tables
 
 RULES = Rules()
 PLAIN = (dict, list, str, int, bool, type(None))
@@ -179,7 +180,7 @@ def price(rates: list[list[Any]]) -> int:
 def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
     """reserved_micros is the sum of the sessions' and each is price(used + all grants outstanding) − price(used).
 
-    Free units go to grants in the order of sessions and grants, as far as the month still has them.
+    Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them.
     """
     month = tables.calendar.at(now_s).month
     plan = tables.plans[account["plan"]]
@@ -187,6 +188,7 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
         code: max(0, service.free_units - account["counters"].get(month, {}).get(code, 0))
         for code, service in plan.services.items()
     }
+    buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
     total = 0
     for key in sorted(account["sessions"]):
         session = account["sessions"][key]
@@ -196,6 +198,13 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
             code = grant["service"]
             free = min(grant["free_units"], left.get(code, 0))  # a plan that the account had may sell more
             left[code] = left.get(code, 0) - free
+            for bucket in account.get("buckets", ()):
+                zones = bucket["zones"] or [session["services"][code]["zone"]]
+                is_valid = bucket["from_s"] <= now_s < bucket["until_s"]
+                if is_valid and code in bucket["services"] and session["services"][code]["zone"] in zones:
+                    given = min(grant["free_units"] - free, buckets[bucket["id"]])
+                    buckets[bucket["id"]] -= given
+                    free += given
             paid = grant["units"] - free
             entry = next((entry for entry in with_grants[code] if entry[0] == grant["rate"]), None)
             if paid and entry is None:

@@ -22,6 +22,7 @@ from core_builders import (
 )
 from core_steps import DATA, SMS, TABLES, VOICE
 from core_world import World
+from mubss.core.allowance import Allowance
 from mubss.core.model import Account
 from mubss.core.rater import rate_usage
 from mubss.core.tariff import Service, Tables
@@ -124,7 +125,7 @@ def test_a_call_in_any_split_costs_what_one_cdr_costs(
     world.now_s = start_s - ring_s
     cost = run(world, VOICE, reports, [units for _, units in reports], ring_s)
     used = {"2026-11": counted} if counted else {}
-    cdr = rate_usage(TABLES, TABLES.plans["rich"].services["VOICE"], "home", total, start_s, {}, used)
+    cdr = rate_usage(TABLES, TABLES.plans["rich"].services["VOICE"], "home", total, start_s, {}, Allowance(used))
     assert cost == cdr.charge_micros
     drawn = {month: services["VOICE"] for month, services in world.account["counters"].items()}
     assert {month: units - used.get(month, 0) for month, units in drawn.items() if units > used.get(month, 0)} == (
@@ -143,7 +144,7 @@ def test_volume_in_any_split_within_a_band_costs_the_same(
     cost = run(world_of(TABLES, rich(counted, service.code)), service, reports, steps_s)
     used = {"2026-11": counted} if counted else {}
     total = sum(units for _, units in reports)
-    cdr = rate_usage(TABLES, TABLES.plans["rich"].services[service.code], "home", total, NOW_S, {}, used)
+    cdr = rate_usage(TABLES, TABLES.plans["rich"].services[service.code], "home", total, NOW_S, {}, Allowance(used))
     assert cost == cdr.charge_micros
 
 

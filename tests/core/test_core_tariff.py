@@ -15,7 +15,8 @@ from core_builders import (
     utc,
 )
 from mubss.core.errors import InputError
-from mubss.core.tariff import ANY, Band, Rate, ServiceRule, Tables, parse_rate
+from mubss.core.rates import Rate, parse_rate
+from mubss.core.tariff import ANY, Band, ServiceRule, Tables
 
 PREFIXES = {"49": "home", "4915": "mobile", "49152": "other-net", "1": "america", "1242": "bahamas", "999": "special"}
 

@@ -22,8 +22,11 @@ CODE = "expected 1 to 24 letters, digits, - or _"
 RANGE = 'expected a number or range like "1-99", up to 4294967295'
 TIME = 'expected a quarter of an hour like "08:15", up to "24:00"'
 PREFIX = '; expected 1 to 15 digits, like "49170"'
-DAYS = "expected one of mon, tue, wed, thu, fri, sat, sun, each once"
-NAMES = "currencies, taxes, services, bands, destinations, networks, price_plans, service_map, bill_cycles"
+DAYS = "expected one of mon, tue, wed, thu, fri, sat, sun, holiday, each once"
+NAMES = (
+    "currencies, taxes, services, holidays, bands, destinations, networks, price_plans, bundles, service_map, "
+    "bill_cycles"
+)
 
 
 def swapped(old: str, new: str) -> str:
@@ -81,7 +84,7 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "tax too fine": (
         swapped('rate_percent = "20"', 'rate_percent = "7.77777"'),
-        ["taxes[VAT].rate_percent: more than 4 decimals; a rate is kept in parts per million"],
+        ["taxes[VAT].rate_percent: more than 4 decimals; it is kept in parts per million"],
     ),
     "code with slash": (
         '[[services]]\ncode = "A/B"\nunit = "bytes"\nquota_units = 0\nvalidity_seconds = 0\n',
@@ -136,7 +139,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
     ),
     "band without weekdays": (
         BAND.replace('["mon", "tue"]', "[]"),
-        ["bands[peak].weekdays: a list of 0; expected a list of 1 to 7 texts: mon, tue, wed, thu, fri, sat, sun"],
+        [
+            "bands[peak].weekdays: a list of 0; expected a list of 1 to 8 texts: "
+            "mon, tue, wed, thu, fri, sat, sun, holiday"
+        ],
     ),
     "band any": (
         BAND.replace('"peak"', '"any"'),
@@ -200,7 +206,10 @@ CASES: dict[str, tuple[str, list[str]]] = {
         swapped("decimals = 2", "decimals = 9"),
         ["currencies[EUR].decimals: 9; expected a whole number, 0 to 4"],
     ),
-    "rate twice": (TARIFF + RATE, ["price_plans[basic].rates[2]: the same service, zone and band as rates[1]"]),
+    "rate twice": (
+        TARIFF + RATE,
+        ["price_plans[basic].rates[2]: the same service, zone, network and band as rates[1]"],
+    ),
     "rate without blocks": (
         swapped("per_units = 1_000_000", "per_units = 0"),
         ["price_plans[basic].rates[1].per_units: 0; expected a whole number, 1 to 1000000000000000"],
@@ -209,8 +218,86 @@ CASES: dict[str, tuple[str, list[str]]] = {
         TARIFF + 'prize = "1"\n',
         [
             "price_plans[basic].rates[1].prize: unknown key; "
-            "expected one of service, zone, band, price, per_units, setup_fee, minimum"
+            "expected one of service, zone, band, price, per_units, setup_fee, minimum, network, increments, maximum, "
+            "tiers, tiers_by"
         ],
+    ),
+    "increments": (
+        TARIFF + 'increments = "60"\n',
+        ["price_plans[basic].rates[1].increments: '60'; expected first and next steps like \"60/1\""],
+    ),
+    "maximum": (
+        TARIFF + 'minimum = "2"\nmaximum = "1"\n',
+        ["price_plans[basic].rates[1].maximum: less than the minimum"],
+    ),
+    "tiers": (
+        TARIFF + 'tiers = [{ after_units = 5, price = "1" }, { after_units = 5, price = "2" }]\n',
+        [
+            "price_plans[basic].rates[1].tiers: after_units 5, 5; expected each more than the one before",
+            "price_plans[basic].rates[1].tiers_by: missing; expected session or volume or month",
+        ],
+    ),
+    "tiers by nothing": (
+        TARIFF + 'tiers_by = "month"\n',
+        ["price_plans[basic].rates[1].tiers_by: means nothing without tiers"],
+    ),
+    "network of a rate": (
+        TARIFF + 'network = "mars"\n',
+        ["price_plans[basic].rates[1].network: 'mars'; there is none"],
+    ),
+    "valid from": (
+        swapped('code = "basic"', 'code = "basic"\nvalid_from = "2026-02-30"'),
+        ["price_plans[#1].valid_from: '2026-02-30'; expected a day like \"2026-12-01\""],
+    ),
+    "a version of a long code": (
+        swapped('code = "basic"', 'code = "a-plan-of-twenty-two-l"\nvalid_from = "2026-02-01"'),
+        ["price_plans[#1].code: 22 letters; expected up to 21 where there is a valid_from"],
+    ),
+    "versions of two types": (
+        TARIFF + PLAN.replace('"basic"', '"basic"\nvalid_from = "2026-12-01"').replace("prepaid", "postpaid"),
+        ["price_plans[basic@2026-12-01].type: postpaid; it is prepaid in tariffs.toml: price_plans[basic]"],
+    ),
+    "rollover of nothing": (
+        TARIFF + "[price_plans.rollover_units]\nDATA = 5\n",
+        ["price_plans[basic].rollover_units.DATA: none is free; there is none"],
+    ),
+    "discount": (
+        TARIFF
+        + '[[price_plans.discounts]]\nservice = "VOICE"\npercent = "101"\n'
+        + '[[price_plans.discounts]]\nservice = "VOICE"\npercent = "1"\nzone = "mars"\n',
+        [
+            "price_plans[basic].discounts[1].percent: '101'; expected text like \"0.02\", 0 to 100, at most 6 decimals",
+        ],
+    ),
+    "discount of nothing sold": (
+        TARIFF + '[[price_plans.discounts]]\nservice = "VOICE"\npercent = "1"\nzone = "mars"\n',
+        [
+            "price_plans[basic].discounts[1].service: no rate prices it; expected one of DATA",
+            "price_plans[basic].discounts[1].zone: 'mars'; expected one of any, home",
+        ],
+    ),
+    "bundle": (
+        TARIFF
+        + '[[bundles]]\ncode = "B"\ncurrency = "EUR"\nservices = ["DATA", "VOICE", "X"]\nunits = 5\n'
+        + 'validity = "month"\n',
+        [
+            "bundles[B].services[3]: 'X'; expected one of DATA, VOICE",
+            "bundles[B].services: counted in octets and seconds; expected one unit",
+        ],
+    ),
+    "bundle's validity": (
+        TARIFF + '[[bundles]]\ncode = "B"\ncurrency = "EUR"\nservices = "DATA"\nunits = 5\nvalidity = "1w"\n',
+        [
+            'bundles[B].validity: \'1w\'; expected "24h", "30d" or "month"',
+        ],
+    ),
+    "number twice": (
+        TARIFF + '[[destinations]]\nzone = "a"\nnumbers = ["112"]\n[[destinations]]\nzone = "b"\nnumbers = ["112"]\n',
+        ["destinations[b].numbers: '112' is in tariffs.toml: destinations[a] too"],
+    ),
+    "holiday": (
+        '[[holidays]]\nday = "13-01"\n',
+        ['holidays[#1].day: \'13-01\'; expected a day like "2026-12-25", or "12-25" for each year\'s'],
     ),
     "rates as text": (
         CURRENCY + PLAN + 'rates = "none"\n',

@@ -97,7 +97,7 @@ def test_the_demo_plans(demo: Tables) -> None:
     ],
 )
 def test_the_example_prices_a_call(example: Tables, number: str, weekday: int, quarter: int, key: str | None) -> None:
-    band = example.band(LocalQuarter("2026-11", "2026-11-23", weekday, quarter))
+    band = example.band(LocalQuarter("2026-11", f"2026-11-{23 + weekday}", weekday, quarter))
     assert example.plans["start"].services["VOICE"].rate_key(example.zone(number), band) == key
 
 
@@ -106,7 +106,7 @@ def test_the_example_tells_of_every_table_and_key(example: Tables) -> None:
     assert set(re.findall(r"^\[\[(\w+)\]\]$", text, re.MULTILINE)) == set(TABLES)
     keys = set(re.findall(r"^(\w+) = ", text, re.MULTILINE))
     refdata = Path(__file__).parents[2] / "mubss" / "refdata"
-    source = (refdata / "rows.py").read_text() + (refdata / "quota_rows.py").read_text()
+    source = "".join((refdata / name).read_text() for name in ("rows.py", "quota_rows.py", "plan_rows.py"))
     taken = set(re.findall(r'row\.(?:code|form|choice|integer|amount|texts|counts|rows)\(\s*"(\w+)"', source))
-    assert taken - {"free_units", "rates", "quotas"} <= keys
+    assert taken - {"free_units", "rates", "quotas", "rollover_units", "discounts"} <= keys
     assert example.band(LocalQuarter("2026-11", "2026-11-23", 0, 40)) == ANY
