@@ -115,6 +115,9 @@ def _parse(entry: cdr_pb2.Entry, offset: int, message: bytes) -> None:
     try:
         entry.ParseFromString(message)
     except DecodeError:
+        if not offset:
+            text = f"it begins with no header; expected one with {MAGIC!r}: this is no CDR file"
+            raise FileFault("bad-magic", 0, text) from None
         text = f"{len(message)} bytes that are no entry; expected a message as proto/cdr.proto has it"
         raise FileFault("bad-message", offset, text) from None
 
