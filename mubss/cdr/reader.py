@@ -52,10 +52,9 @@ def scan(file: BinaryIO) -> Scan:
     digest, crc, count, end = blake2b(digest_size=16), 0, 0, 0
     duration_s = octets_up = octets_down = events = 0
     header: cdr_pb2.Header | None = None
-    entry = cdr_pb2.Entry()
     cut = frames(file, 0)
     for offset, skip, frame in cut:
-        _parse(entry, offset, frame[skip:])
+        entry = _parse(offset, frame[skip:])
         end = offset + len(frame)
         digest.update(frame)
         kind = entry.WhichOneof("entry")
@@ -84,9 +83,8 @@ def scan(file: BinaryIO) -> Scan:
 
 def read_header(file: BinaryIO) -> cdr_pb2.Header:
     """What a file begins with; FileFault where that is no header. The rest may be anything."""
-    entry = cdr_pb2.Entry()
     for offset, skip, frame in frames(file, 0):
-        _parse(entry, offset, frame[skip:])
+        entry = _parse(offset, frame[skip:])
         return _header(entry, entry.WhichOneof("entry"))
     raise FileFault("empty", 0, "the file has no bytes; expected a header")
 
@@ -98,8 +96,7 @@ def records(file: BinaryIO, offset: int) -> Iterator[Entry]:
     """
     end = offset
     for begin, skip, frame in frames(file, offset):
-        entry = cdr_pb2.Entry()  # a new one each: who gets its record may keep it
-        _parse(entry, begin, frame[skip:])
+        entry = _parse(begin, frame[skip:])
         end = begin + len(frame)
         kind = entry.WhichOneof("entry")
         if kind == "record":
@@ -111,9 +108,10 @@ def records(file: BinaryIO, offset: int) -> Iterator[Entry]:
     raise FileFault("no-trailer", end, "the file ends behind a record; expected a trailer: it has changed")
 
 
-def _parse(entry: cdr_pb2.Entry, offset: int, message: bytes) -> None:
+def _parse(offset: int, message: bytes) -> cdr_pb2.Entry:
+    """A new entry each: one that is used again keeps the memory of all that it ever held."""
     try:
-        entry.ParseFromString(message)
+        return cdr_pb2.Entry.FromString(message)
     except DecodeError:
         if not offset:
             text = f"it begins with no header; expected one with {MAGIC!r}: this is no CDR file"
