@@ -78,7 +78,7 @@ def test_what_is_refused_and_why(changed: dict[str, Any], reason: str, text: str
         {"record_id": "~" * 64},
         {"cell": "Gebäude 7"},
         {"imsi": "12345", "imei": "1" * 16, "network": "310260"},
-        {"calling": "Info"[:0], "served_msisdn": "12345"},
+        {"calling": "", "served_msisdn": "12345"},
         {"calling": "", "imsi": "999700000000001"},
         {"calling": "70707", "called": ""},
         {"type": Record.OTHER, "service": "PARKING_1"},
