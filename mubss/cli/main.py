@@ -17,6 +17,7 @@ PROGRAM = "mubss"
 COMMANDS = {
     "balance": "mubss.cli.money:balance",
     "ccr": "mubss.cli.ccr:ccr",
+    "cdr": "mubss.cli.cdr:cdr",
     "config": "mubss.cli.config_cmd:config",
     "demo": "mubss.cli.demo:demo",
     "gy": "mubss.cli.gy:gy",
