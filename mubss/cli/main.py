@@ -24,6 +24,7 @@ COMMANDS = {
     "init": "mubss.cli.init:init",
     "ledger": "mubss.cli.ledger:ledger",
     "peers": "mubss.cli.peers:peers",
+    "rate": "mubss.cli.rate:rate",
     "ref": "mubss.cli.ref:ref",
     "sessions": "mubss.cli.sessions:sessions",
     "status": "mubss.cli.status:status",

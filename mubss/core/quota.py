@@ -47,8 +47,7 @@ def zone_of(draft: Draft, called: str, network: str) -> str:
     there = draft.tables.network_zone(network) if network else ANY
     if not called:
         return there
-    zone = draft.tables.zone(called)
-    return zone if there == ANY or zone in draft.tables.blocked else f"{zone}@{there}"
+    return draft.tables.zone_from(draft.tables.zone(called), there)
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:

@@ -269,6 +269,10 @@ class Tables:
                 return zone
         return ANY
 
+    def zone_from(self, zone: str, network_zone: str) -> str:
+        """A called zone as it is priced from a visited network: "europe@abroad"; a blocked one stays what it is."""
+        return zone if network_zone == ANY or zone in self.blocked else f"{zone}@{network_zone}"
+
     def network_zone(self, mcc_mnc: str) -> str:
         """The zone of a visited network by its MCC and MNC ("26201"), else by its MCC; ANY where none is named."""
         return self.networks.get(mcc_mnc) or self.networks.get(mcc_mnc[:3]) or ANY
