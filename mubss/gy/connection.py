@@ -163,12 +163,14 @@ class Connection:
     def _wait_for_room(self) -> None:
         """TCP's own back-pressure: what we don't read, the peer can't send.
 
-        One that doesn't read what it asked for is left to its watchdog.
+        One that doesn't read what it asked for is left to its watchdog, unless it has passed its measure.
         """
         self._may_read.clear()
         while not self._may_read.wait(1) and not self._closing and not self._has_room:
             if not self._sending:
                 self.peer.heard(int(time.monotonic()))  # the silence is ours
+            else:
+                self._close_if_unread()
 
     def _read_on(self) -> None:
         if not self._may_read.is_set() and self._has_room:
@@ -329,18 +331,22 @@ class Connection:
     # ── writing ────────────────────────────────────────────────────────────────────────────────────
 
     def send(self, data: bytes) -> None:
-        """Queues a message; a peer that doesn't read what it asked for is closed."""
+        """Queues a message."""
         if self._abandoned:
             return
         if self.server.tracer is not None:
             self.server.tracer.note(self, data, is_ours=True)
         self._out.append(data)
         self._out_octets += len(data)
-        if self._sending and self._out_octets > self.server.options.send_buffer_octets:
+        if not self._writable.is_set():
+            self._writable.set()
+        self._close_if_unread()
+
+    def _close_if_unread(self) -> None:
+        """Closes a peer that doesn't read what it asked for."""
+        if self._sending and self._out_octets > self.server.options.send_buffer_octets and not self._abandoned:
             self.close(f"the peer doesn't read: {self._out_octets} octets wait for it")
             self._abandon()
-        elif not self._writable.is_set():
-            self._writable.set()
 
     def close(self, reason: str) -> None:
         """Ends the connection once what is queued and under way is written, within the deadline of an answer."""

@@ -69,6 +69,23 @@ def test_a_silence_is_ours_only_while_the_peer_reads(reads: bool) -> None:
     theirs.close()
 
 
+@pytest.mark.parametrize(("octets", "closes"), [(65_536, False), (65_537, True)])
+def test_one_that_reads_nothing_is_closed_though_all_its_answers_came_at_once(octets: int, closes: bool) -> None:
+    """All are on their way when we stop to read: no further answer will find that too many wait."""
+    ours, theirs = socket.socketpair()
+    peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
+    connection = Connection(a_server(), 1, ours, "127.0.0.1", peer)
+    connection._sending, connection._pending_octets, connection._out_octets = True, MAX_PENDING_OCTETS, octets
+    seconds = iter((False, True))
+    connection._may_read = SimpleNamespace(  # type: ignore[assignment]
+        clear=lambda: None, wait=lambda _: next(seconds), set=lambda: None
+    )
+    connection._wait_for_room()
+    assert ("doesn't read" in connection._closing) is closes
+    ours.close()
+    theirs.close()
+
+
 def test_a_fault_of_ours_closes_the_connection_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     forgotten: list[Connection] = []
