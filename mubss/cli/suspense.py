@@ -85,7 +85,7 @@ def _row(desk: Desk, entry: Doc) -> dict[str, Any]:
         "subscriber": _subscriber(desk, entry),
         "session": f"{entry['session_id']} #{entry['number']}",
         "service": entry["service"] or ("unknown" if group is None else f"rating group {group}"),
-        "units": f"{entry['units']:,}",
+        "units": f"{entry['units']:,} {entry.get('unit', '')}".rstrip(),
         "state": state_of(entry),
     }
 

@@ -86,7 +86,15 @@ def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) 
 
 
 def _units(request: UnitRequest) -> int:
-    return request.used_units or request.requested_units or 1
+    """How many an event is about: what it reports, else what it asks for, else one. 0 where it says so itself."""
+    if request.used_units is not None:
+        return request.used_units
+    return 1 if request.requested_units is None else request.requested_units
+
+
+def _absurd(draft: Draft, request: UnitRequest, plan: PlanService) -> bool:
+    units = _units(request)
+    return bool(units <= 0 or request.foreign_units or absurd(plan, units, draft.now_s, draft.now_s))
 
 
 def _enquire(draft: Draft, command: CreditControl) -> Outcome:
@@ -111,7 +119,7 @@ def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[R
         return Result.RATING_FAILED, 0
     if request.money_micros is not None:
         return _check_money(draft, request), request.money_micros
-    if absurd(plan, units, draft.now_s, draft.now_s):
+    if _absurd(draft, request, plan):
         return Result.INVALID_AVP_VALUE, 0
     priced = _price(draft, command, plan, units)
     if priced.unpriced_units:
@@ -123,7 +131,7 @@ def _cost(draft: Draft, command: CreditControl, request: UnitRequest) -> tuple[R
 def _debit_or_refund(draft: Draft, command: CreditControl, request: UnitRequest, rules: Rules) -> UnitAnswer:
     """Does one request; units reported as used that can't be charged are kept in suspense."""
     answer = _move(draft, command, request, rules)
-    if answer.result != Result.SUCCESS and request.used_units:
+    if answer.result != Result.SUCCESS and (request.used_units or request.foreign_units):
         entry = suspended_units(command, request, Result(answer.result).name, draft.now_ms)
         draft.suspense.append(entry)
     return answer
@@ -136,7 +144,7 @@ def _move(draft: Draft, command: CreditControl, request: UnitRequest, rules: Rul
     unit = plan.service.unit.value
     if request.money_micros is not None:
         result = _money(draft, command, request, plan, rules)
-    elif absurd(plan, _units(request), draft.now_s, draft.now_s):
+    elif _absurd(draft, request, plan):
         result = Result.INVALID_AVP_VALUE
     elif command.action == Action.REFUND_ACCOUNT:
         result = _refund(draft, command, request, plan, rules)

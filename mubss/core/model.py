@@ -215,6 +215,7 @@ class UnitRequest:
     wants_grant: bool = True
     requested_units: int | None = None
     used_units: int | None = None
+    foreign_units: tuple[str, int] | None = None  # all that it reports is in another unit than the service's: which
     before_units: int = 0  # of them, used before the tariff changed (Tariff-Change-Usage)
     money_micros: int | None = None  # CC-Money of an event, in the account's currency
     currency: int | None = None  # Currency-Code of that money

@@ -15,6 +15,8 @@ from mubss.core.quota import Held, reserve, session_meter
 from mubss.core.rater import MAX_UNITS, absurd, rate_usage
 from mubss.core.tariff import PlanService, Unit
 
+OTHER_UNIT = "in a unit that the service isn't sold by"
+MAX_STORED = (1 << 63) - 1  # of an integer, in either store
 Charged = dict[str, Drawn]  # by service, of one request so far
 
 
@@ -51,6 +53,8 @@ def _use(
     `change_s` is the Tariff-Time-Change that its grant was sent with, 0 without one.
     """
     plan, units = draft.plan_service(request.service), request.used_units
+    if request.foreign_units and plan is not None:
+        draft.suspense.append(suspended_units(command, request, OTHER_UNIT, draft.now_ms))
     if plan is None:
         if units:
             draft.suspense.append(suspended_units(command, request, "no price for these units", draft.now_ms))
@@ -167,6 +171,7 @@ def suspended_units(
 
     `taken` says whether their request is in the session's history, with what else it reported charged (suspense.py).
     """
+    unit, units = request.foreign_units or ("", request.used_units or 0)
     entry = {
         "_id": session_hash(f"{command.session_id}\0{command.key}\0{request.key}"),
         "version": 1,
@@ -184,8 +189,12 @@ def suspended_units(
         "service": request.service,
         "rating_group": request.rating_group,
         "service_identifiers": request.service_identifiers,
-        "units": min(request.used_units or 0, (1 << 63) - 1),
+        "units": min(units, MAX_STORED),
     }
+    if unit:
+        entry["unit"] = unit
+    if units > MAX_STORED:
+        entry["reported"] = str(units)
     if command.type is RequestType.EVENT and command.action:
         entry["action"] = int(command.action)
     for name, value in (("called", command.called), ("network", command.network), ("facts", command.facts)):

@@ -105,7 +105,7 @@ def refuse(command: CreditControl, result: Result, now_ms: int) -> Applied:
     suspense = [
         suspended_units(command, request, result.name, now_ms, taken=False)
         for request in command.requests
-        if request.used_units
+        if request.used_units or request.foreign_units
     ]
     return Applied(None, Outcome(command.key, command.end_to_end, result, []), suspense=suspense)
 

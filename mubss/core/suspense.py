@@ -113,6 +113,9 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
         raise NotChargeable(entry, f"service: {service!r}; expected one that the plan {draft.account['plan']} sells")
     if entry.get("action", Action.DIRECT_DEBITING) != Action.DIRECT_DEBITING:
         raise NotChargeable(entry, f"action: {Action(entry['action']).name}; expected usage to charge: discard it")
+    if entry.get("unit", plan.service.unit) != plan.service.unit:
+        text = f"units: in {entry['unit']}; expected {plan.service.unit.value}, which {service} is sold by: discard it"
+        raise NotChargeable(entry, text)
     meter = meters.setdefault(service, _Meter())
     at_s = ended_s = reported_s
     if plan.service.unit is Unit.SECONDS:  # it ended when it was reported; what follows lies end to end

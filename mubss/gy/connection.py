@@ -22,6 +22,7 @@ from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Result
 from mubss.gy import credit
 from mubss.gy.codec import CcaAnswer, Ccr, CcrError, DiameterError, decode_ccr, encode_cca
+from mubss.gy.credit_answer import to_answer
 from mubss.gy.grammar import check_request
 from mubss.gy.message import FrameError, Framer
 from mubss.gy.pcap import Ends
@@ -309,7 +310,7 @@ class Connection:
         if self._closing and self.closed.is_set():
             return
         if order.outcome is not None:
-            answer = credit.to_answer(order.outcome, profile, server.currency_numbers)
+            answer = to_answer(order.outcome, profile, server.currency_numbers)
             if answer.result_code == credit.INVALID_AVP_VALUE:
                 answer.failed_avp = credit.offending_units(ccr)
         else:

@@ -1,4 +1,4 @@
-"""Credit control between wire and ledger: a CCR as a command, an outcome as a CCA. Pure.
+"""Credit control from wire to ledger: a CCR as a command (credit_answer.py is the way back). Pure.
 
 What is liberal here (rules 4 to 10 of docs/GY-CONFORMANCE.md) is so in the default profile; a profile changes what
 differs.
@@ -6,29 +6,19 @@ differs.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from functools import lru_cache
-from ipaddress import ip_address
+from dataclasses import replace
 from typing import Any
 
-from mubss.core.events import MONEY
 from mubss.core.identity import session_hash
-from mubss.core.model import Action, CreditControl, Outcome, RequestType, Result, UnitAnswer, UnitRequest
+from mubss.core.model import Action, CreditControl, RequestType, UnitRequest
 from mubss.core.money import Rounding, divide
-from mubss.core.tariff import FinalAction, Tables, Unit, parse_final
+from mubss.core.tariff import FinalAction, Tables, Unit
 from mubss.gy import subscription
 from mubss.gy.avp import DiameterError, encode_avp
 from mubss.gy.cca import (
     REDIRECT,
-    REDIRECT_IPV4,
-    REDIRECT_IPV6,
-    REDIRECT_SIP_URI,
-    REDIRECT_URL,
     RESTRICT_ACCESS,
     TERMINATE,
-    CcaAnswer,
-    FinalUnit,
-    MsccAnswer,
 )
 from mubss.gy.ccr import Ccr, Money, Mscc, Units, UsedUnits
 from mubss.gy.codec import require
@@ -106,7 +96,7 @@ def _requests(
     if ccr.msccs:
         requests: list[UnitRequest] = []
         keys: set[str] = set()
-        for mscc in ccr.msccs:
+        for mscc in _with_command_level(ccr) if ccr.used else ccr.msccs:
             request = _mscc(mscc, request_type, context, default_group, tables)
             while request.key in keys:  # the same MSCC twice: each gets its answer, and its own reservation
                 request.key += "+"
@@ -121,6 +111,19 @@ def _requests(
     request = _mscc(command_level, request_type, context, default_group, tables)
     request.command_level = True
     return [request]
+
+
+def _with_command_level(ccr: Ccr) -> list[Mscc]:
+    """MSCCs, and what was used beside them where none of them reports anything: else that is taken for their sum.
+
+    The only MSCC is meant by what stands beside it; of several none is, so it has one of its own.
+    """
+    if any(mscc.used for mscc in ccr.msccs):
+        return ccr.msccs
+    if len(ccr.msccs) == 1:
+        return [replace(ccr.msccs[0], used=ccr.used)]
+    identifiers = [] if ccr.service_identifier is None else [ccr.service_identifier]
+    return [*ccr.msccs, Mscc(ccr.rating_group, identifiers, None, ccr.used)]
 
 
 def _mscc(
@@ -143,6 +146,8 @@ def _mscc(
         return request
     if asked is not None:
         request.requested_units = _units(asked, service.unit)
+        if request_type is RequestType.EVENT and not used:
+            request.foreign_units = _foreign(asked, service.unit)
         if asked.money is not None and request_type is RequestType.EVENT:
             request.money_micros = _micros(asked.money)
             request.currency = asked.money[2]
@@ -151,11 +156,15 @@ def _mscc(
         for one in used:
             counted = _units(one, service.unit) or 0
             units += counted
+            if not counted and (foreign := _foreign(one, service.unit)):
+                request.foreign_units = foreign
             change = mscc.tariff_change_usage if one.tariff_change_usage is None else one.tariff_change_usage
             if change == _BEFORE_TARIFF_CHANGE:
                 request.before_units += counted
             if one.money is not None:
                 request.service = None  # nothing is sold by money used: 5031, and the report is kept in suspense
+        if units:
+            request.foreign_units = None
         request.used_units = units if request.service else _any_units(used)
     return request
 
@@ -182,6 +191,16 @@ def _units(units: Units, unit: Unit) -> int | None:
     if unit is Unit.SECONDS:
         return units.time_s
     return units.service_specific_units
+
+
+def _foreign(units: Units, unit: Unit) -> tuple[str, int] | None:
+    """What is counted in another unit than the service's alone; what is beside its own counts for nothing."""
+    if _units(units, unit) is not None:
+        return None
+    for other in Unit:
+        if count := _units(units, other):
+            return other.value, count
+    return None
 
 
 def _any_units(used: list[UsedUnits]) -> int | None:
@@ -232,87 +251,6 @@ def _equipment(info: tuple[int, bytes] | None) -> str | None:
     return value.hex()
 
 
-def to_answer(outcome: Outcome, profile: Profile, currency_numbers: Mapping[str, int]) -> CcaAnswer:
-    """The answer that an outcome stands for; the same outcome gives the same answer."""
-    answer = CcaAnswer(outcome.result)
-    if profile.command_level_credit_limit and {one.result for one in outcome.answers} == {Result.CREDIT_LIMIT_REACHED}:
-        answer.result_code = Result.CREDIT_LIMIT_REACHED
-    if outcome.key >> 32 == RequestType.INITIAL and answer.result_code == Result.SUCCESS:
-        answer.session_failover, answer.failure_handling = profile.session_failover, profile.failure_handling
-    currency = currency_numbers.get(outcome.currency)
-    for unit_answer in outcome.answers:
-        final = final_unit(unit_answer.final) if unit_answer.final else None
-        granted = _granted(unit_answer, currency)
-        if unit_answer.command_level:
-            answer.granted, answer.validity_time_s, answer.final_unit = granted, unit_answer.validity_s, final
-            answer.tariff_time_change_s = unit_answer.change_s
-            continue
-        mscc = MsccAnswer(
-            unit_answer.rating_group,
-            unit_answer.service_identifiers,
-            unit_answer.result,
-            granted,
-            unit_answer.change_s,
-            unit_answer.validity_s,
-            final,
-        )
-        if unit_answer.granted_units:
-            _advise(mscc, unit_answer, profile)
-        answer.msccs.append(mscc)
-    if outcome.cost_micros is not None:
-        answer.cost_information = _money(outcome.cost_micros, currency)
-    if outcome.balance_micros is not None:
-        answer.remaining_balance = _money(outcome.balance_micros, currency)
-        answer.low_balance = outcome.low_balance
-    answer.check_balance_result = outcome.check_balance
-    return answer
-
-
-def _advise(mscc: MsccAnswer, answer: UnitAnswer, profile: Profile) -> None:
-    """What a client does with a grant besides using it: when it asks again, and when it gives it back.
-
-    A last grant has no threshold: nothing would come of asking early.
-    """
-    units = answer.granted_units or 0
-    threshold = answer.threshold_units
-    if threshold is None and profile.threshold_percent and not answer.final:
-        threshold = units * profile.threshold_percent // 100
-    if threshold and threshold < units:
-        if answer.unit == Unit.OCTETS:
-            mscc.volume_quota_threshold_octets = min(threshold, _UNSIGNED32)
-        elif answer.unit == Unit.SECONDS:
-            mscc.time_quota_threshold_s = threshold
-        elif answer.unit == Unit.EVENTS:
-            mscc.unit_quota_threshold = min(threshold, _UNSIGNED32)
-    mscc.quota_holding_time_s = answer.holding_time_s or profile.holding_time_s or None
-    if answer.pool is not None:
-        mscc.pool = (answer.pool[0], _POOL_UNITS[answer.unit], answer.pool[1], answer.pool[2])
-
-
-@lru_cache(maxsize=1000)
-def final_unit(key: str) -> FinalUnit:
-    """The Final-Unit-Indication that a final action stands for."""
-    final = parse_final(key)
-    address = final.redirect_address or None
-    return FinalUnit(
-        _FINAL_ACTIONS[final.action],
-        address,
-        redirect_type(final.redirect_address),
-        final.filter_rules,
-        final.filter_ids,
-    )
-
-
-def redirect_type(address: str) -> int:
-    """Redirect-Address-Type of an address as the operator writes it."""
-    if address.lower().startswith(("sip:", "sips:")):
-        return REDIRECT_SIP_URI
-    try:
-        return REDIRECT_IPV4 if ip_address(address).version == 4 else REDIRECT_IPV6
-    except ValueError:
-        return REDIRECT_URL
-
-
 def offending_units(ccr: Ccr) -> bytes:
     """The AVP of a request whose units are more than there can be, for its Failed-AVP: the largest count."""
     groups = [ccr.requested, *ccr.used, *(mscc.requested for mscc in ccr.msccs)]
@@ -335,24 +273,3 @@ def offending_units(ccr: Ccr) -> bytes:
             if count is not None and count > largest:
                 largest, name = count, avp
     return encode_avp(name, largest) if name else b""
-
-
-def _granted(answer: UnitAnswer, currency_number: int | None) -> Units | None:
-    units = answer.granted_units
-    if units is None:
-        return None
-    if answer.unit == MONEY:
-        return Units(money=_money(units, currency_number))
-    if answer.unit == Unit.OCTETS:
-        return Units(units)
-    if answer.unit == Unit.SECONDS:
-        return Units(time_s=units)
-    return Units(service_specific_units=units)
-
-
-def _money(micros: int, currency_number: int | None) -> Money:
-    """An amount with the fewest decimals that say it exactly, two at least: 0.08 is 8 · 10^-2."""
-    exponent = -6
-    while exponent < -2 and micros % 10 == 0:
-        micros, exponent = micros // 10, exponent + 1
-    return micros, exponent, currency_number

@@ -82,6 +82,8 @@ def _check_services(message: Message) -> None:
     msccs, indicator = named(message.avps, _MSCC), named(message.avps, _INDICATOR)
     if not msccs:
         return
+    if beside := named(message.avps, "Used-Service-Unit"):
+        raise DiameterError(5008, f"Used-Service-Unit isn't allowed beside {_MSCC}", encode_nodes(beside))
     if indicator and indicator[0].value == 0:
         raise _contradiction(f"{_MSCC} beside {_INDICATOR} 0", indicator[0], msccs[0])
     if message.find("CC-Request-Type") != INITIAL:

@@ -248,6 +248,8 @@ class Peer:
         cer = decode_message(frame)
         check_names(cer)
         host, realm = cer.find("Origin-Host"), cer.find("Origin-Realm")
+        if host.lower() == self._settings.identity.host.lower():
+            return self._refuse(cer, UNKNOWN_PEER, f"{host} is this server's own name, expected the peer's")
         if not self._settings.peers.admits(host, realm, self._remote_address):
             return self._refuse(cer, UNKNOWN_PEER, f"peer {host} at {self._remote_address} isn't known here")
         if self.certificate_names is not None and not covers(self.certificate_names, host):

@@ -163,6 +163,27 @@ def test_a_debit_of_seconds_over_the_turn_of_a_month() -> None:
     assert world.account["balance_micros"] == 10_000_000
 
 
+@pytest.mark.parametrize("action", [DEBIT, REFUND, CHECK, PRICE])
+@pytest.mark.parametrize(
+    "request_",
+    [sms(0), sms(None, foreign_units=("seconds", 5)), mscc(used=0, service="SMS")],
+    ids=["none", "other", "used"],
+)
+def test_an_event_of_no_units_or_of_another_kind_is_refused(action: Action, request_: UnitRequest) -> None:
+    """Only where nothing is said of units, one is meant."""
+    world = World(DEMO, make_account())
+    outcome = world.ask(event(DEMO, request_, action=action))
+    assert outcome.result == Result.INVALID_AVP_VALUE
+    assert len(world.postings["acc1"]) == 1, "the opening balance"
+
+
+def test_what_an_event_used_of_another_kind_is_kept() -> None:
+    world = World(DEMO, make_account())
+    applied = world.do(event(DEMO, mscc(service="SMS", foreign_units=("seconds", 1 << 70))))
+    [entry] = applied.suspense
+    assert (entry["unit"], entry["units"], entry["reported"]) == ("seconds", (1 << 63) - 1, str(1 << 70))
+
+
 @pytest.mark.conforms("RFC 8506 §6.4", "REFUND_ACCOUNT")
 @pytest.mark.parametrize(
     ("sent", "refunded", "balance", "free_used"),

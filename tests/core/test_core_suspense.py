@@ -115,6 +115,7 @@ def test_units_of_an_open_session_keep_its_reservation() -> None:
         ({"units": 10**18}, "units: 1000000000000000000; expected no more than there can be"),
         ({"service": "GOLD"}, "service: 'GOLD'; expected one that the plan"),
         ({"action": 1}, "action: REFUND_ACCOUNT; expected usage to charge"),
+        ({"unit": "seconds"}, "units: in seconds; expected octets, which DATA is sold by"),
     ],
 )
 def test_what_cant_be_charged_moves_nothing(change: dict[str, Any], text: str) -> None:

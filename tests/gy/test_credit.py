@@ -14,7 +14,8 @@ from mubss.core.model import Action, CreditControl, Outcome, RequestType, Result
 from mubss.core.tariff import Tables
 from mubss.gy.cca import TERMINATE, CcaAnswer, FinalUnit, MsccAnswer
 from mubss.gy.codec import Ccr, DiameterError, Money, Mscc, Units, UsedUnits, decode_ccr, missing_avp
-from mubss.gy.credit import to_answer, to_command
+from mubss.gy.credit import to_command
+from mubss.gy.credit_answer import to_answer
 from mubss.gy.profile import Profile
 from mubss.refdata.form import read_files
 from mubss.refdata.live import operator_calendar

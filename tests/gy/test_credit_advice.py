@@ -12,7 +12,7 @@ from mubss.core.model import Outcome, Result, UnitAnswer
 from mubss.core.tariff import TERMINATE, Final, FinalAction
 from mubss.gy.cca import FinalUnit, MsccAnswer
 from mubss.gy.codec import Ccr, Identity, Units, decode_cca, encode_cca
-from mubss.gy.credit import to_answer
+from mubss.gy.credit_answer import to_answer
 from mubss.gy.grammar import check_answer
 from mubss.gy.profile import Profile, make_profiles
 

@@ -11,7 +11,8 @@ from mubss.core.events import MONEY
 from mubss.core.model import Outcome, Result, UnitAnswer
 from mubss.gy.avp import decode_tree
 from mubss.gy.ccr import Ccr, Mscc, Units, UsedUnits
-from mubss.gy.credit import offending_units, to_answer, to_command
+from mubss.gy.credit import offending_units, to_command
+from mubss.gy.credit_answer import to_answer
 from mubss.gy.profile import Profile
 
 FIVE = (5, 0, 978)

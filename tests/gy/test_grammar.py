@@ -189,6 +189,8 @@ REFUSED: list[tuple[str, bytes, int, bytes]] = [
      group(USU, ("CC-Total-Octets", 6), ("CC-Input-Octets", 2), ("CC-Output-Octets", 3))),
     # What isn't allowed
     ("a result", ccr(("Result-Code", 2001)), 5008, hexed("0000010c 4000000c 000007d1")),
+    ("units beside an MSCC", ccr(("Used-Service-Unit", []), ("Multiple-Services-Credit-Control", []), kind=2), 5008,
+     hexed("000001be 40000008")),
     ("a grant", ccr(("Granted-Service-Unit", [])), 5008, hexed("000001af 40000008")),
     ("a validity", ccr(("Validity-Time", 1)), 5008, hexed("000001c0 4000000c 00000001")),
     ("an action outside of events", ccr(("Requested-Action", 0), kind=2), 5008, hexed("000001b4 4000000c 00000000")),

@@ -14,6 +14,7 @@ from mubss.core.tariff import Tables
 from mubss.gy import credit
 from mubss.gy.avp import split_avp
 from mubss.gy.codec import CcaAnswer, CcrError, DiameterError, decode_cca, decode_ccr, encode_cca
+from mubss.gy.credit_answer import to_answer
 from mubss.gy.message import FrameError, Framer, Identity, decode_header
 from mubss.gy.peer import Charge, Claim, Close, Peer, Send, Settings, State
 from mubss.gy.profile import Profile
@@ -159,9 +160,9 @@ def charge(frame: bytes) -> None:
         bounded(command)
         answers = [UnitAnswer.to(one, "octets", Result.SUCCESS, 5) for one in command.requests]
         outcome = Outcome(command.number, command.end_to_end, Result.SUCCESS, answers, 80_000, "EUR")
-        answer = encode_cca(ccr, credit.to_answer(outcome, PROFILE, {"EUR": 978}), OURS)
+        answer = encode_cca(ccr, to_answer(outcome, PROFILE, {"EUR": 978}), OURS)
         assert decode_cca(answer).session_id == ccr.session_id
-        stored = credit.to_answer(Outcome.from_list(outcome.to_list()), PROFILE, {"EUR": 978})
+        stored = to_answer(Outcome.from_list(outcome.to_list()), PROFILE, {"EUR": 978})
         assert encode_cca(ccr, stored, OURS) == answer
 
 

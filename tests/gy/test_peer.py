@@ -150,6 +150,12 @@ def test_who_is_known(known: bool) -> None:
     assert peer.state is State.CLOSED
 
 
+def test_nobody_goes_by_our_own_name() -> None:
+    actions = new_peer().receive(cer(OURS.host.upper()), 1000)
+    assert find(sent(actions), "Result-Code") == 3010
+    assert reason(actions) == f"{OURS.host.upper()} is this server's own name, expected the peer's"
+
+
 @pytest.mark.conforms("RFC 6733 §5.3", "5010 without a common application")
 @pytest.mark.conforms("RFC 6733 §6.10", "5017 where a peer wants security only within the connection")
 @pytest.mark.parametrize(

@@ -142,6 +142,49 @@ def test_rule_05_used_units_are_charged_once_and_all(
     assert world.spent(person) == micros
 
 
+@pytest.mark.conforms("Rule 12", "what can't be charged is kept: units of another kind than the service's")
+@pytest.mark.parametrize(
+    ("context", "used", "kept"),
+    [
+        (DATA, UsedUnits(time_s=3_600), ("seconds", 3_600)),
+        (DATA, UsedUnits(service_specific_units=2), ("events", 2)),
+        (VOICE, UsedUnits(input_octets=7, output_octets=8), ("octets", 15)),
+        (DATA, UsedUnits(total_octets=0, time_s=3_600), None),
+        (DATA, UsedUnits(time_s=0), None),
+    ],
+)
+@pytest.mark.parametrize("command_level", [False, True])
+def test_rule_05_used_units_of_another_kind_only_are_kept_in_suspense(
+    world: World, pgw: Raw, context: str, used: UsedUnits, kept: tuple[str, int] | None, command_level: bool
+) -> None:
+    person, session_id = world.person(), world.session_id()
+    pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1), service_context_id=context))
+    update = data(UPDATE, 1, session_id, person, Mscc(1, requested=Units(), used=[used]), service_context_id=context)
+    if command_level:
+        update.msccs, update.requested, update.used, update.rating_group = [], Units(), [used], 1
+    assert pgw.charge(update).answer.result_code == 2001
+    assert world.spent(person) == 0
+    assert [(entry["unit"], entry["units"]) for entry in world.suspense(session_id)] == ([kept] if kept else [])
+
+
+def test_rule_05_used_units_beside_msccs_count_where_those_report_nothing(world: World, pgw: Raw) -> None:
+    """Where an MSCC reports, they are its sum, which some clients add."""
+    person, session_id = world.person(), world.session_id()
+    pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1), Mscc(2)))
+    one = data(UPDATE, 1, session_id, person, Mscc(1, requested=Units()), used=octets(1_000_000))
+    assert [mscc.rating_group for mscc in pgw.charge(one).answer.msccs] == [1]
+    assert world.spent(person) == MEGABYTE_MICROS
+    several = data(
+        UPDATE, 2, session_id, person, Mscc(1), Mscc(2, requested=Units()), used=octets(1_000_000), rating_group=1
+    )
+    assert len(pgw.charge(several).answer.msccs) == 3
+    assert world.spent(person) == 2 * MEGABYTE_MICROS
+    both = data(TERMINATION, 3, session_id, person, Mscc(1, used=octets(1_000_000)), used=octets(1_000_000))
+    pgw.charge(both)
+    assert world.spent(person) == 3 * MEGABYTE_MICROS
+    assert world.suspense(session_id) == []
+
+
 def test_rule_05_the_split_of_a_session_costs_nothing(world: World, pgw: Raw) -> None:
     person, session_id = world.person(), world.session_id()
     pgw.charge(data(INITIAL, 0, session_id, person, Mscc(1)))
