@@ -67,6 +67,7 @@ setup(
         "console_scripts": [
             "mubss = mubss.cli.main:main",
             "mubss-gy = mubss.gy.main:main",
+            "mubss-cdr = mubss.workers.cdr_loader:main",
         ]
     },
 )

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.core.errors import ConfigError
@@ -119,6 +120,7 @@ class Config:
     store: StoreOptions = StoreOptions()
     gy: GyOptions = field(default_factory=GyOptions)
     charging: ChargingOptions = ChargingOptions()
+    cdr: CdrOptions = field(default_factory=CdrOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -154,6 +156,7 @@ SECTIONS: dict[str, type] = {
     "store": StoreOptions,
     "gy": GyOptions,
     "charging": ChargingOptions,
+    "cdr": CdrOptions,
     "metrics": MetricsOptions,
 }
 

@@ -138,6 +138,8 @@ def _header(entry: cdr_pb2.Entry, kind: str | None) -> cdr_pb2.Header:
         raise FileFault("bad-version", 0, f"version {header.version}; expected {VERSION}")
     if not SOURCE.fullmatch(header.source):
         raise FileFault("bad-header", 0, f"source {header.source[:40]!r}; expected {SOURCE_FORM}")
+    if header.sequence >= 1 << 63:
+        raise FileFault("bad-header", 0, f"sequence {header.sequence}; expected 0 to {(1 << 63) - 1}")
     if not CREATED_FROM_S <= header.created_s < CREATED_BELOW_S:
         text = f"created_s {header.created_s}; expected UTC seconds of the years 2000 to 2099"
         raise FileFault("bad-header", 0, text)

@@ -7,9 +7,11 @@ finish: accounts, postings, usage, records, guards, COMMIT        one round trip
 
 from __future__ import annotations
 
+from mubss.charging.cdr_docs import CdrDocs
 from mubss.charging.locator import Locator
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
+from mubss.core.cdr import ChargeCdrs
 from mubss.core.errors import UnknownAccount
 from mubss.core.model import (
     OPEN,
@@ -56,6 +58,7 @@ class Batch:
         self._unseen: set[str] = set()  # sessions that were looked for and not found: their record is a new one
         self._applied: list[Applied] = []
         self._guards: list[Guard] = []
+        self._cdrs = CdrDocs()
         self.settling = False  # the same orders may have been committed already, by a try that nobody heard of
         self.skips_locked = False  # rather than wait for accounts that another batch holds
         self.again: list[Order] = []  # their session turned out to belong to another account
@@ -69,6 +72,8 @@ class Batch:
         for order in self._orders:
             for guard in order.guards:
                 guards.setdefault(guard.collection, []).append(guard.doc["_id"])
+            if isinstance(order.command, ChargeCdrs):
+                self._cdrs.want(order.account, order.command)
         if not account_ids and not guards:
             for order in self._orders:
                 self._unknown(order)
@@ -77,7 +82,10 @@ class Batch:
         try:
             hashes = self._hashes()
             lock = Lock.SKIP_LOCKED if self.skips_locked else Lock.UPDATE
-            self._accounts, self._records, self._guarded = storage.begin(session, account_ids, hashes, guards, lock)
+            self._accounts, self._records, self._guarded = storage.begin(
+                session, account_ids, hashes, guards, lock, self._cdrs.wanted
+            )
+            self._cdrs.found(self._guarded)
             if self.skips_locked and len(self._accounts) < len(account_ids):
                 self._skip(storage.existing(session, account_ids - self._accounts.keys()))
             hashes += self._read_ended_sessions(session, hashes)
@@ -140,12 +148,17 @@ class Batch:
                 return
         elif isinstance(order.command, ChargeSuspense):
             record = self._records.get(order.command.session_hash)
+        elif order.identities and not any(identity in account["identities"] for identity in order.identities):
+            self._redirect(order, "")  # whom the number belonged to when its account was looked up
+            return
         try:
             if self.settling and self._guards_are_written(order):
                 self._take(order, Applied(None))
                 return
             self._check_guards(order)
-            applied = ledger.apply(account, order.command, record, self._now_ms, self._rules, self._tables)
+            applied = ledger.apply(
+                account, order.command, record, self._now_ms, self._rules, self._tables, self._cdrs.beside
+            )
         except Exception as error:  # this one alone; whatever it was, the others go on
             order.fail(error)
             return
@@ -156,7 +169,9 @@ class Batch:
         self._take(order, applied)
 
     def _take(self, order: Order, applied: Applied) -> None:
-        order.outcome, order.error = applied.outcome, None
+        order.outcome, order.error, order.verdicts = applied.outcome, None, applied.verdicts
+        if applied.noted:
+            self._cdrs.take(applied.noted)
         after = applied.account
         if after is not None:
             self._accounts[after["_id"]] = self._changed_accounts[after["_id"]] = after
@@ -223,4 +238,4 @@ class Batch:
         )
         for guard in self._guards:
             writes.append(Write(guard.collection, [guard.doc], How.ADD if guard.version is None else How.PUT))
-        return writes
+        return writes + self._cdrs.writes()

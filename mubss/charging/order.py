@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from mubss.core.cdr import Verdict
 from mubss.core.errors import LedgerError
 from mubss.core.model import Account, Command, CreditControl, Outcome
 
@@ -35,7 +36,7 @@ class GuardConflict(LedgerError):
 class Order:
     """One command on its way through the engine. `account` is its id, or "" where identities lead to it.
 
-    When it is done, `outcome` (of a credit-control request) or `account_after` holds what came of it, or
+    When it is done, `outcome` (of a credit-control request), `verdicts` or `account_after` hold what came of it, or
     `error` says why nothing did.
     """
 
@@ -49,6 +50,7 @@ class Order:
     redirects: int = 0
     outcome: Outcome | None = None
     account_after: Account | None = None
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # of CDRs, by their key
     error: Exception | None = None
 
     @property
@@ -63,4 +65,4 @@ class Order:
 
     def fail(self, error: Exception) -> None:
         """Nothing of it happened."""
-        self.outcome, self.account_after, self.error = None, None, error
+        self.outcome, self.account_after, self.verdicts, self.error = None, None, {}, error

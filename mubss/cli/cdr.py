@@ -15,6 +15,7 @@ from mubss.cdr.frames import FileFault
 from mubss.cdr.reader import Scan, read_header, records, scan
 from mubss.cdr.records import to_cdr
 from mubss.cdr.writer import writing
+from mubss.cli.cdr_loaded import files, suspense
 from mubss.cli.command import Group, Invocation
 from mubss.cli.output import print_json, print_table
 from mubss.core.cdr import CdrFault
@@ -38,13 +39,17 @@ class FaultyText(InputError):
 
 @click.group("cdr", cls=Group)
 def cdr() -> None:
-    """CDR files: make, dump, check."""
+    """CDR files: make, dump, check; files that were loaded, and records in suspense."""
+
+
+cdr.add_command(files)
+cdr.add_command(suspense)
 
 
 @cdr.command("make")
 @click.option("--from", "given", required=True, metavar="FILE", help="Records as CSV or JSON; - reads standard input.")
 @click.option("--source", required=True, help="Network element or mediation that the file is of.")
-@click.option("--sequence", required=True, type=click.IntRange(0, 2**64 - 1), help="Its number among that source's.")
+@click.option("--sequence", required=True, type=click.IntRange(0, 2**63 - 1), help="Its number among that source's.")
 @click.option("--out", required=True, metavar="FILE.cdr", help="The file to write; it appears when it is complete.")
 @click.pass_obj
 def make(invocation: Invocation, /, given: str, source: str, sequence: int, out: str) -> None:

@@ -6,6 +6,8 @@ Fields are those of `Record` in proto/cdr.proto, which tells their units and sou
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
+from hashlib import blake2b
 from typing import NamedTuple, NoReturn
 
 from mubss.core.errors import InputError
@@ -21,6 +23,7 @@ MAX_OFFSET_MINUTES = 840
 QUARTER_MINUTES = 15
 LEAST_MSISDN_DIGITS, MOST_DIGITS = 5, 15
 MAX_LETTERS = {"record_id": 64, "cell": 64, "call_id": 128, "session_id": 1024}
+MAX_PLAIN_ID = 19  # letters of a record_id that stands in its document's `_id`, which has 32
 SHOWN_LETTERS = 40  # of a value, in the text of a fault
 
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,23}")
@@ -32,6 +35,13 @@ _LETTER = re.compile(r"[^\W\d_]")
 BAD_NUMBER, BAD_TIME, BAD_UNITS, BAD_FIELD = "bad-number", "bad-time", "bad-units", "bad-field"
 NO_SUBSCRIBER_NAMED = "no-subscriber-named"
 REASONS = (BAD_NUMBER, BAD_TIME, BAD_UNITS, BAD_FIELD, NO_SUBSCRIBER_NAMED)
+UNKNOWN_SUBSCRIBER, NO_PRICE = "unknown-subscriber", "no-price"  # of records that are right in themselves
+
+CHARGED = "charged"
+MATCHED = "matched"  # with a Gy session that has charged it
+ONLINE = "online"  # usage of a prepaid account, which Gy charges
+SUSPENDED, DISCARDED = "suspended", "discarded"
+RECORDS, CALLS = "cdr_records", "cdr_calls"  # collections: records taken, meters of calls in parts
 
 
 class CdrFault(InputError):
@@ -95,6 +105,55 @@ def checked(cdr: Cdr, now_s: int) -> Cdr:
     if (served, calling, called) == (cdr.served_msisdn, cdr.calling, cdr.called):
         return cdr
     return cdr._replace(served_msisdn=served, calling=calling, called=called)
+
+
+class CdrItem(NamedTuple):
+    """A record to be charged. `key` is its identity in `cdr_records`, `call` that of its call in `cdr_calls`."""
+
+    key: str
+    cdr: Cdr
+    call: str = ""  # "" for a record that is the whole
+    offset: int = 0  # where it stands in its file: what tells it from another one of that id in there
+
+
+class Verdict(NamedTuple):
+    """What became of a record; `reason` and `text` say why it can't be charged.
+
+    `before` is set where it had been taken before; `file` and `offset` then say what it came with.
+    """
+
+    state: str  # CHARGED, MATCHED, ONLINE, SUSPENDED, DISCARDED
+    reason: str = ""
+    text: str = ""
+    before: bool = False
+    file: str = ""
+    offset: int = 0
+
+
+@dataclass(slots=True)
+class ChargeCdrs:
+    """Charges records of one account, in their order (cdr_charging.py); what can't be charged is told, not kept."""
+
+    file: str  # id of the document of their file
+    items: list[CdrItem]
+    charges_prepaid: bool = False  # else usage of prepaid accounts is what Gy has charged
+    reprocesses: bool = False  # they are in suspense
+
+
+def record_key(source: str, record_id: str) -> str:
+    """The identity of a record, as the `_id` of its document; ids that count up lie together, unless they are long."""
+    if len(record_id) <= MAX_PLAIN_ID and record_id.isascii():
+        return f"{_hashed(source, size=6)}.{record_id}"
+    return _hashed(source, record_id)
+
+
+def call_key(source: str, cdr: Cdr, payer: str) -> str:
+    """What the partial records of a call, charged to one payer, have in common; "" for a record that is the whole."""
+    return _hashed(source, cdr.call_id, payer, cdr.service) if cdr.partial_sequence and cdr.call_id else ""
+
+
+def _hashed(*parts: str, size: int = 16) -> str:
+    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=size).hexdigest()
 
 
 def _check_texts(cdr: Cdr) -> None:

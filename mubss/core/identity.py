@@ -21,6 +21,11 @@ def sequence_id(owner_id: str, sequence: int) -> str:
     return f"{owner_id}{sequence:012x}"
 
 
+def charging_link(account_id: str, charging_id: int) -> str:
+    """Where it is noted that Gy charged an account's usage with a 3GPP-Charging-Id (TS 29.061 §16.4.7)."""
+    return session_hash(f"{account_id}\0{charging_id}")
+
+
 def session_hash(session_id: str) -> str:
     """128 bits of BLAKE2b of a Session-Id (RFC 6733 §8.8) as 32 hex digits: bounded, whatever a peer sends."""
     return blake2b(session_id.encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()

@@ -12,6 +12,8 @@ from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
 from mubss.core.bundles import buy_bundle
+from mubss.core.cdr import ChargeCdrs
+from mubss.core.cdr_charging import charge_cdrs
 from mubss.core.draft import Draft, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
@@ -21,6 +23,7 @@ from mubss.core.model import (
     TERMINATED,
     Account,
     Applied,
+    Beside,
     BuyBundle,
     ChargeSuspense,
     Command,
@@ -50,11 +53,12 @@ def apply(
     now_ms: int,
     rules: Rules,
     tables: Tables,
+    beside: Beside | None = None,
 ) -> Applied:
     """Does `command`; raises LedgerError, with nothing moved, if the rules refuse it.
 
-    `record` is the `gy_sessions` document of the command's session, None if there is none. A request brings the
-    tables it was read with; every other command takes `tables`.
+    `record` is the `gy_sessions` document of the command's session, None if there is none; `beside` is what CDRs need.
+    A request brings the tables it was read with; every other command takes `tables`.
     """
     if isinstance(command, CreditControl):
         if command.type is RequestType.EVENT:
@@ -75,6 +79,8 @@ def apply(
         buy_bundle(draft, command)
     elif isinstance(command, ChargeSuspense):
         return charge_suspense(draft, command, record, rules)
+    elif isinstance(command, ChargeCdrs):
+        return charge_cdrs(draft, command, beside or Beside())
     elif not _end(draft, command, rules):
         return Applied(None)
     return draft.applied()

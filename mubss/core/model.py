@@ -5,12 +5,13 @@ Documents are plain dicts (they come from JSON and go back to it); the ledger ne
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from mubss.core.allowance import Bucket
+from mubss.core.cdr import ChargeCdrs, Verdict
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -316,7 +317,7 @@ class ChargeSuspense:
     beside: list[dict[str, Any]] = field(default_factory=list)
 
 
-Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | EndSession | Tell | ChargeSuspense
+Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | EndSession | Tell | ChargeSuspense | ChargeCdrs
 
 
 @dataclass(frozen=True, slots=True)
@@ -327,6 +328,7 @@ class Rules:
     supervision_s: int = 7200  # the least; twice the Validity-Time where that is more
     replay_s: int = 86_400  # how long an ended session's outcomes stay
     refund_limit_micros: int = 100_000_000  # the most that one REFUND_ACCOUNT gives back
+    match_s: int = 0  # how long it is known after a session's end that Gy charged it, for CDRs; 0: not at all
 
 
 @dataclass(slots=True)
@@ -341,3 +343,14 @@ class Applied:
     records: list[SessionRecord] = field(default_factory=list)  # sessions opened or ended
     outbox: Sequence[dict[str, Any]] = ()  # what clients must be told
     settled: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields of guarded documents, by `_id`
+    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # on CDRs, by their key
+    noted: Sequence[tuple[str, dict[str, Any], bool]] = ()  # of CDRs: collection, document, whether it must be new
+
+
+@dataclass(slots=True)
+class Beside:
+    """What stands beside an account of the CDRs to be charged to it; documents by their `_id`."""
+
+    records: dict[str, dict[str, Any]] = field(default_factory=dict)  # those taken before
+    calls: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sessions: Mapping[str, SessionRecord] = field(default_factory=dict)  # that Gy has charged, also by charging_link

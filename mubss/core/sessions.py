@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from mubss.core.draft import Draft, new_part
 from mubss.core.history import Repeat, find_repeat, with_key, with_outcome
+from mubss.core.identity import charging_link
 from mubss.core.model import (
     ACTIVE,
     Account,
@@ -221,6 +222,17 @@ def end_session(draft: Draft, key: str, rules: Rules) -> None:
     for service, meter in sorted(session["services"].items()):
         record_part(draft, key, session, service, meter)
     draft.records.append(session_record(draft, key, session, is_open=False, due_s=draft.now_s + rules.replay_s))
+    charging_id = session.get("facts", {}).get("charging_id")
+    if rules.match_s and charging_id and session["services"]:  # its CDRs may name that alone
+        link: SessionRecord = {
+            "_id": charging_link(draft.account["_id"], charging_id),
+            "account": draft.account["_id"],
+            "open": False,
+            "due_s": draft.now_s + rules.match_s,
+            "seen": [],
+            "outcomes": [],
+        }
+        draft.records.append(link)
 
 
 def session_record(draft: Draft, key: str, session: Session, *, is_open: bool, due_s: int) -> SessionRecord:

@@ -123,7 +123,7 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
         meter.cursor_s = ended_s = at_s + units
     if absurd(plan, units, at_s, reported_s):
         raise NotChargeable(entry, f"units: {units}; expected no more than there can be: discard it")
-    plan = _without_forgotten_months(draft, plan, at_s)
+    plan = without_forgotten_months(draft, plan, at_s)
     zone = zone_of(draft, entry.get("called", ""), entry.get("network", ""))
     rated = rate_usage(draft.tables, plan, zone, units, at_s, meter.rates, draft.allowance(service))
     if rated.unpriced_units:
@@ -150,7 +150,7 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
     }
 
 
-def _without_forgotten_months(draft: Draft, plan: PlanService, at_s: int) -> PlanService:
+def without_forgotten_months(draft: Draft, plan: PlanService, at_s: int) -> PlanService:
     """How many free units were used isn't known any more of months long past: then none is drawn."""
     months = draft.original["counters"]
     if len(months) >= KEPT_MONTHS and draft.tables.calendar.at(at_s).month < min(months):

@@ -44,6 +44,7 @@ from mubss.storage.database import StoreError, open_database
 log = logging.getLogger(__name__)
 
 JITTER_S = -2, 2  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
+DAY_S = 86_400
 MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 32,768 of the usual size have 24 MB
 
 
@@ -57,6 +58,7 @@ class Server:
 
     def __init__(self, config: Config, origin_state_id: int) -> None:
         self.options = config.gy
+        self._match_s = config.cdr.match_days * DAY_S
         self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
         self.routing = Routing(
             config.gy.origin_host, config.gy.origin_realm, config.gy.served_hosts, config.gy.served_realms
@@ -92,6 +94,7 @@ class Server:
                 charging.outcome_history,
                 charging.session_supervision_seconds,
                 refund_limit_micros=charging.refund_limit_micros,
+                match_s=self._match_s,
             ),
             Limits(
                 charging.lanes,
@@ -219,7 +222,7 @@ class Server:
         now_s = wall_clock_ms() // 1000
         forget_old(self._store, now_s)
         forget_stale(self._store, now_s)
-        ended, _ = sweep(self.engine, self._store, now_s)
+        ended, _ = sweep(self.engine, self._store, now_s, self._match_s)
         if ended:
             log.info("%d sessions ended: their supervision time ran out", ended)
 

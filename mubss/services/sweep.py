@@ -15,8 +15,11 @@ from mubss.storage.database import Store
 PAGE = 200
 
 
-def sweep(engine: Engine, store: Store, now_s: int) -> tuple[int, int]:
-    """One pass over what is due: (sessions ended, ended ones forgotten)."""
+def sweep(engine: Engine, store: Store, now_s: int, match_s: int = 0) -> tuple[int, int]:
+    """One pass over what is due: (sessions ended, ended ones forgotten).
+
+    `match_s` is how long it stays known after its end that there was a session, so that its CDRs are matched with it.
+    """
     ended = forgotten = 0
     while True:
         due = sessions.due(store, now_s, PAGE)
@@ -24,7 +27,7 @@ def sweep(engine: Engine, store: Store, now_s: int) -> tuple[int, int]:
             return ended, forgotten
         gone = [record["_id"] for record in due if not record["open"]]
         if gone:
-            sessions.forget(store, gone, now_s)
+            sessions.forget(store, gone, now_s, match_s)
             forgotten += len(gone)
         orders = [Order(EndSession(record["_id"]), account=record["account"]) for record in due if record["open"]]
         engine.execute(orders)

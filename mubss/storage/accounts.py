@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from mubss.core.model import Account, SessionRecord
@@ -49,8 +49,9 @@ def begin(
     hashes: Sequence[str],
     guards: dict[str, list[str]],
     lock: Lock = Lock.UPDATE,
+    others: Mapping[str, Iterable[str]] | None = None,
 ) -> tuple[dict[str, Account], dict[str, SessionRecord], dict[tuple[str, str], Doc]]:
-    """Opens the batch's transaction: the accounts, locked, the session records, and the guarded documents.
+    """Opens the batch's transaction: the accounts, locked, the session records, the guarded documents, and others.
 
     Ids are sorted, so that two batches never lock the same accounts the other way round.
     """
@@ -58,9 +59,12 @@ def begin(
     if hashes:
         reads.append(Read(SESSIONS, hashes))
     reads += [Read(name, sorted(ids), Lock.UPDATE) for name, ids in guards.items()]
-    accounts, *others = session.begin(reads)
-    records = others.pop(0) if hashes else []
-    guarded = {(name, doc["_id"]): doc for name, docs in zip(guards, others, strict=True) for doc in docs}
+    if others:
+        reads += [Read(name, sorted(ids)) for name, ids in others.items()]
+    accounts, *rest = session.begin(reads)
+    records = rest.pop(0) if hashes else []
+    names = [*guards, *(others or ())]
+    guarded = {(name, doc["_id"]): doc for name, docs in zip(names, rest, strict=True) for doc in docs}
     return (
         {doc["_id"]: cast(Account, doc) for doc in accounts},
         {doc["_id"]: cast(SessionRecord, doc) for doc in records},

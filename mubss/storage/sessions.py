@@ -24,15 +24,20 @@ def count_open(store: Store) -> int:
     )
 
 
-def forget(store: Store, ids: list[str], now_s: int) -> None:
-    """Removes ended sessions' records, unless one has come back to life meanwhile."""
+def forget(store: Store, ids: list[str], now_s: int, match_s: int = 0) -> None:
+    """Removes ended sessions' records, unless one has come back to life meanwhile.
+
+    With `match_s` a session's first loses its history alone, and is there for so long that its CDRs can be matched.
+    """
 
     def work(session: Session) -> None:
         with session.transaction():
             collection = session.collection(COLLECTION)
             docs = collection.get_many(ids, for_update=True)
-            gone = [doc["_id"] for doc in docs if doc is not None and not doc["open"] and doc["due_s"] <= now_s]
-            collection.remove_many(gone)
+            gone = [doc for doc in docs if doc is not None and not doc["open"] and doc["due_s"] <= now_s]
+            kept = [doc for doc in gone if match_s and doc["seen"]]
+            collection.put_many([{**doc, "due_s": now_s + match_s, "seen": [], "outcomes": []} for doc in kept])
+            collection.remove_many([doc["_id"] for doc in gone if doc not in kept])
 
     store.run(work)
 

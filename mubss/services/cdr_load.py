@@ -1,0 +1,157 @@
+"""Loading one CDR file: checked whole, judged whole, then charged window by window.
+
+    scan      frame, sums, CRC, digest                          nothing is written
+    judge     which records can't be rated, and who pays        a file with too many is refused
+    charge    windows through the charging engine               each record once, whatever is killed when
+    advance   the file's document says how far all is done      a restart goes on there
+
+Records say themselves that they were charged, in the charge's own transaction; how far a file is taken saves work.
+Two windows are under way at once: while the store is at work on one, the next is read and judged.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import islice
+from typing import BinaryIO
+
+from mubss.cdr.reader import Scan, records, scan
+from mubss.charging.engine import Engine
+from mubss.charging.order import Order
+from mubss.core.errors import InputError
+from mubss.core.identity import session_hash
+from mubss.core.tariff import Tables
+from mubss.services.cdr_payers import Payers
+from mubss.services.cdr_window import Judged, Lanes, count_rejects, judge, settle
+from mubss.storage import cdr as storage
+from mubss.storage.cdr import DONE, LOADING, REFUSED
+from mubss.storage.database import Doc, Store
+
+AHEAD = 2  # windows under way
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRules:
+    """What the operator's configuration says about loading."""
+
+    window: int = 4000  # records
+    max_reject_percent: int = 10
+    charges_prepaid: bool = False
+    lanes: int = 1
+
+
+class TooManyRejects(InputError):
+    """A file that is refused whole: more of its records than allowed can't be rated."""
+
+    reason = "too-many-rejects"
+
+
+class Loader:
+    """Loads files, one after the other."""
+
+    def __init__(
+        self,
+        store: Store,
+        engine: Engine,
+        tables: Callable[[], Tables],
+        rules: LoadRules,
+        clock_ms: Callable[[], int],
+        progress: Callable[[str, int, int], None] = lambda _what, _done, _of: None,
+        is_stopping: Callable[[], bool] = lambda: False,
+    ) -> None:
+        self._store = store
+        self._engine = engine
+        self._tables = tables
+        self._rules = rules
+        self._clock_ms = clock_ms
+        self._progress = progress
+        self._is_stopping = is_stopping
+
+    def load(self, file: BinaryIO, name: str) -> Doc:
+        """Loads a file, or goes on with it; returns its document: done, or still loading where it was told to stop.
+
+        FileFault or TooManyRejects: it can't be taken, and nothing of it was. StoreError: it goes on next time.
+        """
+        found = scan(file)
+        doc = self._document(found, name)
+        if doc["state"] == DONE:
+            return doc
+        payers = Payers(self._store)
+        if doc["state"] != LOADING:
+            self._refuse_bad_ones(file, found, doc, payers)
+            doc = {**doc, "state": LOADING}
+            storage.put_file(self._store, doc)
+        return self._charge(file, doc, payers)
+
+    def _now_s(self) -> int:
+        return self._clock_ms() // 1000
+
+    def _document(self, found: Scan, name: str) -> Doc:
+        """What the store knows of the file; a new document where that is nothing."""
+        header = found.header
+        file_id = session_hash(f"{header.source}\0{header.sequence}\0{found.digest}")
+        known = storage.get_file(self._store, file_id)
+        if known is not None and known["state"] != REFUSED:
+            return known
+        return {
+            "_id": file_id,
+            "source": header.source,
+            "sequence": header.sequence,
+            "digest": found.digest,
+            "name": name,
+            "size": found.size,
+            "records": found.count,
+            "state": "new",
+            "offset": 0,
+            "counts": {},
+            "started_s": self._now_s(),
+        }
+
+    def _refuse_bad_ones(self, file: BinaryIO, found: Scan, doc: Doc, payers: Payers) -> None:
+        tables, rejects, seen = self._tables(), Counter[str](), 0
+        for judged in self._windows(file, doc, payers):
+            rejects += count_rejects(judged, tables, payers, charges_prepaid=self._rules.charges_prepaid)
+            seen += len(judged.entries)
+            self._progress("checking", seen, found.count)
+        total = rejects.total()
+        if total * 100 > found.count * self._rules.max_reject_percent:
+            reasons = ", ".join(f"{count} {reason}" for reason, count in rejects.most_common())
+            text = f"{total} of {found.count} records can't be rated ({reasons}); expected up to "
+            text += f"{self._rules.max_reject_percent} % (cdr.max_reject_percent); none was taken"
+            storage.put_file(self._store, {**doc, "state": REFUSED, "text": text, "ended_s": self._now_s()})
+            raise TooManyRejects(f"{TooManyRejects.reason}: {text}")
+
+    def _windows(self, file: BinaryIO, doc: Doc, payers: Payers) -> Iterator[Judged]:
+        rest = records(file, doc["offset"])
+        while entries := list(islice(rest, self._rules.window)):
+            yield judge(doc["source"], entries, payers, self._now_s())
+
+    def _charge(self, file: BinaryIO, doc: Doc, payers: Payers) -> Doc:
+        under_way: deque[tuple[Judged, list[Future[list[Order]]]]] = deque()
+        with closing(Lanes(self._engine, self._rules.lanes)) as lanes:
+            for judged in self._windows(file, doc, payers):
+                shares = lanes.submit(doc["_id"], judged, charges_prepaid=self._rules.charges_prepaid)
+                under_way.append((judged, shares))
+                if len(under_way) == AHEAD:
+                    doc = self._advance(doc, *under_way.popleft())
+                if self._is_stopping():
+                    break
+            while under_way:
+                doc = self._advance(doc, *under_way.popleft())
+        if self._is_stopping() and sum(doc["counts"].values()) < doc["records"]:
+            return doc
+        doc = {**doc, "state": DONE, "ended_s": self._now_s()}
+        storage.finish_file(self._store, doc)
+        return doc
+
+    def _advance(self, doc: Doc, judged: Judged, shares: list[Future[list[Order]]]) -> Doc:
+        orders = [order for share in shares for order in share.result()]
+        counts = settle(judged, orders, doc, self._store, self._now_s())
+        doc = {**doc, "offset": judged.end, "counts": dict(Counter(doc["counts"]) + counts)}
+        storage.put_file(self._store, doc)
+        self._progress("charging", sum(doc["counts"].values()), doc["records"])
+        return doc

@@ -1,0 +1,157 @@
+"""A pass over the directory of CDR files: each complete one is loaded, and moved out of the way.
+
+    NAME.cdr → processed/NAME.cdr.done                           its records are charged, matched or in suspense
+             → error/NAME.cdr.error, NAME.cdr.error.reason       nothing of it was taken, and why
+             stays                                               it is still being written, or the store is away
+
+One pass at a time, whoever starts it: the lock on a file of the directory goes with its process, however that ends.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from mubss.cdr.frames import FileFault
+from mubss.core.errors import InputError
+from mubss.services.cdr_load import Loader
+from mubss.storage.cdr import DONE
+from mubss.storage.database import Doc
+
+log = logging.getLogger(__name__)
+
+SUFFIX, LOCK = ".cdr", ".mubss-cdr.lock"
+PROCESSED, ERROR = "processed", "error"
+_GROWING = ("empty", "truncated", "no-trailer")  # what a file looks like that is still being written
+
+
+class Refused(InputError):
+    """A file that can't be taken; `reason` is a code."""
+
+    def __init__(self, reason: str, text: str) -> None:
+        super().__init__(f"{reason}: {text}")
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class Passed:
+    """What a pass came to."""
+
+    loaded: list[Doc] = field(default_factory=list)
+    refused: dict[str, str] = field(default_factory=dict)  # name → why
+    waiting: list[str] = field(default_factory=list)  # not complete yet
+    is_busy: bool = False  # another pass is under way
+    is_cut: bool = False  # it was told to stop
+
+
+class Pass:
+    """Over one directory."""
+
+    def __init__(self, folder: Path, loader: Loader, settle_s: int, is_stopping: Callable[[], bool]) -> None:
+        self._folder = folder
+        self._loader = loader
+        self._settle_s = settle_s
+        self._is_stopping = is_stopping
+
+    def run(self, now_s: int) -> Passed:
+        """Takes every complete file, in the order of their names; StoreError ends it, with all as it was."""
+        passed = Passed()
+        for folder in (self._folder, self._folder / PROCESSED, self._folder / ERROR):
+            folder.mkdir(parents=True, exist_ok=True)
+        with _locked(self._folder / LOCK) as is_ours:
+            if not is_ours:
+                passed.is_busy = True
+                return passed
+            for name in sorted(os.listdir(self._folder)):
+                if name.endswith(SUFFIX) and not name.startswith("."):
+                    if self._is_stopping():
+                        passed.is_cut = True
+                        break
+                    self._take(name, now_s, passed)
+        return passed
+
+    def _take(self, name: str, now_s: int, passed: Passed) -> None:
+        path = self._folder / name
+        try:
+            doc = self._load(path, now_s)
+        except InputError as fault:
+            log.warning("%s is refused: %s", name, fault)
+            passed.refused[name] = str(fault)
+            self._move(path, ERROR, f"{name}.error", f"{fault}\n")
+            return
+        if doc is None:
+            passed.waiting.append(name)
+        elif doc["state"] != DONE:
+            passed.is_cut = True
+        elif doc["name"] != name:
+            text = f"duplicate-file: its records were taken as {doc['name']}"
+            passed.refused[name] = text
+            log.warning("%s is refused: %s", name, text)
+            self._move(path, ERROR, f"{name}.error", f"{text}\n")
+        else:
+            passed.loaded.append(doc)
+            log.info("%s: %s", name, summary(doc))
+            self._move(path, PROCESSED, f"{name}.done", "")
+
+    def _load(self, path: Path, now_s: int) -> Doc | None:
+        """Loads a file; None where it isn't complete and may still become so."""
+        try:
+            if not stat.S_ISREG(os.lstat(path).st_mode):
+                raise Refused("not-a-file", "a directory, a link or a device; expected a regular file")
+            descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        except FileNotFoundError:
+            return None  # whoever put it there took it away
+        except OSError as error:
+            raise Refused("unreadable", f"can't be opened: {error.strerror}; expected a file to read") from None
+        with open(descriptor, "rb") as file:
+            try:
+                return self._loader.load(file, path.name)
+            except FileFault as fault:
+                age_s = abs(now_s - int(os.fstat(descriptor).st_mtime))
+                if fault.reason in _GROWING and age_s < self._settle_s:
+                    return None
+                raise
+            except OSError as error:
+                raise Refused("unreadable", f"can't be read: {error.strerror}; expected a file to read") from None
+
+    def _move(self, path: Path, folder: str, name: str, reason: str) -> None:
+        """Moves a file beside what is there; what fails is tried again with the next pass."""
+        target = self._folder / folder / name
+        stem, dot, suffix = name.rpartition(".")
+        number = 1
+        while os.path.lexists(target):
+            number += 1
+            target = self._folder / folder / f"{stem}.{number}{dot}{suffix}"
+        try:
+            if reason:
+                target.with_name(f"{target.name}.reason").write_text(reason)
+        except OSError as error:
+            log.error("%s: why it was refused can't be written: %s", target, error.strerror)
+        try:
+            os.rename(path, target)
+        except OSError as error:
+            log.error("%s can't be moved to %s: %s", path.name, target, error.strerror)
+
+
+def summary(doc: Doc) -> str:
+    """`5 records of pgw1, number 7: 4 charged, 1 suspended`."""
+    counts = ", ".join(f"{count} {state}" for state, count in sorted(doc["counts"].items()))
+    return f"{doc['records']} records of {doc['source']}, number {doc['sequence']}: {counts or 'none'}"
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[bool]:
+    """Holds the lock of a directory, or says that another process does."""
+    with open(path, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True

@@ -1,0 +1,75 @@
+"""Who pays for a record, and whether it can be rated at all: told from what the store holds, before anything moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from mubss.core.cdr import NO_PRICE, UNKNOWN_SUBSCRIBER, Cdr, CdrFault
+from mubss.core.model import PREPAID
+from mubss.core.tariff import ANY, Tables
+from mubss.storage import cdr as storage
+from mubss.storage.database import Store
+
+MAX_KNOWN = 100_000  # identities that are remembered: 30 MB
+_EACH = 1000  # looked up at once
+
+
+class Payer(NamedTuple):
+    """The account that an identity leads to, as it stood when it was looked up."""
+
+    account: str
+    plan: str
+    type: str
+
+
+def identities(cdr: Cdr) -> list[str]:
+    """Whom a record names, the first one first: its MSISDN, and its IMSI."""
+    msisdn = [f"e164:{cdr.served_msisdn}"] if cdr.served_msisdn else []
+    return [*msisdn, f"imsi:{cdr.imsi}"] if cdr.imsi else msisdn
+
+
+class Payers:
+    """Identity → payer, looked up many at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._known: dict[str, Payer | None] = {}
+
+    def look_up(self, cdrs: Iterable[Cdr]) -> None:
+        """Learns who pays for these; what is known already isn't asked for again."""
+        wanted = list({one: None for cdr in cdrs for one in identities(cdr) if one not in self._known})
+        if len(self._known) + len(wanted) > MAX_KNOWN:
+            self._known.clear()
+            wanted = list({one: None for cdr in cdrs for one in identities(cdr)})
+        for start in range(0, len(wanted), _EACH):
+            part = wanted[start : start + _EACH]
+            found = storage.get_payers(self._store, part)
+            for one in part:
+                account = found.get(one)
+                self._known[one] = Payer(account["_id"], account["plan"], account["type"]) if account else None
+
+    def find(self, cdr: Cdr) -> tuple[str, Payer]:
+        """The identity that leads to whoever pays, and who that is; CdrFault where nobody does."""
+        for identity in identities(cdr):
+            payer = self._known.get(identity)
+            if payer is not None:
+                return identity, payer
+        named = " and ".join(one.partition(":")[0] for one in identities(cdr))
+        raise CdrFault(UNKNOWN_SUBSCRIBER, f"{named}: nobody has it; expected a subscriber's")
+
+
+def check_price(tables: Tables, cdr: Cdr, payer: Payer, *, charges_prepaid: bool) -> None:
+    """CdrFault where the payer's plan has no price for what a record used, as it begins."""
+    if payer.type == PREPAID and not charges_prepaid:
+        return
+    plan = tables.plan_at(payer.plan, cdr.start_s)
+    service = plan.services.get(cdr.service) if plan is not None else None
+    if service is None:
+        text = f"service: {cdr.service}; expected one that the plan {payer.plan} sells at that time"
+        raise CdrFault(NO_PRICE, text)
+    there = tables.network_zone(cdr.network) if cdr.network else ANY
+    zone = tables.zone_from(tables.zone(cdr.called), there) if cdr.called else there
+    quarter = tables.calendar.at(cdr.start_s)
+    if zone in tables.blocked or service.rate_key(zone, tables.band(quarter)) is None:
+        raise CdrFault(NO_PRICE, f"service: {cdr.service} has no price in zone {zone} then; expected a rate")

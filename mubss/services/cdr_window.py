@@ -1,0 +1,189 @@
+"""A window of a CDR file: its records judged, then charged by several lanes at once, each account by one of them."""
+
+from __future__ import annotations
+
+import logging
+from base64 import b64encode
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+from zlib import crc32
+
+from mubss.cdr.reader import Entry
+from mubss.cdr.records import to_cdr
+from mubss.charging.engine import Engine
+from mubss.charging.order import Order
+from mubss.core.cdr import (
+    SUSPENDED,
+    UNKNOWN_SUBSCRIBER,
+    Cdr,
+    CdrFault,
+    CdrItem,
+    ChargeCdrs,
+    Verdict,
+    call_key,
+    record_key,
+)
+from mubss.core.errors import UnknownAccount
+from mubss.core.model import OPEN
+from mubss.core.tariff import Tables
+from mubss.services.cdr_payers import Payers, check_price, identities
+from mubss.storage import cdr as storage
+from mubss.storage.database import Doc, Store, StoreError, StoreUnavailable, UnknownCommit
+
+log = logging.getLogger(__name__)
+
+DUPLICATE = "duplicate"
+FAULT = "fault"  # the reason of a record whose charging failed for a bug
+_TRIES = 5  # where nobody knows whether a transaction was done: what was is known by its records
+
+
+class Judged(NamedTuple):
+    """The records of a window: those to be charged, by the identity and account that pay, and those that can't be."""
+
+    end: int  # where the next window begins
+    entries: list[Entry]
+    items: dict[tuple[str, str], list[CdrItem]]
+    cdrs: dict[int, Cdr]  # of those that are right in themselves, by offset
+    faults: list[tuple[Entry, CdrFault]]
+
+
+def judge(source: str, entries: list[Entry], payers: Payers, now_s: int) -> Judged:
+    """Checks each record, and finds who pays for it."""
+    judged = Judged(entries[-1].end, entries, {}, {}, [])
+    for entry in entries:
+        try:
+            judged.cdrs[entry.offset] = to_cdr(entry.record, now_s)
+        except CdrFault as fault:
+            judged.faults.append((entry, fault))
+    payers.look_up(judged.cdrs.values())
+    for entry in entries:
+        cdr = judged.cdrs.get(entry.offset)
+        if cdr is None:
+            continue
+        try:
+            identity, payer = payers.find(cdr)
+        except CdrFault as fault:
+            judged.faults.append((entry, fault))
+            continue
+        item = CdrItem(record_key(source, cdr.record_id), cdr, call_key(source, cdr, payer.account), entry.offset)
+        judged.items.setdefault((identity, payer.account), []).append(item)
+    return judged
+
+
+def count_rejects(judged: Judged, tables: Tables, payers: Payers, *, charges_prepaid: bool) -> Counter[str]:
+    """How many records of a window can't be rated, by reason; nothing moves."""
+    rejects = Counter(fault.reason for _, fault in judged.faults)
+    for items in judged.items.values():
+        for item in items:
+            try:
+                check_price(tables, item.cdr, payers.find(item.cdr)[1], charges_prepaid=charges_prepaid)
+            except CdrFault as fault:
+                rejects[fault.reason] += 1
+    return rejects
+
+
+class Lanes:
+    """Threads that charge windows; an account is always the same one's, so that none waits for another's locks."""
+
+    def __init__(self, engine: Engine, count: int) -> None:
+        self._engine = engine
+        self._lanes = [ThreadPoolExecutor(1, f"cdr-{number}") for number in range(count)]
+
+    def close(self) -> None:
+        """Waits for what is under way."""
+        for lane in self._lanes:
+            lane.shutdown()
+
+    def submit(self, file_id: str, judged: Judged, *, charges_prepaid: bool) -> list[Future[list[Order]]]:
+        """Charges a window's records."""
+        shares: list[list[Order]] = [[] for _ in self._lanes]
+        for (identity, account), items in judged.items.items():
+            command = ChargeCdrs(file_id, items, charges_prepaid)
+            order = Order(command, account=account, identities=[identity])
+            shares[crc32(account.encode()) % len(shares)].append(order)
+        return [
+            lane.submit(charge, self._engine, share) for lane, share in zip(self._lanes, shares, strict=True) if share
+        ]
+
+
+def charge(engine: Engine, orders: list[Order]) -> list[Order]:
+    """Does orders until each is done or refused; StoreError where the store can't be written."""
+    pending = orders
+    for _ in range(_TRIES):
+        engine.execute(pending)
+        lost = [order for order in pending if isinstance(order.error, UnknownCommit)]
+        for order in orders:
+            if isinstance(order.error, StoreError) and order not in lost:
+                raise order.error
+        if not lost:
+            return orders
+        pending = lost  # a record that was charged all the same is known, and moves nothing
+    raise StoreUnavailable("the store: nobody knows whether a transaction was done; a repeat is welcome")
+
+
+def settle(judged: Judged, orders: Sequence[Order], file: Doc, store: Store, now_s: int) -> Counter[str]:
+    """Puts into suspense what couldn't be charged; returns how many records came to which state."""
+    rejected = {entry.offset: fault for entry, fault in judged.faults}
+    counts: Counter[str] = Counter()
+    for order in orders:
+        for item in _items(order):
+            fault = _fault(order, item)
+            if fault is None:
+                counts[_state(order.verdicts[item.key], file, item.offset)] += 1
+            else:
+                rejected[item.offset] = fault
+    entries = [
+        suspended(file, entry, judged.cdrs.get(entry.offset), rejected[entry.offset], now_s)
+        for entry in judged.entries
+        if entry.offset in rejected
+    ]
+    known = storage.suspend(store, entries) if entries else {}
+    for entry in entries:
+        note = known.get(entry["_id"], {"state": SUSPENDED, "file": file["_id"], "at": entry["offset"]})
+        before = Verdict(note["state"], before=True, file=note["file"], offset=note["at"])
+        counts[_state(before, file, entry["offset"])] += 1
+    return counts
+
+
+def _items(order: Order) -> list[CdrItem]:
+    assert isinstance(order.command, ChargeCdrs)
+    return order.command.items
+
+
+def _state(verdict: Verdict, file: Doc, offset: int) -> str:
+    """A record that was taken before from this very place is counted as it was then: the file is resumed."""
+    is_ours = not verdict.before or (verdict.file, verdict.offset) == (file["_id"], offset)
+    return verdict.state if is_ours else DUPLICATE
+
+
+def _fault(order: Order, item: CdrItem) -> CdrFault | None:
+    if isinstance(order.error, UnknownAccount):
+        return CdrFault(UNKNOWN_SUBSCRIBER, "its subscriber has gone meanwhile; expected one that exists")
+    if order.error is not None:
+        log.error("records of account %s can't be charged: %r", order.account, order.error)
+        return CdrFault(FAULT, f"charging failed: {type(order.error).__name__}; expected it to go on: tell the makers")
+    verdict = order.verdicts[item.key]
+    return CdrFault(verdict.reason, verdict.text) if verdict.state == SUSPENDED and not verdict.before else None
+
+
+def suspended(file: Doc, entry: Entry, cdr: Cdr | None, fault: CdrFault, now_s: int) -> Doc:
+    """The document of a record in suspense, with all of the record, to be read again when it is tried again."""
+    record = entry.record
+    identity = record.record_id or f"at byte {entry.offset} of file {file['_id']}"
+    return {
+        "_id": record_key(file["source"], identity),
+        "version": 1,
+        "state": OPEN,
+        "reason": fault.reason,
+        "text": str(fault),
+        "at_s": now_s,
+        "source": file["source"],
+        "file": file["_id"],
+        "offset": entry.offset,
+        "record_id": record.record_id[:64],
+        "identities": identities(cdr) if cdr else [],
+        "service": cdr.service if cdr else "",
+        "record": b64encode(record.SerializeToString()).decode(),
+    }

@@ -1,0 +1,135 @@
+"""`mubss-cdr`: rates CDR files as mediation drops them."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+
+import click
+
+from mubss.charging.engine import Engine, Limits, wall_clock_ms
+from mubss.config import Config, load
+from mubss.core.model import Rules
+from mubss.refdata.live import Refdata
+from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
+from mubss.services.cdr_load import Loader, LoadRules
+from mubss.services.cdr_pass import Pass, Passed
+from mubss.services.stores import open_made
+from mubss.storage import cdr as storage
+from mubss.storage.database import Store, StoreError
+
+log = logging.getLogger("mubss.cdr")
+
+DAY_S = 86_400
+LANES_SIDE_BY_SIDE = 3
+Progress = Callable[[str, int, int], None]
+
+
+@click.command()
+@click.option("--config", "config_file", metavar="FILE", help="Configuration file.")
+@click.option("--once", is_flag=True, help="One pass over the directory; exit code 65 if a file was refused.")
+def cli(config_file: str | None, once: bool) -> None:
+    """Rates and stores CDR files (proto/cdr.proto), each record once."""
+
+    def work() -> int:
+        config = load(config_file)
+        setup_logging(config.general)
+        stopping = threading.Event()
+        on_drain(stopping.set)
+        with closing(open_made(config.store_url)) as store, _progress(sys.stderr.isatty()) as progress:
+            worker = Worker(config, store, stopping, progress)
+            return worker.once() if once else worker.serve()
+
+    sys.exit(run_main("mubss-cdr", work))
+
+
+class Worker:
+    """Passes over the directory of the configuration, one after the other."""
+
+    def __init__(self, config: Config, store: Store, stopping: threading.Event, progress: Progress) -> None:
+        options, charging = config.cdr, config.charging
+        self._store = store
+        self._options = options
+        self._stopping = stopping
+        self._refdata = Refdata(store, config.general.timezone)
+        self._store_is_away = False
+        rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
+        engine = Engine(store, lambda: self._refdata.tables, rules, Limits(batch=options.window))
+        lanes = options.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
+        load_rules = LoadRules(options.window, options.max_reject_percent, options.charge_prepaid, lanes)
+        loader = Loader(
+            store, engine, lambda: self._refdata.tables, load_rules, wall_clock_ms, progress, stopping.is_set
+        )
+        folder = config.resolve(options.directory)
+        self._pass = Pass(folder, loader, options.settle_seconds, stopping.is_set)
+
+    def once(self) -> int:
+        """One pass."""
+        self._refdata.load()
+        passed = self._run()
+        if passed.is_busy:
+            log.info("another pass is under way")
+            return ExitCode.TRY_AGAIN
+        return ExitCode.INPUT if passed.refused else ExitCode.OK
+
+    def serve(self) -> int:
+        """Passes until the process is told to stop; it ends between two windows of a file."""
+        log.info("looking for CDR files every %d s", self._options.poll_seconds)
+        self._refdata.load()
+        while not self._stopping.is_set():
+            try:
+                self._refdata.poll()
+                self._run()
+                if self._store_is_away:
+                    log.info("the store is back")
+                self._store_is_away = False
+            except StoreError as error:
+                if not self._store_is_away:
+                    log.warning("the store is away, files wait: %s", error)
+                self._store_is_away = True
+            except Exception:
+                log.exception("a pass failed")
+            self._stopping.wait(self._options.poll_seconds)
+        return ExitCode.OK
+
+    def _run(self) -> Passed:
+        now_s = wall_clock_ms() // 1000
+        storage.forget_calls(self._store, now_s - self._options.call_days * DAY_S)
+        return self._pass.run(now_s)
+
+
+@contextmanager
+def _progress(is_terminal: bool) -> Iterator[Progress]:
+    """A bar with the rate, where somebody looks at a terminal."""
+    if not is_terminal:
+        yield lambda _what, _done, _of: None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
+    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=None, rate="")
+
+        def show(what: str, done: int, of: int) -> None:
+            bar.update(task, description=what, completed=done, total=of)
+            speed = bar.tasks[0].speed
+            bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
+
+        yield show
+
+
+def main() -> None:
+    """The console script."""
+    # Requests and documents have no cycles, and the default of 700 objects starts a collection every few records.
+    gc.set_threshold(50_000, 20, 20)
+    cli(prog_name="mubss-cdr")
+
+
+if __name__ == "__main__":
+    main()
