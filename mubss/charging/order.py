@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -50,7 +50,7 @@ class Order:
     redirects: int = 0
     outcome: Outcome | None = None
     account_after: Account | None = None
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # of CDRs, by their key
+    verdicts: Sequence[Verdict] = ()  # on CDRs, in their order
     error: Exception | None = None
 
     @property
@@ -65,4 +65,4 @@ class Order:
 
     def fail(self, error: Exception) -> None:
         """Nothing of it happened."""
-        self.outcome, self.account_after, self.verdicts, self.error = None, None, {}, error
+        self.outcome, self.account_after, self.verdicts, self.error = None, None, (), error

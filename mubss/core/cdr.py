@@ -153,7 +153,7 @@ def call_key(source: str, cdr: Cdr, payer: str) -> str:
 
 
 def _hashed(*parts: str, size: int = 16) -> str:
-    return blake2b("\0".join(parts).encode("utf-8", "surrogateescape"), digest_size=size).hexdigest()
+    return blake2b("\0".join(parts).encode(), digest_size=size).hexdigest()
 
 
 def _check_texts(cdr: Cdr) -> None:

@@ -50,11 +50,12 @@ def charge_cdrs(draft: Draft, command: ChargeCdrs, beside: Beside) -> Applied:
         charging.take(item)
     applied = charging.applied()
     if command.reprocesses:
-        applied.settled = {key: _settled(draft, key, verdict, applied) for key, verdict in applied.verdicts.items()}
+        told = zip(command.items, applied.verdicts, strict=True)
+        applied.settled = {item.key: _settled(draft, verdict, applied) for item, verdict in told}
     return applied
 
 
-def _settled(draft: Draft, key: str, verdict: Verdict, applied: Applied) -> dict[str, Any]:
+def _settled(draft: Draft, verdict: Verdict, applied: Applied) -> dict[str, Any]:
     """What an entry of suspense becomes; LedgerError where it has to stay there."""
     if verdict.state == SUSPENDED:
         raise LedgerError(verdict.text or "record: another tries it at this moment; expected it to be waited for")
@@ -79,16 +80,16 @@ class _Charging:
         self._records: dict[str, dict[str, Any]] = {}
         self._drawn: dict[str, Drawn] = {}
         self._charged: dict[str, list[str]] = {}  # keys by service
-        self._verdicts: dict[str, Verdict] = {}
+        self._verdicts: list[Verdict] = []
 
     def take(self, item: CdrItem) -> None:
         """Judges one record, and charges it if it is to be charged."""
         known = self._records.get(item.key) or self._beside.records.get(item.key)
         if known is not None and not (self._command.reprocesses and known["state"] == SUSPENDED):
-            self._verdicts[item.key] = Verdict(known["state"], before=True, file=known["file"], offset=known["at"])
+            self._verdicts.append(Verdict(known["state"], before=True, file=known["file"], offset=known["at"]))
             return
         verdict = self._judged(item)
-        self._verdicts[item.key] = verdict
+        self._verdicts.append(verdict)
         if verdict.state != SUSPENDED:
             doc = {"_id": item.key, "file": self._command.file, "at": item.offset, "state": verdict.state}
             self._records[item.key] = doc

@@ -343,7 +343,7 @@ class Applied:
     records: list[SessionRecord] = field(default_factory=list)  # sessions opened or ended
     outbox: Sequence[dict[str, Any]] = ()  # what clients must be told
     settled: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields of guarded documents, by `_id`
-    verdicts: Mapping[str, Verdict] = field(default_factory=dict)  # on CDRs, by their key
+    verdicts: Sequence[Verdict] = ()  # on CDRs, in their order
     noted: Sequence[tuple[str, dict[str, Any], bool]] = ()  # of CDRs: collection, document, whether it must be new
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import NamedTuple
 from zlib import crc32
@@ -128,12 +128,11 @@ def settle(judged: Judged, orders: Sequence[Order], file: Doc, store: Store, now
     rejected = {entry.offset: fault for entry, fault in judged.faults}
     counts: Counter[str] = Counter()
     for order in orders:
-        for item in _items(order):
-            fault = _fault(order, item)
-            if fault is None:
-                counts[_state(order.verdicts[item.key], file, item.offset)] += 1
+        for item, verdict in _told(order):
+            if verdict.state == SUSPENDED and not verdict.before:
+                rejected[item.offset] = CdrFault(verdict.reason, verdict.text)
             else:
-                rejected[item.offset] = fault
+                counts[_state(verdict, file, item.offset)] += 1
     entries = [
         suspended(file, entry, judged.cdrs.get(entry.offset), rejected[entry.offset], now_s)
         for entry in judged.entries
@@ -147,25 +146,27 @@ def settle(judged: Judged, orders: Sequence[Order], file: Doc, store: Store, now
     return counts
 
 
-def _items(order: Order) -> list[CdrItem]:
+def _told(order: Order) -> Iterator[tuple[CdrItem, Verdict]]:
+    """What became of each record of an order; where that failed as a whole, they go into suspense."""
     assert isinstance(order.command, ChargeCdrs)
-    return order.command.items
+    if order.error is None:
+        yield from zip(order.command.items, order.verdicts, strict=True)
+        return
+    if isinstance(order.error, UnknownAccount):
+        text = "its subscriber has gone meanwhile; expected one that exists"
+        verdict = Verdict(SUSPENDED, UNKNOWN_SUBSCRIBER, text)
+    else:
+        log.error("records of account %s can't be charged: %r", order.account, order.error)
+        text = f"charging failed: {type(order.error).__name__}; expected none, so this is a fault of the program"
+        verdict = Verdict(SUSPENDED, FAULT, text)
+    for item in order.command.items:
+        yield item, verdict
 
 
 def _state(verdict: Verdict, file: Doc, offset: int) -> str:
     """A record that was taken before from this very place is counted as it was then: the file is resumed."""
     is_ours = not verdict.before or (verdict.file, verdict.offset) == (file["_id"], offset)
     return verdict.state if is_ours else DUPLICATE
-
-
-def _fault(order: Order, item: CdrItem) -> CdrFault | None:
-    if isinstance(order.error, UnknownAccount):
-        return CdrFault(UNKNOWN_SUBSCRIBER, "its subscriber has gone meanwhile; expected one that exists")
-    if order.error is not None:
-        log.error("records of account %s can't be charged: %r", order.account, order.error)
-        return CdrFault(FAULT, f"charging failed: {type(order.error).__name__}; expected it to go on: tell the makers")
-    verdict = order.verdicts[item.key]
-    return CdrFault(verdict.reason, verdict.text) if verdict.state == SUSPENDED and not verdict.before else None
 
 
 def suspended(file: Doc, entry: Entry, cdr: Cdr | None, fault: CdrFault, now_s: int) -> Doc:

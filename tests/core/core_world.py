@@ -13,10 +13,12 @@ import orjson
 
 from core_builders import NOW_S
 from mubss.core import ledger
+from mubss.core.cdr import CALLS, RECORDS
 from mubss.core.draft import opening_posting
 from mubss.core.model import (
     Account,
     Applied,
+    Beside,
     ChargeSuspense,
     Command,
     CreditControl,
@@ -76,6 +78,7 @@ class World:
         self.usage: list[dict[str, Any]] = []
         self.suspense: dict[str, dict[str, Any]] = {}
         self.outbox: dict[str, dict[str, Any]] = {}
+        self.cdrs: dict[str, dict[str, dict[str, Any]]] = {RECORDS: {}, CALLS: {}}
         for account in accounts:
             if account["balance_micros"]:
                 posting = opening_posting(account["_id"], account["balance_micros"], NOW_S * 1000)
@@ -104,7 +107,8 @@ class World:
         key = command.session_hash if isinstance(command, CreditControl | EndSession | ChargeSuspense) else ""
         record = self.records.get(key)
         seen = copy.deepcopy((before, record))
-        applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables)
+        beside = Beside(self.cdrs[RECORDS], self.cdrs[CALLS], self.records)
+        applied = ledger.apply(before, command, record, self.now_s * 1000, self.rules, self.tables, beside)
         assert (before, record) == seen, "an input document was changed in place"
         self._keep(before, applied)
         after = applied.account
@@ -140,6 +144,10 @@ class World:
         self.usage += applied.usage
         for record in applied.records:
             self.records[record["_id"]] = stored(record) if self.through_json else record
+        for collection, document, must_be_new in applied.noted:
+            assert_plain(document)
+            assert not must_be_new or document["_id"] not in self.cdrs[collection]
+            self.cdrs[collection][document["_id"]] = stored(document)
         keys = [entry["_id"] for entry in applied.suspense]
         assert len(set(keys)) == len(keys), "two suspense documents of one _id: one would be lost"
         self.suspense.update((entry["_id"], entry) for entry in applied.suspense)
