@@ -53,7 +53,7 @@ def _common_options() -> list[click.Parameter]:
             metavar="FILE",
             expose_value=False,
             callback=_keep_config,
-            help="Configuration file; mubss.toml in the data folder by default.",
+            help="Configuration file; by default mubss.toml in $MUBSS_GENERAL__DATA_DIR, or in the current folder.",
         ),
         click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep_json, help="Print JSON."),
     ]

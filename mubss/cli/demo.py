@@ -195,7 +195,7 @@ def _end(story: Story, config_file: Path, port: int, *, serve: bool) -> None:
         story.say(f"  {mubss} ccr session --msisdn {MSISDN} --service data --use 1500000 --use 3000000")
         story.say(f"  {mubss} topup {MSISDN} 5")
     else:
-        story.head("The server is stopped, its store stays. Try:")
+        story.head("The server is stopped; its store stays until the next demo. Try:")
         story.say(f"  {program()} demo --serve")
     story.say(f"  {mubss} balance {MSISDN}")
     story.say(f"  {mubss} usage 999700000110")

@@ -42,7 +42,9 @@ def trace(
     invocation: Invocation, /, msisdn: str | None, imsi: str | None, session: str | None, peer: str | None,
     seconds: int, messages: int, with_hex: bool, out: str | None, pcap_file: str | None,
 ) -> None:  # fmt: skip
-    """What a subscriber's clients, a session's client or a peer and we say to each other; Ctrl-C ends it.
+    """What a subscriber's clients, a session's client or a peer and we say to each other.
+
+    It ends with Ctrl-C, or after so many --seconds or --messages.
 
     It comes from every mubss-gy of this data folder that runs on this machine. Numbers are shown whole. A session that
     began before is seen from its next request on that names the subscriber; many clients do so in each.
