@@ -23,7 +23,8 @@ MAX_FILE_OCTETS = 1_048_576
 LEAST_MYSQL_WAIT_MS = 1000  # for a connection and for answers: MySQL itself counts lock waits in seconds
 _HEAD = """\
 # The configuration of mubss: every option at its default, made by `mubss config defaults`.
-# `--config FILE` names a file; without it mubss.toml in the data folder is read, if there is one.
+# `--config FILE` names a file; without it that is mubss.toml in the folder that MUBSS_GENERAL__DATA_DIR names, or in
+# the current one where that isn't set, if there is one.
 # MUBSS_<SECTION>__<KEY> in the environment overrides an option (lists: items with commas between).
 # `mubss config show` prints what is in force and where each value came from.
 
@@ -164,7 +165,8 @@ SECTIONS: dict[str, type] = {
 def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ) -> Config:
     """The configuration in force: defaults, then the file, then the environment.
 
-    Without `path` it is mubss.toml in the data folder, if there is one. ConfigError lists every fault, one a line.
+    Without `path` it is mubss.toml in the folder of MUBSS_GENERAL__DATA_DIR, or the current one, if there is one.
+    ConfigError lists every fault, one a line.
     """
     file = Path(path) if path is not None else Path(environ.get("MUBSS_GENERAL__DATA_DIR", "."), FILE_NAME)
     text = _read(file) if path is not None or file.is_file() else ""

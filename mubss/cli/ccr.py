@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from mubss.cli.ccr_build import SERVICES, Subject, build
+from mubss.cli.ccr_build import SERVICES, Subject, build, check_units
 from mubss.cli.ccr_print import answer_line, exchange_json, is_success, request_line, succeeded, tree_lines
 from mubss.cli.command import Group, Invocation
 from mubss.cli.output import console, print_json
@@ -49,8 +49,9 @@ _SUBJECT_OPTIONS = (
     click.option("--called", metavar="NUMBER", help="The other party, for calls and messages."),
     click.option("--apn", help="Called-Station-Id, the access point name."),
     click.option("--command-level", is_flag=True, help="Units beside no MSCC, as some clients send them."),
-    click.option("--session-id", help="Session-Id; a new one by default."),
 )
+_NEW_SESSION = (click.option("--session-id", help="Session-Id; a new one by default."),)
+_OPEN_SESSION = (click.option("--session-id", help="That of the open session, as its initial request printed it."),)
 _RETRANSMITTED = click.option("--retransmitted", is_flag=True, help="Set the T flag: this may have been sent before.")
 _REQUESTED = click.option(
     "--requested", type=click.IntRange(0), metavar="N", help="Units to ask for; by default the server decides."
@@ -111,8 +112,11 @@ def _say(line: Any) -> None:
 
 
 @contextmanager
-def playing(invocation: Invocation, options: dict[str, Any]) -> Iterator[Player]:
-    """A player connected as the options say; prints the JSON at the end."""
+def playing(invocation: Invocation, options: dict[str, Any], **units: int | tuple[int, ...] | None) -> Iterator[Player]:
+    """A player connected as the options say; prints the JSON at the end. `units` are options that count them."""
+    for name, given in units.items():
+        for number in given if isinstance(given, tuple) else (given,):
+            check_units(f"--{name}", options["unit"] or SERVICES[options["service"]][1], number)
     gy = invocation.config.gy
     configured = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(gy.hosts[0], gy.hosts[0])
     host = options["host"] or configured
@@ -180,7 +184,7 @@ def ccr() -> None:
 
 
 @ccr.command("session")
-@_with(_SUBJECT_OPTIONS)
+@_with(_SUBJECT_OPTIONS, _NEW_SESSION)
 @click.option("--use", type=click.IntRange(0), multiple=True, metavar="N", help="Units to use; an update for each.")
 @click.option("--last", type=click.IntRange(0), metavar="N", help="Units that the termination reports.")
 @_REQUESTED
@@ -190,7 +194,7 @@ def session(
     invocation: Invocation, /, use: tuple[int, ...], last: int | None, requested: int | None, **options: Any
 ) -> ExitCode:
     """A whole session: initial, an update for each --use, termination."""
-    with playing(invocation, options) as player:
+    with playing(invocation, options, use=use, last=last, requested=requested) as player:
         goes_on = player.play(INITIAL, 0, requested=requested)
         for number, units in enumerate(use, 1):
             goes_on = goes_on and player.play(UPDATE, number, requested=requested, used=(units,))
@@ -200,7 +204,7 @@ def session(
 
 
 @ccr.command("initial")
-@_with(_SUBJECT_OPTIONS)
+@_with(_SUBJECT_OPTIONS, _NEW_SESSION)
 @_number(0)
 @_REQUESTED
 @_RETRANSMITTED
@@ -210,13 +214,13 @@ def initial(
     invocation: Invocation, /, number: int, requested: int | None, retransmitted: bool, **options: Any
 ) -> ExitCode:
     """One CCR-I: opens a session, whose Session-Id the update and the termination need."""
-    with playing(invocation, options) as player:
+    with playing(invocation, options, requested=requested) as player:
         player.play(INITIAL, number, requested=requested, retransmitted=retransmitted)
     return _code(player)
 
 
 @ccr.command("update")
-@_with(_SUBJECT_OPTIONS)
+@_with(_SUBJECT_OPTIONS, _OPEN_SESSION)
 @_number(None)
 @_USED
 @_REQUESTED
@@ -236,13 +240,13 @@ def update(
 ) -> ExitCode:
     """One CCR-U of the session that --session-id names."""
     _need_session(options)
-    with playing(invocation, options) as player:
+    with playing(invocation, options, used=used, requested=requested) as player:
         player.play(UPDATE, number, asks=not final, requested=requested, used=used, retransmitted=retransmitted)
     return _code(player)
 
 
 @ccr.command("terminate")
-@_with(_SUBJECT_OPTIONS)
+@_with(_SUBJECT_OPTIONS, _OPEN_SESSION)
 @_number(None)
 @_USED
 @_RETRANSMITTED
@@ -253,13 +257,13 @@ def terminate(
 ) -> ExitCode:
     """One CCR-T of the session that --session-id names."""
     _need_session(options)
-    with playing(invocation, options) as player:
+    with playing(invocation, options, used=used) as player:
         player.play(TERMINATION, number, asks=False, used=used, retransmitted=retransmitted)
     return _code(player)
 
 
 @ccr.command("event")
-@_with(_SUBJECT_OPTIONS)
+@_with(_SUBJECT_OPTIONS, _NEW_SESSION)
 @click.option("--action", default="debit", show_default=True, type=click.Choice(list(ACTIONS)), help="What is wanted.")
 @_number(0)
 @click.option("--requested", type=click.IntRange(0), default=1, show_default=True, metavar="N", help="Units of it.")
@@ -270,7 +274,7 @@ def event(
     invocation: Invocation, /, action: str, number: int, requested: int, retransmitted: bool, **options: Any
 ) -> ExitCode:
     """One CCR-E: debit or refund at once, ask whether the balance is enough, or what it would cost."""
-    with playing(invocation, options) as player:
+    with playing(invocation, options, requested=requested) as player:
         player.play(EVENT, number, requested=requested, action=ACTIONS[action], retransmitted=retransmitted)
     return _code(player)
 

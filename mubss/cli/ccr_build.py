@@ -9,6 +9,7 @@ from mubss.core.errors import InputError
 from mubss.gy.ccr import END_USER_E164, END_USER_IMSI, EVENT, INITIAL, TERMINATION, Ccr, Mscc, Units, UsedUnits
 
 OCTETS, SECONDS, EVENTS = "octets", "seconds", "events"
+_MOST = {OCTETS: 2**64 - 1, SECONDS: 2**32 - 1, EVENTS: 2**64 - 1}  # CC-Time is an Unsigned32 (RFC 8506 §8.21)
 RETRANSMITTED = 0x10
 ORIGINATING = 0  # Role-Of-Node (TS 32.299 §7.2.155)
 LOGOUT = 1  # Termination-Cause DIAMETER_LOGOUT (RFC 6733 §8.15)
@@ -42,6 +43,14 @@ class Subject:
     def __post_init__(self) -> None:
         if self.called is not None and self.unit == OCTETS:
             raise InputError(f"called: {self.called[:40]!r}; expected for services counted in seconds or events only")
+
+
+def check_units(name: str, unit: str, number: int | None) -> None:
+    """InputError where so many units don't go into the AVP for them."""
+    if number is not None and number > _MOST[unit]:
+        text = str(number)
+        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} digits)"
+        raise InputError(f"{name}: {shown}; expected 0 to {_MOST[unit]} {unit}")
 
 
 def units_of(unit: str, number: int) -> Units:

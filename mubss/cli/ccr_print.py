@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from mubss.cli.output import counted
 from mubss.gy.avp import DiameterError, Node
 from mubss.gy.cca import Cca, MsccAnswer
 from mubss.gy.ccr import Ccr, Money, Units
@@ -46,8 +47,8 @@ def request_line(ccr: Ccr) -> Text:
         parts += _wishes(ccr.requested, ccr.used)
     if ccr.retransmitted:
         parts.append("sent again (T)")
-    head = f"CCR-{_LETTERS.get(ccr.cc_request_type or 0, '?')} #{ccr.cc_request_number}"
-    line = Text.assemble(("→ ", "cyan"), (f"{head:<10}" if parts else head, "bold"))
+    head = _head("CCR", ccr.cc_request_type, ccr.cc_request_number)
+    line = Text.assemble(("→ ", "cyan"), (f"{head}  " if parts else head.rstrip(), "bold"))
     return line.append(", ".join(parts))
 
 
@@ -56,8 +57,8 @@ def answer_line(exchange: Exchange) -> Text:
     from rich.text import Text
 
     cca, answer = exchange.cca, exchange.cca.answer
-    head = f"CCA-{_LETTERS.get(cca.cc_request_type or 0, '?')} #{cca.cc_request_number}"
-    line = Text.assemble(("← ", "cyan"), (f"{head:<10}", "bold"), _result(answer.result_code))
+    head = _head("CCA", cca.cc_request_type, cca.cc_request_number)
+    line = Text.assemble(("← ", "cyan"), (f"{head}  ", "bold"), _result(answer.result_code))
     parts = _grant(answer.granted, answer.validity_time_s, answer.final_unit is not None)
     for mscc in answer.msccs:
         parts += _named(mscc.rating_group, mscc.service_identifiers)
@@ -73,6 +74,12 @@ def answer_line(exchange: Exchange) -> Text:
     if parts:
         line.append("  " + ", ".join(parts))
     return line.append(f"  {exchange.took_us / 1000:.1f} ms", "dim")
+
+
+def _head(name: str, request_type: int | None, number: int | None) -> str:
+    """`CCA-U #1`; an answer to what couldn't be read, such as a message that is too long, has neither: `CCA`."""
+    head = name if request_type is None else f"{name}-{_LETTERS.get(request_type, '?')}"
+    return f"{head if number is None else f'{head} #{number}':<8}"
 
 
 def _result(code: int | None) -> Text:
@@ -102,17 +109,17 @@ def _grant(granted: Units | None, validity_s: int | None, is_final: bool) -> lis
 
 def units_text(units: Units) -> str:
     """`1,500,000 octets`; "" for an empty group."""
-    counted = (
-        (units.total_octets, "octets"),
-        (units.input_octets, "octets in"),
-        (units.output_octets, "octets out"),
-        (units.time_s, "s"),
-        (units.service_specific_units, "events"),
+    given = (
+        (units.total_octets, "octet", "octets"),
+        (units.input_octets, "octet in", "octets in"),
+        (units.output_octets, "octet out", "octets out"),
+        (units.time_s, "s", "s"),
+        (units.service_specific_units, "event", "events"),
     )
-    parts = [f"{number:,} {name}" for number, name in counted if number is not None]
+    parts = [counted(number, one, many) for number, one, many in given if number is not None]
     if units.money is not None:
         parts.append(money_text(units.money))
-    return " + ".join("1 event" if part == "1 events" else part for part in parts)
+    return " + ".join(parts)
 
 
 def money_text(money: Money) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 import click
 
 from mubss.config import Config, load
+from mubss.core.errors import InputError
 from mubss.services.stores import open_made
 from mubss.storage.database import Store
 
@@ -52,10 +53,23 @@ def _common_options() -> list[click.Parameter]:
             metavar="FILE",
             expose_value=False,
             callback=_keep_config,
-            help="Configuration file; mubss.toml in the data folder by default.",
+            help="Configuration file; by default mubss.toml in $MUBSS_GENERAL__DATA_DIR, or in the current folder.",
         ),
         click.Option(["--json"], is_flag=True, expose_value=False, callback=_keep_json, help="Print JSON."),
     ]
+
+
+def _check_text(parameter: click.Parameter, value: Any) -> None:
+    """InputError where a text isn't UTF-8: Python has each such octet as a lone surrogate, which nothing can encode.
+
+    A file's name may be any octets.
+    """
+    if (parameter.metavar or "").startswith(("FILE", "FOLDER")):
+        return
+    for text in value if isinstance(value, tuple) else (value,):
+        if isinstance(text, str) and any("\ud800" <= letter <= "\udfff" for letter in text):
+            name = max(parameter.opts, key=len) if isinstance(parameter, click.Option) else parameter.name
+            raise InputError(f"{name}: {text[:40]!r}; expected text in UTF-8")
 
 
 class Command(click.Command):
@@ -67,6 +81,8 @@ class Command(click.Command):
 
     def invoke(self, context: click.Context) -> Any:
         context.ensure_object(Invocation)
+        for parameter in self.params:
+            _check_text(parameter, context.params.get(parameter.name or ""))
         return super().invoke(context)
 
 

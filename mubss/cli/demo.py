@@ -23,7 +23,7 @@ from mubss.cli.demo_server import DemoServer
 from mubss.cli.desk import Desk
 from mubss.cli.init import set_up, summary
 from mubss.cli.ledger import print_postings
-from mubss.cli.output import console, print_json, print_table
+from mubss.cli.output import console, counted, print_json, print_table
 from mubss.config import Config, load
 from mubss.core.errors import MubssError
 from mubss.core.model import Account
@@ -178,8 +178,8 @@ def _show_cost(story: Story, desk: Desk, doc: Doc, before: Account) -> None:
         print_table([row], columns, right=("before", "spent", "after", "reserved"))
         click.echo()
         print_postings(desk, after, postings, "Every posting")
-        verdict = f"{len(findings)} faults" if findings else "every balance is the sum of its postings"
-        click.echo(f"\n{count} accounts checked: {verdict}")
+        verdict = counted(len(findings), "fault") if findings else "every balance is the sum of its postings"
+        click.echo(f"\n{counted(count, 'account')} checked: {verdict}")
     if findings:
         raise DemoFailed(f"the ledger doesn't add up: {findings[0].account}: {findings[0].fault}")
 
@@ -195,7 +195,7 @@ def _end(story: Story, config_file: Path, port: int, *, serve: bool) -> None:
         story.say(f"  {mubss} ccr session --msisdn {MSISDN} --service data --use 1500000 --use 3000000")
         story.say(f"  {mubss} topup {MSISDN} 5")
     else:
-        story.head("The server is stopped, its store stays. Try:")
+        story.head("The server is stopped; its store stays until the next demo. Try:")
         story.say(f"  {program()} demo --serve")
     story.say(f"  {mubss} balance {MSISDN}")
     story.say(f"  {mubss} usage 999700000110")

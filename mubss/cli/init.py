@@ -12,7 +12,7 @@ from pathlib import Path
 import click
 
 from mubss.cli.command import Command, Invocation
-from mubss.cli.output import print_json
+from mubss.cli.output import counted, print_json
 from mubss.config import FILE_NAME, Config, data_path
 from mubss.core.errors import ConfigError
 from mubss.refdata.form import read_files
@@ -79,8 +79,8 @@ def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
 
 def summary(done: SetUp) -> list[str]:
     """What was done, a line each."""
-    count = len(done.collections)
-    lines = [f"{done.store}: {f'{count} collections made' if count else 'the store is there already'}"]
+    made = counted(len(done.collections), "collection") + " made" if done.collections else "the store is there already"
+    lines = [f"{done.store}: {made}"]
     if done.made is not None:
         was = "loaded" if done.refdata_changed else "has the demo's tariffs already"
         lines.append(f"reference data: version {done.refdata_version} {was}")

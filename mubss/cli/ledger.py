@@ -14,7 +14,7 @@ import click
 from mubss.cli.account_view import money_of
 from mubss.cli.command import Command, Group, Invocation
 from mubss.cli.desk import Desk, open_desk
-from mubss.cli.output import print_json, print_table
+from mubss.cli.output import counted, print_json, print_table
 from mubss.core.model import Account
 from mubss.runtime import ExitCode
 from mubss.services import audit_ledger, lifecycle
@@ -47,7 +47,7 @@ def check(invocation: Invocation, /) -> ExitCode:
     if findings:
         print_table(rows, {"msisdn": "msisdn", "account": "account", "fault": "what is wrong"}, fold=("fault",))
     wrong = f"{len(numbers):,} don't add up" if findings else "all add up"
-    click.echo(f"{count:,} accounts checked in {seconds:.1f} s ({per_second:,}/s): {wrong}")
+    click.echo(f"{counted(count, 'account')} checked in {seconds:.1f} s ({per_second:,}/s): {wrong}")
     return ExitCode.FAILURE if findings else ExitCode.OK
 
 
@@ -65,7 +65,7 @@ def _counting() -> Iterator[Callable[[int], None]]:
     from rich.console import Console
 
     with Console(stderr=True).status("checking") as status:
-        yield lambda count: status.update(f"checking: {count:,} accounts")
+        yield lambda count: status.update(f"checking: {counted(count, 'account')}")
 
 
 @ledger.command("postings")

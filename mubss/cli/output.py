@@ -134,6 +134,11 @@ def cell(value: Any) -> str:
     return one_line(str(value))
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """`1 octet`, `1,500 octets`; `many` where it isn't `one` and an s."""
+    return f"{number:,} {one if number == 1 else many or one + 's'}"
+
+
 def money(micros: int, currency: str, decimals: int = 2) -> str:
     """`10.00 EUR` from 10_000_000 micros: exact, at least `decimals` places."""
     return f"{format_amount(micros, decimals)} {currency}"

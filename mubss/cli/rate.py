@@ -9,7 +9,7 @@ import click
 
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Command, Invocation
-from mubss.cli.output import print_json, print_table
+from mubss.cli.output import counted, print_json, print_table
 from mubss.core.allowance import Allowance
 from mubss.core.errors import InputError
 from mubss.core.explain import Explanation, Step, explain
@@ -91,7 +91,10 @@ def _print(tables: Tables, found: Explanation) -> None:
     print_table(rows, _COLUMNS)
     click.echo(f"charge: {format_amount(found.charge_micros)} {currency}")
     if found.unpriced_units:
-        click.echo(f"{found.unpriced_units} units have no price there: such a request is refused", err=True)
+        click.echo(
+            f"{counted(found.unpriced_units, 'unit has', 'units have')} no price there: such a request is refused",
+            err=True,
+        )
 
 
 def _what(step: Step) -> str:

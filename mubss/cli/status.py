@@ -11,7 +11,7 @@ import click
 
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import Desk
-from mubss.cli.output import print_json, print_table
+from mubss.cli.output import counted, print_json, print_table
 from mubss.core.errors import MubssError
 from mubss.runtime import ExitCode, exit_code
 from mubss.services import stores
@@ -83,7 +83,7 @@ def _rows(found: Mapping[str, Any]) -> list[dict[str, str]]:
             ("price plans", ", ".join(version["plans"]) or "none: every request is refused"),
             ("subscribers", states or "none"),
             ("open sessions", f"{found['open_sessions']:,}"),
-            ("suspense", f"{found['suspense']:,} reports that no account could be charged for"),
+            ("suspense", f"{counted(found['suspense'], 'report')} that no account could be charged for"),
         ]
     heard = "listening" if gy["listening"] else "nobody listens; --port looks at another"
     rows.append(("mubss-gy", f"{gy['host']} port {gy['port']}: {heard}"))

@@ -13,7 +13,7 @@ import click
 from mubss.cli.account_view import money_of, view
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
-from mubss.cli.output import print_json, print_rows, print_table
+from mubss.cli.output import counted, print_json, print_rows, print_table
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
 from mubss.services import importing, lifecycle
@@ -98,11 +98,12 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
     if not found.new and not found.skipped:
         click.echo(f"{file}: no rows below the first line; nothing was added")
         return
-    skipped = f", {found.skipped:,} were there already" if found.skipped else ""
+    skipped = f", {counted(found.skipped, 'was', 'were')} there already" if found.skipped else ""
     if check:
-        click.echo(f"{len(found.new):,} lines are right{skipped}; nothing was written")
+        right = counted(len(found.new), "line is", "lines are")
+        click.echo(f"{right} right{skipped}; nothing was written")
     else:
-        click.echo(f"{written:,} subscribers added in {seconds:.1f} s ({per_second:,}/s){skipped}")
+        click.echo(f"{counted(written, 'subscriber')} added in {seconds:.1f} s ({per_second:,}/s){skipped}")
 
 
 @contextmanager
@@ -228,7 +229,7 @@ def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: 
         bought = max(account["buckets"], key=lambda bucket: int(bucket["id"].rpartition(":")[2]))
         balance = money_of(desk, account, account["balance_micros"])
         click.echo(
-            f"{doc['msisdn']} has {bought['left']} units of {bundle} until {desk.time(bought['until_s'])}; "
+            f"{doc['msisdn']} has {counted(bought['left'], 'unit')} of {bundle} until {desk.time(bought['until_s'])}; "
             f"the balance is {balance}"
         )
 

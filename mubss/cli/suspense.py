@@ -11,7 +11,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.account_view import money_of
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
-from mubss.cli.output import print_json, print_table
+from mubss.cli.output import counted, print_json, print_table
 from mubss.core.errors import InputError
 from mubss.core.model import ALREADY, CHARGED, DISCARDED, OPEN, SUSPENSE_STATES, Account
 from mubss.runtime import ExitCode
@@ -68,12 +68,18 @@ def list_command(
         )
         found = service.find(desk.store, asked, after=after, limit=limit + 1)
         if invocation.as_json:
-            print_json([{**entry, "state": state_of(entry)} for entry in found[:limit]])
+            print_json([_view(entry) for entry in found[:limit]])
             return
         columns = {"id": "id", **_COLUMNS} | ({} if shown else {"state": "state"})
         print_table([_row(desk, entry) for entry in found[:limit]], columns, right=("units",), fold=("at", "reason"))
     if len(found) > limit:
         click.echo(f"more: --after {found[limit - 1]['_id']}", err=True)
+
+
+def _view(entry: Doc) -> dict[str, Any]:
+    """An entry as JSON has it: without what only the store needs."""
+    kept = {name: value for name, value in entry.items() if name not in ("_id", "version", "kind")}
+    return {"id": entry["_id"], **kept, "state": state_of(entry)}
 
 
 def _row(desk: Desk, entry: Doc) -> dict[str, Any]:
@@ -155,9 +161,7 @@ def discard(invocation: Invocation, /, ids: tuple[str, ...], reason: str) -> Exi
 
 def _print(invocation: Invocation, desk: Desk, judged: list[Judged], *, dry_run: bool) -> None:
     if invocation.as_json:
-        print_json(
-            [{**one.entry, "state": state_of(one.entry), "done": one.done, "fault": one.fault} for one in judged]
-        )
+        print_json([{**_view(one.entry), "done": one.done, "fault": one.fault} for one in judged])
         return
     rows = [{**_row(desk, one.entry), "became": _became(desk, one)} for one in judged]
     columns = {**_COLUMNS, "became": "would become" if dry_run else "became"}
@@ -185,6 +189,6 @@ def _became(desk: Desk, one: Judged) -> str:
         return "already charged in its session"
     if state == CHARGED:
         account = cast(Account, subscribers.get_account(desk.store, one.entry["account"]))
-        free = f", {one.entry['free_units']:,} units free" if one.entry["free_units"] else ""
+        free = f", {counted(one.entry['free_units'], 'unit')} free" if one.entry["free_units"] else ""
         return f"{money_of(desk, account, one.entry['charge_micros'])}{free}"
     return state

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -13,14 +13,18 @@ import orjson
 
 from mubss.cli.ccr_print import message_json, tree_lines
 from mubss.cli.command import Command, Invocation
+from mubss.cli.output import counted
 from mubss.core.errors import InputError, MubssError
 from mubss.gy import pcap
 from mubss.gy.dictionary import command_name
 from mubss.gy.message import decode_header
+from mubss.gy.peer_table import MAX_NAME_LETTERS
 from mubss.gy.subscription import digits
 from mubss.runtime import one_line
-from mubss.services.control import FOLDER
+from mubss.services.control import FOLDER, GY, sockets
 from mubss.services.trace import follow
+
+MAX_SESSION_ID_OCTETS = 60_000  # with it the question still fits what a control socket reads (65,536)
 
 
 @click.command("trace", cls=Command)
@@ -38,7 +42,9 @@ def trace(
     invocation: Invocation, /, msisdn: str | None, imsi: str | None, session: str | None, peer: str | None,
     seconds: int, messages: int, with_hex: bool, out: str | None, pcap_file: str | None,
 ) -> None:  # fmt: skip
-    """What a subscriber's clients, a session's client or a peer and we say to each other; Ctrl-C ends it.
+    """What a subscriber's clients, a session's client or a peer and we say to each other.
+
+    It ends with Ctrl-C, or after so many --seconds or --messages.
 
     It comes from every mubss-gy of this data folder that runs on this machine. Numbers are shown whole. A session that
     began before is seen from its next request on that names the subscriber; many clients do so in each.
@@ -46,8 +52,14 @@ def trace(
     subscriber = _identities(msisdn, imsi)
     if sum(map(bool, (subscriber, session, peer))) != 1:
         raise click.UsageError("Expected one of --msisdn or --imsi, --session, --peer.")
+    if peer is not None and len(peer) > MAX_NAME_LETTERS:
+        raise InputError(f"--peer: {len(peer)} letters; expected an Origin-Host of up to {MAX_NAME_LETTERS}")
+    if session is not None and (octets := len(session.encode())) > MAX_SESSION_ID_OCTETS:
+        raise InputError(f"--session: {octets} octets; expected a Session-Id of up to {MAX_SESSION_ID_OCTETS}")
     wanted = {"subscriber": subscriber, "session_id": session or "", "peer": peer or "", "seconds": seconds}
-    with ExitStack() as files:
+    if out and pcap_file and _is_same(out, pcap_file):
+        raise InputError(f"--pcap: {pcap_file}: the file of --out; expected another one")
+    with _writing(" or ".join(filter(None, (out, pcap_file)))), ExitStack() as files:
         text = files.enter_context(_created(out).open("w", encoding="utf-8")) if out else None
         show = Printer(text, as_json=invocation.as_json, with_hex=with_hex)
         capture = PcapFile(files, _created(pcap_file)) if pcap_file else None
@@ -62,7 +74,7 @@ def trace(
                     break
         except KeyboardInterrupt:
             pass  # that is how it is meant to end
-        click.echo(f"{count} messages", err=True)
+        click.echo(counted(count, "message"), err=True)
 
 
 def _identities(msisdn: str | None, imsi: str | None) -> list[str]:
@@ -79,13 +91,30 @@ def _identities(msisdn: str | None, imsi: str | None) -> list[str]:
 
 
 def _created(name: str) -> Path:
-    """An empty file that only its user may read: it will have subscribers' numbers."""
+    """A file that only its user may read, unless it is there already: it will have subscribers' numbers."""
     path = Path(name)
-    try:
+    with _writing(name):
         path.touch(mode=0o600)
-    except OSError as error:
-        raise InputError(f"{name}: can't be written: {error.strerror}") from error
+        path.open("ab").close()  # a folder, too, can be touched
     return path
+
+
+@contextmanager
+def _writing(name: str) -> Iterator[None]:
+    """What goes wrong with a file in the block becomes an InputError that names it."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # the reader of our output went away
+    except OSError as error:
+        raise InputError(f"{name or 'standard output'}: can't be written: {error.strerror}") from None
+
+
+def _is_same(one: str, other: str) -> bool:
+    """Whether both name one file, be it there or not; a device takes both."""
+    if Path(one).exists() and Path(other).exists():
+        return Path(one).samefile(other) and Path(one).is_file()
+    return Path(one).resolve() == Path(other).resolve()
 
 
 def _messages(folder: Path, wanted: dict[str, Any]) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -101,6 +130,8 @@ def _messages(folder: Path, wanted: dict[str, Any]) -> Iterator[tuple[int, dict[
             click.echo(f"tracing mubss-gy {pid}", err=True)
         elif said["lost"]:
             click.echo(f"mubss-gy {pid}: {said['lost']} messages are lost: they weren't read fast enough", err=True)
+    if not asked and (there := sockets(folder, GY)):
+        raise InputError(f"none of {counted(len(there), 'mubss-gy', 'mubss-gy')} answered in {folder}")
     if not asked:
         raise InputError(f"no mubss-gy runs here that could be asked: there is none in {folder}")
 

@@ -180,6 +180,7 @@ def suspended_units(
         "reason": reason,
         "taken": taken,
         "at_s": now_ms // 1000,
+        "at_ms": now_ms,
         "session": command.session_hash,
         "session_id": command.session_id,
         "peer": command.peer,

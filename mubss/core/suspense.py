@@ -42,7 +42,7 @@ from mubss.core.reports import gy_source
 from mubss.core.tariff import PlanService, Unit
 
 # Of entries that don't say it themselves: these reasons were given for single reports of requests that were taken.
-_OF_TAKEN_REQUESTS = ("no price for these units", "no price in this zone and band", "more units than there can be")
+OF_TAKEN_REQUESTS = ("no price for these units", "no price in this zone and band", "more units than there can be")
 
 
 class NotChargeable(LedgerError):
@@ -55,7 +55,7 @@ class NotChargeable(LedgerError):
 
 def request_was_taken(entry: dict[str, Any]) -> bool:
     """Whether an entry's request is in the history of its session, but for this report."""
-    return bool(entry.get("taken", entry["reason"] in _OF_TAKEN_REQUESTS))
+    return bool(entry.get("taken", entry["reason"] in OF_TAKEN_REQUESTS))
 
 
 def request_key(entry: dict[str, Any]) -> int:

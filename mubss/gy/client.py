@@ -17,7 +17,7 @@ from collections import deque
 from itertools import count
 from typing import NamedTuple, Self
 
-from mubss.core.errors import MubssError
+from mubss.core.errors import InputError, MubssError
 from mubss.gy.avp import DiameterError
 from mubss.gy.certificate_names import covers, names_in, shown
 from mubss.gy.codec import Cca, Ccr, decode_cca, encode_ccr
@@ -142,6 +142,8 @@ class GyClient:
             raise ClientError(f"{self.where}: nothing listens there; is mubss-gy running, and on that port?") from None
         except TimeoutError:
             raise ClientError(f"{self.where}: no connection within {self._timeout_s:g} s") from None
+        except UnicodeError:  # a label of the name is empty or too long
+            raise InputError(f"host: {host[:80]!r}; expected a host's name or address") from None
         except OSError as error:
             raise ClientError(f"{self.where}: can't be reached: {error.strerror or error}") from None
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -185,7 +187,7 @@ class GyClient:
             raise ClientError(f"{self.where}: its CEA has no Result-Code")
         if result_code != SUCCESS:
             reason = self.cea.find("Error-Message")
-            text = f"{self.where} refused the connection of {self.identity.host}: {result_text(result_code)}"
+            text = f"{self.where} refused the connection of {self.identity.host[:255]}: {result_text(result_code)}"
             raise ClientError(f"{text} ({reason})" if reason else text)
         self._check_certificate()
 

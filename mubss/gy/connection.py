@@ -98,14 +98,16 @@ class Connection:
         """Reads until the peer or the protocol ends it."""
         writer = gevent.spawn(self._write)
         framer = Framer(self.server.options.max_message_octets)
+        is_silent = True
         try:
             if isinstance(self._sock, TlsSocket):
                 self.peer.certificate_names = self._sock.handshake()
             while not self._closing:
                 data = self._sock.recv(RECV_OCTETS)
-                if not data:
-                    self.close("the peer closed the connection")
+                if not data:  # who says nothing and goes only looked whether somebody listens: `mubss status`, say
+                    self.close("the peer closed the connection", logging.DEBUG if is_silent else logging.INFO)
                     break
+                is_silent = False
                 self._take(framer, data)
                 octets = self._pending_octets + self._out_octets
                 if self.pending >= self._brake or octets > MAX_PENDING_OCTETS or self.server.is_full:
@@ -349,11 +351,14 @@ class Connection:
             self.close(f"the peer doesn't read: {self._out_octets} octets wait for it")
             self._abandon()
 
-    def close(self, reason: str) -> None:
-        """Ends the connection once what is queued and under way is written, within the deadline of an answer."""
+    def close(self, reason: str, level: int = logging.INFO) -> None:
+        """Ends the connection once what is queued and under way is written, within the deadline of an answer.
+
+        `level` is that of the line in the log.
+        """
         if not self._closing:
             self._closing = reason
-            log.info("closing %s: %s", self, reason)
+            log.log(level, "closing %s: %s", self, reason)
             self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
             self._writable.set()
             self._may_read.set()

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import cast
+from typing import NamedTuple, cast
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
 from mubss.core.identity import session_hash
-from mubss.core.model import Account, EndSession, Session, Tell
+from mubss.core.model import Account, EndSession, Outcome, RequestType, Session, SessionRecord, Tell
 from mubss.core.outbox import ABORT, REAUTH, entry_id
 from mubss.services.lifecycle import run
-from mubss.storage import outbox
+from mubss.storage import outbox, subscribers
 from mubss.storage import sessions as storage
 from mubss.storage.database import Doc, Store
 
@@ -20,15 +20,61 @@ PAGE = 500
 MAX_GROUPS = 20  # of a session, that are looked for in the outbox
 
 
+class Ended(NamedTuple):
+    """What is still known of a session that isn't open any more."""
+
+    key: str  # its hash
+    session_id: str  # "" where only its hash is known
+    account: Account | None
+    types: set[RequestType]  # of the requests that were taken; empty where its record is gone
+    kept_s: int  # until when its record is kept; 0: it is gone
+    usage: list[Doc]
+    told: list[Doc]
+
+
 def find(store: Store, session_id: str) -> tuple[str, Account]:
     """Hash and account of an open session, by its Session-Id or its hash; InputError if there is none."""
-    for key in (session_id, session_hash(session_id)):
-        record = storage.get(store, key) if len(key) <= storage.MAX_ID else None
+    found = find_open(store, session_id)
+    if found is None:
+        gone = " has ended" if find_ended(store, session_id) else ""
+        raise InputError(f"session: {session_id[:80]!r}{gone}; expected the Session-Id of an open session")
+    return found
+
+
+def find_open(store: Store, session_id: str) -> tuple[str, Account] | None:
+    """The same; None if there is none."""
+    for key in _keys(session_id):
+        record = storage.get(store, key)
         if record is not None and record["open"]:
             account = storage.account_of(store, record)
             if account is not None and key in account["sessions"]:
                 return key, cast(Account, account)
-    raise InputError(f"session: {session_id[:80]!r}; expected the Session-Id of an open session")
+    return None
+
+
+def find_ended(store: Store, session_id: str) -> Ended | None:
+    """A session that has ended, or an event, as long as its record or what its client was told is kept."""
+    for key in _keys(session_id):
+        record = cast("SessionRecord | None", storage.get(store, key))
+        outcomes = [Outcome.from_list(one) for one in record["outcomes"]] if record else []
+        groups = {answer.rating_group for outcome in outcomes for answer in outcome.answers} - {None}
+        told = outbox.get(store, _outbox_ids(key, sorted(cast("set[int]", groups))))
+        if record is None and not told:
+            continue
+        account_id = record["account"] if record else told[0]["account"]
+        usage = [one for one in subscribers.usage(store, account_id) if one.get("session") == key]
+        names = [one["session_id"] for one in [*told, *usage] if one.get("session_id")]
+        seen = record["seen"] if record else []
+        types = {kind for kind in RequestType if any(one[0] >> 32 <= kind <= one[1] >> 32 for one in seen)}
+        name = names[0] if names else session_id if key != session_id else ""
+        account = cast("Account | None", subscribers.get_account(store, account_id))
+        return Ended(key, name, account, types, record["due_s"] if record else 0, usage, told)
+    return None
+
+
+def _keys(session_id: str) -> list[str]:
+    """What the session's hash may be: the text itself, or the hash of it."""
+    return [key for key in (session_id, session_hash(session_id)) if 0 < len(key.encode()) <= storage.MAX_ID]
 
 
 def page(store: Store, account: Account | None, peer: str, after: str, limit: int) -> list[tuple[str, Account]]:
@@ -89,9 +135,13 @@ def told(store: Store, sessions: Sequence[tuple[str, Session]]) -> dict[str, lis
     ids = []
     for key, session in sessions:
         groups = sorted({int(group) for one in session["grants"] if (group := one["key"].split("/")[0]).isdigit()})
-        ids += [entry_id(key, ABORT), entry_id(key, REAUTH)]
-        ids += [entry_id(key, REAUTH, group) for group in groups[:MAX_GROUPS]]
+        ids += _outbox_ids(key, groups)
     found: dict[str, list[Doc]] = {}
     for entry in outbox.get(store, ids):
         found.setdefault(entry["session"], []).append(entry)
     return found
+
+
+def _outbox_ids(key: str, groups: Sequence[int]) -> list[str]:
+    ids = [entry_id(key, ABORT), entry_id(key, REAUTH)]
+    return ids + [entry_id(key, REAUTH, group) for group in groups[:MAX_GROUPS]]

@@ -16,8 +16,8 @@ from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core import ledger
 from mubss.core.errors import InputError, LedgerError, UnknownAccount
 from mubss.core.identity import session_hash
-from mubss.core.model import DISCARDED, OPEN, Account, ChargeSuspense, Rules, SessionRecord
-from mubss.core.suspense import NotChargeable, request_key
+from mubss.core.model import DISCARDED, OPEN, Account, ChargeSuspense, Result, Rules, SessionRecord
+from mubss.core.suspense import OF_TAKEN_REQUESTS, NotChargeable, request_key
 from mubss.core.tariff import Tables
 from mubss.services import lifecycle
 from mubss.storage import sessions, subscribers, suspense
@@ -26,6 +26,7 @@ from mubss.storage.suspense import Wanted, state_of
 
 TOGETHER = 200  # entries of a session in one transaction
 MAX_IDS = 10_000
+REASONS = (*OF_TAKEN_REQUESTS, *(one.name for one in Result if one not in (Result.SUCCESS, Result.TOO_BUSY)))
 _TRIES = 20  # against others who change the same entries
 _HASH = re.compile(r"[0-9a-f]{32}")
 
@@ -46,8 +47,11 @@ def wanted(
 ) -> Wanted:
     """The entries that an operator asks for: `session` is a Session-Id or its hash, `subscriber` an MSISDN or imsi:….
 
-    A subscriber that nobody knows may have entries too: the request named it.
+    A subscriber that nobody knows may have entries too: the request named it. InputError where no entry could have
+    that reason.
     """
+    if reason and reason not in REASONS and not suspense.find(store, Wanted(reason=reason), limit=1):
+        raise InputError(f"reason: {reason[:40]!r}; expected one of {', '.join(REASONS)}")
     hashed = session if not session or _HASH.fullmatch(session) else session_hash(session)
     identities: tuple[str, ...] = ()
     account = ""

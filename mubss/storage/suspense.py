@@ -1,6 +1,7 @@
 """`suspense`: units that were reported and that couldn't be charged when they came.
 
-An entry without `state` or `version` is from before there were any: it is open, of version 0.
+An entry without `state` or `version` is from before there were any: it is open, of version 0. So is one without
+`at_ms`: it stands first in its second.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from mubss.core.model import OPEN
 from mubss.xdev.api import Doc, Session, Store
 
 COLLECTION = "suspense"
+_ORDER = ("$.at_s", "ifnull($.at_ms, 0)", "$.session", "$.number", "$._id")  # at_s alone has an index, and leads
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def get(store: Store, ids: Sequence[str]) -> dict[str, Doc]:
 
 
 def find(store: Store, wanted: Wanted, *, after: Doc | None = None, limit: int = 100) -> list[Doc]:
-    """Entries in the order of their time; `after` is the last one of the page before."""
+    """Entries in the order of their time, those of one moment by session and number; `after` ends the page before."""
     conditions: list[str] = []
     values: dict[str, Any] = {}
     if wanted.session:
@@ -77,14 +79,24 @@ def find(store: Store, wanted: Wanted, *, after: Doc | None = None, limit: int =
     if theirs:
         conditions.append(f"({' OR '.join(theirs)})")
     if after is not None:
-        conditions.append("($.at_s > :after_s OR ($.at_s = :after_s AND $._id > :after))")
-        values |= {"after_s": after["at_s"], "after": after["_id"]}
+        conditions.append(_behind(after, values))
 
     def work(session: Session) -> list[Doc]:
-        statement = session.collection(COLLECTION).find(" AND ".join(conditions)).sort("$.at_s", "$._id").limit(limit)
+        statement = session.collection(COLLECTION).find(" AND ".join(conditions)).sort(*_ORDER).limit(limit)
         return statement.bind(values).execute() if values else statement.execute()
 
     return store.run(work)
+
+
+def _behind(entry: Doc, values: dict[str, Any]) -> str:
+    """The condition that an entry comes after this one in `_ORDER`; its values are added."""
+    last = (entry["at_s"], entry.get("at_ms", 0), entry["session"], entry["number"], entry["_id"])
+    values |= {f"last{number}": value for number, value in enumerate(last)}
+    condition = f"{_ORDER[-1]} > :last{len(_ORDER) - 1}"
+    for number in reversed(range(len(_ORDER) - 1)):
+        field = _ORDER[number]
+        condition = f"({field} > :last{number} OR ({field} = :last{number} AND {condition}))"
+    return condition
 
 
 def replace(store: Store, entry: Doc, version: int) -> bool:

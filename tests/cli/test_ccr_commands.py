@@ -112,6 +112,31 @@ def test_step_by_step_with_a_session_id(client: Client) -> None:
     assert (record["units"], record["called"]) == (65, "4930123456")
 
 
+def test_help_says_whose_session_id(client: Client) -> None:
+    for command in ("session", "initial", "event"):
+        assert "Session-Id; a new one by default." in client("ccr", command, "--help").out
+    for command in ("update", "terminate"):
+        text = " ".join(client("ccr", command, "--help").out.split())
+        assert "That of the open session, as its initial request printed it." in text
+        assert "a new one by default" not in text
+
+
+def test_a_request_longer_than_the_server_takes(client: Client) -> None:
+    done = client("ccr", "initial", "--msisdn", "999700000001", "--apn", "a" * 70_000)
+    assert (done.code, done.err) == (1, "")
+    said = done.out.splitlines()[-1]
+    assert said.startswith('← CCA       5015 DIAMETER_INVALID_MESSAGE_LENGTH  "message length 70')
+    who = client("ccr", "initial", "--origin-host", "a" * 70_000)
+    assert len(who.err) < 500 and "5015 DIAMETER_INVALID_MESSAGE_LENGTH" in who.err
+
+
+def test_one_is_singular(client: Client) -> None:
+    done = client("ccr", "session", "--msisdn", "999700000006", "--use", 1)
+    assert "→ CCR-U #1  used 1 octet, asks for quota" in done.out
+    number = client("ccr", "initial", "--msisdn", "999700000006", "--number", 4_294_967_295)
+    assert "← CCA-I #4294967295  2001 DIAMETER_SUCCESS" in number.out
+
+
 def test_events(client: Client) -> None:
     sms = ("--msisdn", "999700000004", "--service", "sms", "--called", "999700000005")
     before = client.balance("999700000004")

@@ -352,7 +352,7 @@ def test_a_bundle_is_bought_from_the_balance(demo_shell: Shell) -> None:
     demo_shell.ok("ref", "load", "bundles.toml")
     before = demo_shell.json("subscriber", "show", PREPAID)["balance_micros"]
     said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK", "--reference", "shop 7").out
-    assert said.startswith(f"{PREPAID} has 6000 units of TALK until ")
+    assert said.startswith(f"{PREPAID} has 6,000 units of TALK until ")
     after = demo_shell.json("subscriber", "show", PREPAID)
     assert after["balance_micros"] == before - 2_000_000
     assert [(one["services"], one["left"]) for one in after["buckets"]] == [(["VOICE"], 6_000)]

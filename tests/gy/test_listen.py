@@ -128,3 +128,14 @@ def test_mubss_ccr_over_tls(world: World, tmp_path: Path) -> None:
             assert done.returncode != 0
             assert re.search(said, done.stderr), (options, done)
             assert len(done.stderr.splitlines()) == 1, done.stderr
+
+
+def test_who_only_looks_whether_somebody_listens_fills_no_log(world: World) -> None:
+    gone = " mubss.gy.connection: closing a peer at 127.0.0.1: the peer closed the connection$"
+    with GyServer(world, general__log_level="debug") as server:
+        Raw(server.port).sock.close()
+        server.wait_for(f" debug{gone}")
+        with Raw(server.port) as peer:
+            peer.send(cer()[:8])
+        server.wait_for(f" info{gone}")
+        assert len(server.find(gone)) == 2

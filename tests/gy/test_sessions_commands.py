@@ -8,7 +8,7 @@ import pytest
 
 from gy_desk import Desk
 from gy_wire import Raw, find, request
-from gy_world import EURO, INITIAL, TERMINATION, UPDATE, GyServer, Person, World, data, octets
+from gy_world import EURO, EVENT, INITIAL, TERMINATION, UPDATE, GyServer, Person, World, data, octets
 from mubss.core.identity import session_hash
 from mubss.gy.codec import Mscc, Units
 from mubss.gy.message import decode_header
@@ -52,8 +52,8 @@ def test_open_sessions_and_who_serves_them(world: World, server: GyServer, desk:
         assert sum("dra.example;" in row or "pgw.example;" in row for row in rows) == 1
         agent.charge(data(TERMINATION, 2, direct, one, Mscc(7, used=octets(MB))))
         assert desk("sessions", "list", "--msisdn", one.msisdn) == "no session is open that fits\n"
-        gone = desk("sessions", "show", direct, code=ExitCode.INPUT)
-        assert gone == f"mubss: session: '{direct}'; expected the Session-Id of an open session\n"
+        gone = desk("sessions", "reauth", direct, code=ExitCode.INPUT)
+        assert gone == f"mubss: session: '{direct}' has ended; expected the Session-Id of an open session\n"
 
 
 def test_pages_of_sessions(world: World, server: GyServer, desk: Desk) -> None:
@@ -81,13 +81,39 @@ def test_an_operator_has_sessions_reported_and_aborted(world: World, server: GyS
         desk("sessions", "abort", session)
         frame = peer.receive()
         assert decode_header(frame).command_code == 274
-        assert "ASR waiting, 1 tries" in desk("sessions", "show", session)
+        assert "ASR waiting, 1 try" in desk("sessions", "show", session)
         answer(peer, frame, 5012)
         desk.until(lambda found: found["told"][0]["state"] != "waiting", "sessions", "show", session)
         assert "ASR given up (Result-Code 5012)" in desk("sessions", "show", session)
         desk("sessions", "abort", session, "--here")
         assert world.account(person)["reserved_micros"] == 0
         assert peer.charge(data(UPDATE, 1, session, person)).answer.result_code == 5002
+
+
+def test_what_became_of_a_session_that_has_ended(world: World, server: GyServer, desk: Desk) -> None:
+    with Raw(server.port).open() as peer:
+        person = world.person()
+        aborted, left = open_session(world, peer, person, Mscc(7)), open_session(world, peer, person, Mscc(7))
+        desk("sessions", "abort", aborted)
+        answer(peer, peer.receive())
+        peer.charge(data(TERMINATION, 1, aborted, person, Mscc(7, used=octets(2 * MB))))
+        desk.until(lambda found: found["told"][0]["state"] == "done", "sessions", "show", aborted)
+        shown = desk("sessions", "show", aborted)
+        for text in (aborted, person.msisdn, "ended by its client (CCR-T)", "2,000,000 DATA", "0.04 EUR", "ASR done"):
+            assert text in shown
+        desk("sessions", "reauth", left, "--rating-group", 7)
+        answer(peer, peer.receive())
+        desk.until(lambda found: found["told"][0]["state"] == "done", "sessions", "show", left)
+        desk("sessions", "abort", left, "--here")
+        found = desk.json("sessions", "show", session_hash(left))
+        assert (found["state"], found["services"], found["charge_micros"]) == ("ended", {}, 0)
+        assert [entry["state"] for entry in found["told"]] == ["done"]
+        assert "ended here: by an operator" in desk("sessions", "show", left)
+        event = world.session_id()
+        sms = Mscc(4, requested=Units(service_specific_units=1))
+        wanted = {"service_context_id": "32274@3gpp.org", "requested_action": 0}
+        assert peer.charge(data(EVENT, 0, event, person, sms, **wanted)).answer.result_code == 2001
+        assert desk.json("sessions", "show", event)["state"] == "event"
 
 
 def test_peers_of_every_process(world: World, desk: Desk) -> None:

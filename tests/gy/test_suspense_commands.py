@@ -28,7 +28,7 @@ def used(megabytes: int, group: int = 1) -> Mscc:
 
 
 def ids(desk: Desk, *options: object) -> list[str]:
-    return [entry["_id"] for entry in desk.json("gy", "suspense", "list", *options)]
+    return [entry["id"] for entry in desk.json("gy", "suspense", "list", *options)]
 
 
 def test_rule_12_a_session_never_seen_is_listed_and_charged_once(world: World, pgw: Raw, desk: Desk) -> None:
@@ -48,7 +48,7 @@ def test_rule_12_a_session_never_seen_is_listed_and_charged_once(world: World, p
     assert [posting["cause"]["kind"] for posting in world.postings(person)] == ["suspense", "suspense"]
     assert sorted(record["units"] for record in world.usage(person)) == [2 * MB, 3 * MB]
     assert report(pgw, TERMINATION, 2, session, person, used(2)) == 2001, "it is in the history now"
-    assert "2 settled before" in desk("gy", "suspense", "charge", *[one["_id"] for one in done])
+    assert "2 settled before" in desk("gy", "suspense", "charge", *[one["id"] for one in done])
     assert world.spent(person) == 100_000
     assert ids(desk, "--session", session) == []
     assert len(ids(desk, "--session", session, "--state", "charged")) == 2
@@ -69,6 +69,21 @@ def test_rule_12_charging_what_is_in_the_sessions_history_moves_nothing(world: W
     assert world.spent(person) == 80_000
 
 
+def test_entries_are_in_the_order_they_came_in(world: World, pgw: Raw, desk: Desk) -> None:
+    """They are many to a second; their ids, hashes, are in no order."""
+    person, session = world.person(), world.session_id()
+    for number in range(1, 9):
+        assert report(pgw, UPDATE, number, session, person, used(1)) == 5002
+    asked = ("--subscriber", person.msisdn)
+    entries = desk.json("gy", "suspense", "list", *asked)
+    assert [one["number"] for one in entries] == [*range(1, 9)]
+    found: list[str] = []
+    while page := ids(desk, *asked, "--limit", 3, *(("--after", found[-1]) if found else ())):
+        found += page
+    assert found == [one["id"] for one in entries]
+    assert not {"_id", "version", "kind"} & set(entries[0])
+
+
 def test_a_report_that_comes_again_reopens_nothing(world: World, pgw: Raw, desk: Desk) -> None:
     session = world.session_id()
     assert report(pgw, TERMINATION, 1, session, None, used(3), subscription_ids=[(0, "49999")]) == 5030
@@ -85,7 +100,7 @@ def test_a_subscriber_nobody_knew_is_named_by_the_operator(world: World, pgw: Ra
     report(pgw, TERMINATION, 1, session, None, used(1), used(2, 2), subscription_ids=[(0, "49998")])
     first, second = ids(desk, "--session", session)
     refused = desk.json("gy", "suspense", "list", "--subscriber", "49998")
-    assert {one["_id"] for one in refused} == {first, second}
+    assert {one["id"] for one in refused} == {first, second}
     nobody = desk("gy", "suspense", "charge", first, code=ExitCode.FAILURE)
     assert nobody == ""
     assert "1 charged" in desk("gy", "suspense", "charge", first, "--subscriber", person.msisdn)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
 from mubss import __version__
@@ -64,6 +66,38 @@ def test_every_command_takes_the_common_options() -> None:
                 check(command.get_command(context, name), f"{path} {name}")
 
     check(cli, "mubss")
+
+
+def in_readme() -> list[str]:
+    """The calls of `mubss` in README.md that stand alone on their lines."""
+    text = (Path(__file__).parents[2] / "README.md").read_text("utf-8").replace("\\\n", " ")
+    return [line.strip() for line in text.splitlines() if line.startswith("    mubss ")]
+
+
+@pytest.mark.parametrize("line", in_readme())
+def test_the_readmes_commands_can_be_called(line: str) -> None:
+    """As far as their names, options and arguments go."""
+    command: click.Command = cli
+    words = shlex.split(line, comments=True)
+    while isinstance(command, click.Group):
+        context = command.make_context(words[0], words[1:])
+        name, found, words = command.resolve_command(context, [*context._protected_args, *context.args])
+        assert found is not None, name
+        command, words = found, [str(name), *words]
+    command.make_context(words[0], words[1:])
+
+
+def test_where_the_configuration_is_said_to_be(run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there/mubss.toml").write_text("[gy]\nport = 7")
+    (tmp_path / "mubss.toml").write_text('[general]\ndata_dir = "there"')
+    monkeypatch.delenv("MUBSS_GENERAL__DATA_DIR", raising=False)
+    assert json.loads(run("config", "show", "--json")[1])["gy.port"]["source"] == "default", (
+        "data_dir doesn't lead to it"
+    )
+    monkeypatch.setenv("MUBSS_GENERAL__DATA_DIR", "there")
+    assert json.loads(run("config", "show", "--json")[1])["gy.port"]["value"] == 7
+    assert "$MUBSS_GENERAL__DATA_DIR, or in the current" in " ".join(run("status", "--help")[1].split())
 
 
 WRONG = [
