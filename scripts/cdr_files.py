@@ -19,18 +19,25 @@ FIRST = 999_700_000_001
 PLAN = "bench-postpaid"
 ZONES = 20
 DAY_S = 86_400
-_RATE = (
-    '[[price_plans.rates]]\nservice = "VOICE"\nzone = "{zone}"\nband = "{band}"\nprice = "{price}"\nper_units = {per}\n'
-)
+_RATE = """[[price_plans.rates]]
+service = "VOICE"
+zone = "{zone}"
+band = "{band}"
+price = "{price}"
+per_units = {per}
+"""
+_BANDS = """[[bands]]
+code = "night"
+name = "Night"
+weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]
+from = "20:00"
+until = "06:00"
+"""
 
 
 def tariff(prefixes: int) -> str:
     """Prices for 20 zones by day and by night, with free units; so many prefixes of 5 and 6 digits."""
-    lines = [
-        '[[bands]]\ncode = "night"\nname = "Night"',
-        'weekdays = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"]',
-    ]
-    lines += ['from = "20:00"\nuntil = "06:00"', f'[[price_plans]]\ncode = "{PLAN}"\nname = "Bench"']
+    lines = [_BANDS, f'[[price_plans]]\ncode = "{PLAN}"\nname = "Bench"\ntax = "VAT20"']
     lines += ['type = "postpaid"\ncurrency = "EUR"\nmonthly_fee = "15.00"\ncredit_limit = "1000"']
     lines += ["[price_plans.free_units]\nDATA = 100_000_000\nVOICE = 600\nSMS = 5"]
     for code, price, per in (("DATA", "0.02", 1_000_000), ("VOICE", "0.29", 60), ("SMS", "0.08", 1)):
@@ -58,7 +65,7 @@ def make_store(url: str, accounts: int, prefixes: int, folder: Path) -> Store:
     sources: list[Source] = read_files([data_path("conf/refdata/demo.toml"), file])
     load(store, sources, operator_calendar("UTC"), int(time.time()), replace=False)
     tables = Refdata(store, "UTC").load()
-    people = [NewSubscriber(str(FIRST + n), f"{FIRST * 1000 + n}", "postpaid", PLAN, 0) for n in range(accounts)]
+    people = [NewSubscriber(str(FIRST + n), f"{FIRST * 1000 + n}", "postpaid", PLAN, 0, 3) for n in range(accounts)]
     create(store, tables, people, int(time.time() * 1000))
     return store
 

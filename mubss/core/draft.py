@@ -137,7 +137,7 @@ class Draft:
             if plan.rollover_units:
                 since_month = self.tables.calendar.at(account.get("since_s", 0)).month
                 free += rolled_units(plan, month, self.allowance(service).free_used, since_month)
-            found.append((service, free - account["counters"].get(month, {}).get(service, 0)))
+            found.append((f"{month}/{service}", free - account["counters"].get(month, {}).get(service, 0)))
         for bucket in account.get("buckets", ()):
             if service in bucket["services"] and is_drawable(bucket, zone, at_s):
                 found.append((bucket["id"], bucket["left"]))

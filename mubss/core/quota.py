@@ -80,8 +80,11 @@ def _reservation(draft: Draft, session: Session, held: Held) -> int:
     for grant in session["grants"]:
         service, free = grant["service"], grant["free_units"]
         if free:
-            zone = session["services"][service]["zone"]
-            free = promise(draft.sources(service, zone, draft.now_s), promised, free)
+            meter = session["services"][service]
+            at_s = (
+                meter["cursor_s"] or draft.now_s
+            )  # seconds lie where those before them ended, maybe in a month before
+            free = promise(draft.sources(service, meter["zone"], at_s), promised, free)
         rates = held.rates.get(service)
         if rates is None:
             rates = held.rates[service] = dict(session["services"][service]["rates"])

@@ -190,12 +190,8 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
 
     Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them.
     """
-    month = tables.calendar.at(now_s).month
     plan = tables.plans[account["plan"]]
-    left = {
-        code: max(0, service.free_units - account["counters"].get(month, {}).get(code, 0))
-        for code, service in plan.services.items()
-    }
+    left: dict[tuple[str, str], int] = {}  # free units by month and service, as far as they were looked at
     buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
     total = 0
     for key in sorted(account["sessions"]):
@@ -204,8 +200,12 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
         with_grants = {code: [list(entry) for entry in rates] for code, rates in used.items()}
         for grant in session["grants"]:
             code = grant["service"]
-            free = min(grant["free_units"], left.get(code, 0))  # a plan that the account had may sell more
-            left[code] = left.get(code, 0) - free
+            # Seconds lie end to end, whenever they are used: in the month where those before them ended.
+            month = tables.calendar.at(session["services"][code]["cursor_s"] or now_s).month
+            units = plan.services[code].free_units if code in plan.services else 0  # the plan before may have sold it
+            there = left.get((month, code), max(0, units - account["counters"].get(month, {}).get(code, 0)))
+            free = min(grant["free_units"], there)
+            left[month, code] = there - free
             for bucket in account.get("buckets", ()):
                 zones = bucket["zones"] or [session["services"][code]["zone"]]
                 is_valid = bucket["from_s"] <= now_s < bucket["until_s"]
