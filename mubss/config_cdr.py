@@ -46,7 +46,7 @@ class CdrOptions:
     )
     window: int = option(
         2000,
-        "Records that are charged together; a crash repeats the work of two windows.",
+        "Records that are charged together; a crash repeats the reading of up to twelve windows.",
         low=1,
         high=20_000,
         unit="records",

@@ -12,6 +12,7 @@ from mubss.cli.account_view import money_of
 from mubss.cli.command import Command, Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import print_json, print_table
+from mubss.core.cdr import SUSPENSE_REASONS
 from mubss.core.model import CHARGED, DISCARDED, OPEN, SUSPENSE_STATES
 from mubss.runtime import ExitCode
 from mubss.services import cdr_suspense as service
@@ -21,6 +22,7 @@ from mubss.storage import subscribers
 from mubss.storage.database import Doc
 
 _ALL = "all"
+_REASON = click.Choice(SUSPENSE_REASONS)
 _COLUMNS = {"at": "came", "reason": "reason", "text": "why", "subscriber": "subscriber", "record": "record"}
 _FILES = {
     "name": "file",
@@ -68,16 +70,18 @@ def suspense() -> None:
 
 @suspense.command("list")
 @click.option("--state", type=click.Choice([*SUSPENSE_STATES, _ALL]), default=OPEN, show_default=True, help="Which.")
-@click.option("--reason", default="", metavar="CODE", help="Only those with this reason.")
+@click.option("--reason", type=_REASON, help="Only those with this reason.")
 @click.option("--subscriber", default="", metavar="MSISDN", help="Only those that name this subscriber.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, MAX_IDS), help="At most so many.")
 @click.option("--after", default="", metavar="ID", help="Go on behind this one.")
 @click.pass_obj
-def list_command(invocation: Invocation, /, state: str, reason: str, subscriber: str, limit: int, after: str) -> None:
+def list_command(
+    invocation: Invocation, /, state: str, reason: str | None, subscriber: str, limit: int, after: str
+) -> None:
     """Records in suspense, in the order they came."""
     with open_desk(invocation) as desk:
         shown = "" if state == _ALL else state
-        asked = {"state": shown, "reason": reason, "subscriber": subscriber, "after": after}
+        asked = {"state": shown, "reason": reason or "", "subscriber": subscriber, "after": after}
         found = service.find(desk.store, **asked, limit=limit + 1)
         if invocation.as_json:
             print_json(found[:limit])
@@ -104,11 +108,11 @@ def _row(desk: Desk, entry: Doc) -> dict[str, Any]:
 @suspense.command("reprocess")
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @click.option("--all", "take_all", is_flag=True, help="All that wait.")
-@click.option("--reason", default="", metavar="CODE", help="All that wait for this reason.")
+@click.option("--reason", type=_REASON, help="All that wait for this reason.")
 @click.option("--subscriber", default="", metavar="MSISDN", help="All that wait and name this subscriber.")
 @click.pass_obj
 def reprocess(
-    invocation: Invocation, /, ids: tuple[str, ...], take_all: bool, reason: str, subscriber: str
+    invocation: Invocation, /, ids: tuple[str, ...], take_all: bool, reason: str | None, subscriber: str
 ) -> ExitCode:
     """Tries records again, by the tariff and subscribers there are now, each charged once however often it is told to.
 
@@ -120,7 +124,7 @@ def reprocess(
         if ids:
             entries = service.entries_of(desk.store, ids)
         else:
-            entries = service.find(desk.store, state=OPEN, reason=reason, subscriber=subscriber, limit=MAX_IDS)
+            entries = service.find(desk.store, state=OPEN, reason=reason or "", subscriber=subscriber, limit=MAX_IDS)
         charges_prepaid = invocation.config.cdr.charge_prepaid
         now_s = wall_clock_ms() // 1000
         judged = service.reprocess(desk.engine, desk.store, entries, now_s, charges_prepaid=charges_prepaid)

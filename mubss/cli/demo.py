@@ -18,6 +18,7 @@ from mubss.cli.account_view import money_of
 from mubss.cli.ccr import Player
 from mubss.cli.ccr_build import SERVICES, Subject
 from mubss.cli.command import Command, Invocation
+from mubss.cli.demo_cdr import load_sample
 from mubss.cli.demo_folder import LOG, fresh, write_config
 from mubss.cli.demo_server import DemoServer
 from mubss.cli.desk import Desk
@@ -32,10 +33,12 @@ from mubss.gy.client import GyClient
 from mubss.gy.message import Identity
 from mubss.services import lifecycle
 from mubss.services.audit_ledger import check
+from mubss.services.cdr_pass import summary as summary_of
 from mubss.storage import subscribers
 from mubss.storage.database import Doc, open_database
 
 MSISDN, IMSI = "999700000001", "999700000000001"
+POSTPAID = "999700000101"
 CALLED = "999700000002"
 _REALM = "demo.mubss.example"
 
@@ -112,6 +115,7 @@ def _play(story: Story, config_file: Path, serve: bool) -> None:
             before = lifecycle.find_account(store, doc)
             _charge(story, config, server.port)
             _show_cost(story, desk, doc, before)
+            _load_cdrs(story, desk, config_file)
         if serve:
             _end(story, config_file, server.port, serve=True)
             code = server.process.wait()
@@ -184,6 +188,31 @@ def _show_cost(story: Story, desk: Desk, doc: Doc, before: Account) -> None:
         raise DemoFailed(f"the ledger doesn't add up: {findings[0].account}: {findings[0].fault}")
 
 
+def _load_cdrs(story: Story, desk: Desk, config_file: Path) -> None:
+    """What postpaid subscribers used comes in a file; what prepaid ones used was charged above, as it was used."""
+    file = load_sample(desk.config, config_file, desk.store)
+    story.parts["cdr_file"] = file
+    story.head(f"A CDR file: {summary_of(file)}")
+    account = lifecycle.find_account(desk.store, lifecycle.find_subscriber(desk.store, POSTPAID))
+    usage = [one for one in subscribers.usage(desk.store, account["_id"]) if one["source"] == "cdr"]
+    rows = [
+        {
+            "record": one["record_id"],
+            "from": desk.time(one["from_s"]),
+            "service": one["service"],
+            "called": one.get("called", ""),
+            "units": f"{one['units']:,}",
+            "free": f"{one['free_units']:,}",
+            "charge": money_of(desk, account, one["charge_micros"]),
+        }
+        for one in usage
+    ]
+    if not story.as_json:
+        print_table(
+            rows, dict(zip(rows[0], rows[0], strict=True)), f"What {POSTPAID} used", right=("units", "free", "charge")
+        )
+
+
 def _end(story: Story, config_file: Path, port: int, *, serve: bool) -> None:
     """The JSON, or what to try now."""
     if story.as_json:
@@ -199,6 +228,7 @@ def _end(story: Story, config_file: Path, port: int, *, serve: bool) -> None:
         story.say(f"  {program()} demo --serve")
     story.say(f"  {mubss} balance {MSISDN}")
     story.say(f"  {mubss} usage 999700000110")
+    story.say(f"  {mubss} cdr files")
     story.say(f"  {mubss} status")
 
 

@@ -36,6 +36,8 @@ BAD_NUMBER, BAD_TIME, BAD_UNITS, BAD_FIELD = "bad-number", "bad-time", "bad-unit
 NO_SUBSCRIBER_NAMED = "no-subscriber-named"
 REASONS = (BAD_NUMBER, BAD_TIME, BAD_UNITS, BAD_FIELD, NO_SUBSCRIBER_NAMED)
 UNKNOWN_SUBSCRIBER, NO_PRICE = "unknown-subscriber", "no-price"  # of records that are right in themselves
+FAULT = "fault"  # charging failed for a fault of the program
+SUSPENSE_REASONS = (*REASONS, UNKNOWN_SUBSCRIBER, NO_PRICE, FAULT)
 
 CHARGED = "charged"
 MATCHED = "matched"  # with a Gy session that has charged it

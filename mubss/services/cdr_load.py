@@ -19,19 +19,20 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import BinaryIO
 
-from mubss.cdr.reader import Scan, records, scan
+from mubss.cdr.reader import Entry, Scan, records, scan
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
 from mubss.core.identity import session_hash
 from mubss.core.tariff import Tables
 from mubss.services.cdr_payers import Payers
-from mubss.services.cdr_window import Judged, Lanes, count_rejects, judge, settle
+from mubss.services.cdr_window import Judged, Lanes, judge, rejects, settle
 from mubss.storage import cdr as storage
 from mubss.storage.cdr import DONE, LOADING, REFUSED
 from mubss.storage.database import Doc, Store
 
 AHEAD = 2  # windows under way
+NOTED_EACH = 10  # windows: on the embedded store each note waits for the transaction under way
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,7 @@ class Loader:
         self._clock_ms = clock_ms
         self._progress = progress
         self._is_stopping = is_stopping
+        self._noted_each = NOTED_EACH * rules.window
 
     def load(self, file: BinaryIO, name: str) -> Doc:
         """Loads a file, or goes on with it; returns its document: done, or still loading where it was told to stop.
@@ -112,28 +114,30 @@ class Loader:
         }
 
     def _refuse_bad_ones(self, file: BinaryIO, found: Scan, doc: Doc, payers: Payers) -> None:
-        tables, rejects, seen = self._tables(), Counter[str](), 0
-        for judged in self._windows(file, doc, payers):
-            rejects += count_rejects(judged, tables, payers, charges_prepaid=self._rules.charges_prepaid)
-            seen += len(judged.entries)
+        tables, reasons, seen = self._tables(), Counter[str](), 0
+        prepaid = self._rules.charges_prepaid
+        for entries in self._windows(file, doc):
+            reasons.update(rejects(entries, tables, payers, self._now_s(), charges_prepaid=prepaid))
+            seen += len(entries)
             self._progress("checking", seen, found.count)
-        total = rejects.total()
+        total = reasons.total()
         if total * 100 > found.count * self._rules.max_reject_percent:
-            reasons = ", ".join(f"{count} {reason}" for reason, count in rejects.most_common())
-            text = f"{total} of {found.count} records can't be rated ({reasons}); expected up to "
+            why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+            text = f"{total} of {found.count} records can't be rated ({why}); expected up to "
             text += f"{self._rules.max_reject_percent} % (cdr.max_reject_percent); none was taken"
             storage.put_file(self._store, {**doc, "state": REFUSED, "text": text, "ended_s": self._now_s()})
             raise TooManyRejects(f"{TooManyRejects.reason}: {text}")
 
-    def _windows(self, file: BinaryIO, doc: Doc, payers: Payers) -> Iterator[Judged]:
+    def _windows(self, file: BinaryIO, doc: Doc) -> Iterator[list[Entry]]:
         rest = records(file, doc["offset"])
         while entries := list(islice(rest, self._rules.window)):
-            yield judge(doc["source"], entries, payers, self._now_s())
+            yield entries
 
     def _charge(self, file: BinaryIO, doc: Doc, payers: Payers) -> Doc:
         under_way: deque[tuple[Judged, list[Future[list[Order]]]]] = deque()
         with closing(Lanes(self._engine, self._rules.lanes)) as lanes:
-            for judged in self._windows(file, doc, payers):
+            for entries in self._windows(file, doc):
+                judged = judge(doc["source"], entries, payers, self._now_s())
                 shares = lanes.submit(doc["_id"], judged, charges_prepaid=self._rules.charges_prepaid)
                 under_way.append((judged, shares))
                 if len(under_way) == AHEAD:
@@ -143,6 +147,7 @@ class Loader:
             while under_way:
                 doc = self._advance(doc, *under_way.popleft())
         if self._is_stopping() and sum(doc["counts"].values()) < doc["records"]:
+            storage.put_file(self._store, doc)
             return doc
         doc = {**doc, "state": DONE, "ended_s": self._now_s()}
         storage.finish_file(self._store, doc)
@@ -151,7 +156,9 @@ class Loader:
     def _advance(self, doc: Doc, judged: Judged, shares: list[Future[list[Order]]]) -> Doc:
         orders = [order for share in shares for order in share.result()]
         counts = settle(judged, orders, doc, self._store, self._now_s())
-        doc = {**doc, "offset": judged.end, "counts": dict(Counter(doc["counts"]) + counts)}
-        storage.put_file(self._store, doc)
-        self._progress("charging", sum(doc["counts"].values()), doc["records"])
+        before, doc = doc, {**doc, "offset": judged.end, "counts": dict(Counter(doc["counts"]) + counts)}
+        done = sum(doc["counts"].values())
+        if done // self._noted_each > sum(before["counts"].values()) // self._noted_each:
+            storage.put_file(self._store, doc)
+        self._progress("charging", done, doc["records"])
         return doc

@@ -15,6 +15,7 @@ from mubss.cdr.records import to_cdr
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.cdr import (
+    FAULT,
     SUSPENDED,
     UNKNOWN_SUBSCRIBER,
     Cdr,
@@ -35,7 +36,6 @@ from mubss.storage.database import Doc, Store, StoreError, StoreUnavailable, Unk
 log = logging.getLogger(__name__)
 
 DUPLICATE = "duplicate"
-FAULT = "fault"  # the reason of a record whose charging failed for a bug
 _TRIES = 5  # where nobody knows whether a transaction was done: what was is known by its records
 
 
@@ -72,16 +72,22 @@ def judge(source: str, entries: list[Entry], payers: Payers, now_s: int) -> Judg
     return judged
 
 
-def count_rejects(judged: Judged, tables: Tables, payers: Payers, *, charges_prepaid: bool) -> Counter[str]:
-    """How many records of a window can't be rated, by reason; nothing moves."""
-    rejects = Counter(fault.reason for _, fault in judged.faults)
-    for items in judged.items.values():
-        for item in items:
-            try:
-                check_price(tables, item.cdr, payers.find(item.cdr)[1], charges_prepaid=charges_prepaid)
-            except CdrFault as fault:
-                rejects[fault.reason] += 1
-    return rejects
+def rejects(
+    entries: list[Entry], tables: Tables, payers: Payers, now_s: int, *, charges_prepaid: bool
+) -> Iterator[str]:
+    """Why records can't be rated, a reason for each of those; nothing moves."""
+    cdrs = []
+    for entry in entries:
+        try:
+            cdrs.append(to_cdr(entry.record, now_s))
+        except CdrFault as fault:
+            yield fault.reason
+    payers.look_up(cdrs)
+    for cdr in cdrs:
+        try:
+            check_price(tables, cdr, payers.find(cdr)[1], charges_prepaid=charges_prepaid)
+        except CdrFault as fault:
+            yield fault.reason
 
 
 class Lanes:
@@ -138,11 +144,11 @@ def settle(judged: Judged, orders: Sequence[Order], file: Doc, store: Store, now
         for entry in judged.entries
         if entry.offset in rejected
     ]
-    known = storage.suspend(store, entries) if entries else {}
+    notes = storage.suspend(store, entries) if entries else {}
     for entry in entries:
-        note = known.get(entry["_id"], {"state": SUSPENDED, "file": file["_id"], "at": entry["offset"]})
-        before = Verdict(note["state"], before=True, file=note["file"], offset=note["at"])
-        counts[_state(before, file, entry["offset"])] += 1
+        note = notes[entry["_id"]]
+        taken = Verdict(note["state"], before=True, file=note["file"], offset=note["at"])
+        counts[_state(taken, file, entry["offset"])] += 1
     return counts
 
 

@@ -45,17 +45,20 @@ def finish_file(store: Store, doc: Doc) -> None:
 
 
 def suspend(store: Store, entries: Sequence[Doc]) -> dict[str, Doc]:
-    """Puts records into suspense, each with the note that it was; returns the notes of those taken before."""
-    wanted = {entry["_id"]: entry for entry in entries}
+    """Puts records into suspense that weren't taken before; the note on each, by id, says what was taken and where."""
+    wanted: dict[str, Doc] = {}
+    for entry in entries:
+        wanted.setdefault(entry["_id"], entry)
 
     def work(session: Session) -> dict[str, Doc]:
         with session.transaction():
             records = session.collection(RECORDS)
-            known = {doc["_id"]: doc for doc in records.get_many(sorted(wanted), for_update=True) if doc is not None}
-            new = [entry for key, entry in wanted.items() if key not in known]
-            records.add_many([_note(entry, SUSPENDED) for entry in new])
+            notes = {doc["_id"]: doc for doc in records.get_many(sorted(wanted), for_update=True) if doc is not None}
+            new = [entry for key, entry in wanted.items() if key not in notes]
+            notes |= {entry["_id"]: _note(entry, SUSPENDED) for entry in new}
+            records.add_many([notes[entry["_id"]] for entry in new])
             session.collection(SUSPENSE).put_many(new)
-            return known
+            return notes
 
     return store.run(work)
 

@@ -144,6 +144,15 @@ def test_a_file_with_too_many_rejects_is_refused_whole(world: World) -> None:
     assert world.load(call(1), *strangers, odd, call(2), name="b.cdr")["counts"] == {"charged": 4, "suspended": 1}
 
 
+def test_a_record_that_cant_be_charged_and_comes_twice_in_a_file(world: World) -> None:
+    stranger = call(9, "555500000000")
+    records = [call(1), stranger, stranger, call(2), call(3), stranger]
+    doc = world.load(*records)
+    assert doc["counts"] == {"charged": 3, "suspended": 1, "duplicate": 2}
+    storage.put_file(world.store, {**doc, "state": LOADING, "offset": 0, "counts": {}})
+    assert world.load(*records)["counts"] == doc["counts"], "as if it hadn't been begun"
+
+
 def test_a_record_in_suspense_is_known_to_files_that_come_later(world: World) -> None:
     stranger = call(9, "555500000000")
     world.load(call(1), stranger)
