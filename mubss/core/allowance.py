@@ -79,7 +79,8 @@ class Draws:
         free = plan.free_units
         if free:
             if plan.rollover_units:
-                free += rolled_units(plan, month, allowance.free_used, self._calendar.at(allowance.since_s).month)
+                used = sums(allowance.free_used, self.free) if self.free else allowance.free_used
+                free += rolled_units(plan, month, used, self._calendar.at(allowance.since_s).month)
             drawn = min(units, free - allowance.free_used.get(month, 0) - self.free.get(month, 0))
             if drawn > 0:
                 self.free[month] = self.free.get(month, 0) + drawn

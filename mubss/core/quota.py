@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mubss.core.allowance import edges, left, promise
 from mubss.core.draft import Draft, new_part
@@ -88,7 +88,9 @@ def _reservation(draft: Draft, session: Session, held: Held) -> int:
         if grant["units"] > free:
             rates[grant["rate"]] = rates.get(grant["rate"], 0) + grant["units"] - free
     services = session["services"]
-    return sum(charge(rates, worst=True) - services[code]["charged_micros"] for code, rates in held.rates.items())
+    return sum(
+        charge(rates, services[code]["rates"]) - services[code]["charged_micros"] for code, rates in held.rates.items()
+    )
 
 
 def grant(
@@ -122,7 +124,7 @@ def grant(
     sources = draft.sources(service, zone, at_s)
     free_left = left(sources, held.promised) if sources else 0
     wanted_units = wanted(plan, request.requested_units)
-    covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims)
+    covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims, meter["rates"])
     if covered.units <= 0:
         return _exhausted(request, unit, quota)
     held.rates[service] = covered.rates
@@ -171,23 +173,29 @@ def _rate_of(draft: Draft, plan: PlanService, zone: str, at_s: int) -> str | Non
 
 
 def _share(
-    rate: str, wanted_units: int, rates: dict[str, int], free_left: int, available_micros: int, claims: int
+    rate: str,
+    wanted_units: int,
+    rates: dict[str, int],
+    free_left: int,
+    available_micros: int,
+    claims: int,
+    used: list[list[Any]],
 ) -> tuple[Cover, bool]:
     """What one of several claims gets, and whether that is the last there is.
 
     What is wanted, while it costs no more than the claim's part of what is available. Else that part; but not less
     than LEAST_SHARE of what is wanted, while there is so much: the smaller grants get, the more signalling they cost.
     """
-    covered = cover(rate, wanted_units, rates, free_left, available_micros)
+    covered = cover(rate, wanted_units, rates, free_left, available_micros, used)
     if claims > 1 and covered.micros * claims > max(0, available_micros):
         least_units = wanted_units // LEAST_SHARE + 1
-        covered = cover(rate, wanted_units, rates, free_left, max(0, available_micros) // claims)
+        covered = cover(rate, wanted_units, rates, free_left, max(0, available_micros) // claims, used)
         if covered.units < least_units:
-            least = cover(rate, least_units, rates, free_left, available_micros)
-            covered = cover(rate, wanted_units, rates, free_left, least.micros)  # all that its blocks pay for
+            least = cover(rate, least_units, rates, free_left, available_micros, used)
+            covered = cover(rate, wanted_units, rates, free_left, least.micros, used)  # all that its blocks pay for
     if covered.units >= wanted_units:
         return covered, False
-    more = cover(rate, 1, covered.rates, free_left - covered.free_units, available_micros - covered.micros)
+    more = cover(rate, 1, covered.rates, free_left - covered.free_units, available_micros - covered.micros, used)
     return covered, not more.units
 
 
