@@ -108,7 +108,8 @@ def _cause(posting: Doc) -> str:
     cause = posting["cause"]
     if "number" in cause:
         return f"{cause['kind']} {cause['session'][:8]} #{cause['number']}"
-    return f"{cause['kind']} {cause['reference']}" if cause.get("reference") else str(cause["kind"])
+    said = [cause[name] for name in ("kind", "bundle", "reference") if cause.get(name)]
+    return " ".join(said[:2]) + (": " if cause.get("bundle") else " ") + said[2] if len(said) > 2 else " ".join(said)
 
 
 @click.command("usage", cls=Command)

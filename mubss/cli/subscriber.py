@@ -148,15 +148,17 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("since", desk.time(doc["created_s"])),
         ("balance", money_of(desk, account, found["balance_micros"])),
         ("available", money_of(desk, account, found["available_micros"])),
-        *(
-            (f"bundle {one['id']}", f"{one['left']} of {one['units']}, until {desk.time(one['until_s'])}")
-            for one in found["buckets"]
-        ),
+        *((f"bundle {one['id']}", _bundle_text(desk, one)) for one in found["buckets"]),
         ("open sessions", str(len(found["sessions"]))),
         ("account", doc["account"]),
     ]
     rows = [{"field": name, "value": str(value)} for name, value in fields if value not in (None, "")]
     print_table(rows, {"field": "field", "value": "value"}, fold=("value",))
+
+
+def _bundle_text(desk: Desk, bucket: dict[str, Any]) -> str:
+    text = f"{bucket['left']} of {bucket['units']}, until {desk.time(bucket['until_s'])}"
+    return text + ", then it renews" if bucket.get("renews") else text
 
 
 @subscriber.command("list")
@@ -215,10 +217,22 @@ def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
 @click.argument("msisdn")
 @click.argument("bundle")
 @click.option("--reference", default="", help="A text that its postings keep.")
+@click.option("--stop", is_flag=True, help="Buy it no more: one that renews ends with its time.")
 @click.pass_obj
-def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: str) -> None:
-    """Buys BUNDLE for a subscriber, paid from the balance; open sessions may use it at once."""
+def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: str, stop: bool) -> None:
+    """Buys BUNDLE for a subscriber, paid from the balance; open sessions may use it at once.
+
+    One that renews is bought again whenever its time is over, as long as the subscriber is active and can pay.
+    """
     with open_desk(invocation) as desk:
+        if stop:
+            lifecycle.stop_bundle(desk.engine, desk.store, msisdn, bundle, reference)
+            doc = lifecycle.find_subscriber(desk.store, msisdn)
+            if invocation.as_json:
+                print_json(view(desk, doc))
+            else:
+                click.echo(f"{doc['msisdn']}'s {bundle} doesn't renew any more")
+            return
         account = lifecycle.buy_bundle(desk.engine, desk.store, msisdn, bundle, reference)
         desk.nudge()
         doc = lifecycle.find_subscriber(desk.store, msisdn)
@@ -228,8 +242,8 @@ def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: 
         bought = max(account["buckets"], key=lambda bucket: int(bucket["id"].rpartition(":")[2]))
         balance = money_of(desk, account, account["balance_micros"])
         click.echo(
-            f"{doc['msisdn']} has {bought['left']} units of {bundle} until {desk.time(bought['until_s'])}; "
-            f"the balance is {balance}"
+            f"{doc['msisdn']} has {bought['left']} units of {bundle} until {desk.time(bought['until_s'])}"
+            f"{', when it renews' if bought.get('renews') else ''}; the balance is {balance}"
         )
 
 

@@ -6,7 +6,7 @@ Drawn in this order, raw, as usage is reported: the month's free units, then bun
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.tariff import PlanService
@@ -25,6 +25,7 @@ class Bucket(TypedDict):
     from_s: int
     until_s: int
     priority: int
+    renews: NotRequired[bool]  # its bundle is bought again when its time is over
 
 
 class Allowance(NamedTuple):

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
-from mubss.core.bundles import buy_bundle
+from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
 from mubss.core.draft import Draft, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
@@ -32,6 +32,7 @@ from mubss.core.model import (
     SessionRecord,
     SetPlan,
     SetState,
+    StopBundle,
     Tell,
 )
 from mubss.core.money import MAX_MICROS
@@ -56,6 +57,27 @@ def apply(
     `record` is the `gy_sessions` document of the command's session, None if there is none. A request brings the
     tables it was read with; every other command takes `tables`.
     """
+    if "renews_s" in account and account["renews_s"] * 1000 <= now_ms:
+        return _renew_first(account, command, record, now_ms, rules, tables)
+    return _apply(account, command, record, now_ms, rules, tables)
+
+
+def _renew_first(
+    account: Account, command: Command, record: SessionRecord | None, now_ms: int, rules: Rules, tables: Tables
+) -> Applied:
+    """Bundles whose time is over are bought again before anything else happens, as if it had been done in time."""
+    renewed = Draft(account, command.tables if isinstance(command, CreditControl) else tables, now_ms)
+    renew_bundles(renewed)
+    applied = _apply(renewed.account, command, record, now_ms, rules, tables)
+    applied.postings = renewed.postings + applied.postings
+    if applied.account is None:
+        applied.account = renewed.applied().account
+    return applied
+
+
+def _apply(
+    account: Account, command: Command, record: SessionRecord | None, now_ms: int, rules: Rules, tables: Tables
+) -> Applied:
     if isinstance(command, CreditControl):
         if command.type is RequestType.EVENT:
             return apply_event(account, command, record, now_ms, rules)
@@ -73,6 +95,8 @@ def apply(
         return Applied(None, outbox=_tell(draft, command))
     elif isinstance(command, BuyBundle):
         buy_bundle(draft, command)
+    elif isinstance(command, StopBundle):
+        stop_bundle(draft, command)
     elif isinstance(command, ChargeSuspense):
         return charge_suspense(draft, command, record, rules)
     elif not _end(draft, command, rules):
@@ -189,6 +213,9 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     for bucket in sorted(left.keys() | bought.keys()):
         if left.get(bucket, 0) != bought.get(bucket, 0):
             faults.append(f"buckets[{bucket}]: {left.get(bucket, 0)} left; the postings sum to {bought.get(bucket, 0)}")
+    renews_s = next_renewal(account.get("buckets", ()))
+    if account.get("renews_s") != renews_s:
+        faults.append(f"renews_s: {account.get('renews_s')}; the first bucket that renews ends at {renews_s}")
     return faults
 
 

@@ -127,6 +127,7 @@ class Account(TypedDict):
     since_s: NotRequired[int]  # when it was opened
     paid: NotRequired[dict[str, dict[str, int]]]  # month → service → units not free, where prices depend on them
     buckets: NotRequired[list[Bucket]]  # of bundles, in the order they are drawn from
+    renews_s: NotRequired[int]  # when the first of those is over that renew
 
 
 class SessionRecord(TypedDict):
@@ -294,6 +295,14 @@ class BuyBundle:
 
 
 @dataclass(slots=True)
+class StopBundle:
+    """A bundle that renews isn't bought again; what is left of it stays until its end."""
+
+    bundle: str
+    reference: str = ""
+
+
+@dataclass(slots=True)
 class Tell:
     """An operator's wish: that the client of an open session is asked to report (RAR) or to end it (ASR)."""
 
@@ -315,7 +324,7 @@ class ChargeSuspense:
     beside: list[dict[str, Any]] = field(default_factory=list)
 
 
-Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | EndSession | Tell | ChargeSuspense
+Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | StopBundle | EndSession | Tell | ChargeSuspense
 
 
 @dataclass(frozen=True, slots=True)

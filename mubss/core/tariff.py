@@ -168,6 +168,7 @@ class Bundle:
     units: int
     validity_s: int  # 0: to the end of the month
     priority: int  # the lower is drawn from first
+    renews: bool = False  # is bought again when its time is over
 
 
 @dataclass(frozen=True, slots=True)

@@ -167,4 +167,5 @@ def build_bundle(doc: Doc) -> Bundle:
         units=doc["units"],
         validity_s=doc["validity_s"],
         priority=doc["priority"],
+        renews=doc.get("renews", False),
     )

@@ -14,7 +14,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
-from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState
+from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState, StopBundle
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
@@ -163,6 +163,13 @@ def buy_bundle(engine: Engine, store: Store, identity: str, bundle: str, referen
     check_text("reference", reference)
     doc = find_subscriber(store, identity)
     return run(engine, Order(BuyBundle(bundle, reference), account=doc["account"]))
+
+
+def stop_bundle(engine: Engine, store: Store, identity: str, bundle: str, reference: str = "") -> Account:
+    """A bundle that renews isn't bought again."""
+    check_text("reference", reference)
+    doc = find_subscriber(store, identity)
+    return run(engine, Order(StopBundle(bundle, reference), account=doc["account"]))
 
 
 def top_up(

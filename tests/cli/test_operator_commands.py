@@ -358,5 +358,24 @@ def test_a_bundle_is_bought_from_the_balance(demo_shell: Shell) -> None:
     assert [(one["services"], one["left"]) for one in after["buckets"]] == [(["VOICE"], 6_000)]
     assert "6000 of 6000, until " in demo_shell.ok("subscriber", "show", PREPAID).out
     demo_shell.ok("ledger", "check")
+    listed = demo_shell.ok("ledger", "postings", PREPAID).out
+    assert "bundle TALK: shop 7" in listed
     wrong = demo_shell("subscriber", "bundle", PREPAID, "WALK")
     assert (wrong.code, wrong.err) == (ExitCode.INPUT, "mubss: bundle: 'WALK'; expected one of TALK\n")
+
+
+def test_a_bundle_that_renews_is_stopped(demo_shell: Shell) -> None:
+    renewing = BUNDLE.replace('"TALK"', '"TALK-ON"') + "renews = true\n"
+    (demo_shell.folder / "bundles.toml").write_text(renewing)
+    demo_shell.ok("ref", "load", "bundles.toml")
+    said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK-ON").out
+    assert ", when it renews; the balance is " in said
+    assert ", then it renews" in demo_shell.ok("subscriber", "show", PREPAID).out
+    said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK-ON", "--stop", "--reference", "call 12").out
+    assert said == f"{PREPAID}'s TALK-ON doesn't renew any more\n"
+    assert "it renews" not in demo_shell.ok("subscriber", "show", PREPAID).out
+    assert "renewal stopped TALK-ON: call 12" in demo_shell.ok("ledger", "postings", PREPAID).out
+    wrong = demo_shell("subscriber", "bundle", PREPAID, "TALK-ON", "--stop")
+    expected = "mubss: bundle: 'TALK-ON'; expected one of none: no bundle of this subscriber renews\n"
+    assert (wrong.code, wrong.err) == (ExitCode.INPUT, expected)
+    demo_shell.ok("ledger", "check")

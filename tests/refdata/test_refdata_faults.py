@@ -291,6 +291,12 @@ CASES: dict[str, tuple[str, list[str]]] = {
             'bundles[B].validity: \'1w\'; expected "24h", "30d" or "month"',
         ],
     ),
+    "bundle that renews perhaps": (
+        TARIFF
+        + '[[bundles]]\ncode = "B"\ncurrency = "EUR"\nservices = "DATA"\nunits = 5\nvalidity = "24h"\n'
+        + 'renews = "yes"\n',
+        ["bundles[B].renews: 'yes'; expected true or false"],
+    ),
     "number twice": (
         TARIFF + '[[destinations]]\nzone = "a"\nnumbers = ["112"]\n[[destinations]]\nzone = "b"\nnumbers = ["112"]\n',
         ["destinations[b].numbers: '112' is in tariffs.toml: destinations[a] too"],
