@@ -6,7 +6,7 @@ from typing import Any
 
 from mubss.cli.desk import Desk
 from mubss.cli.output import money
-from mubss.core.model import Account, Session
+from mubss.core.model import Account, Session, state_of
 from mubss.services.lifecycle import find_account
 from mubss.storage.database import Doc
 
@@ -36,6 +36,7 @@ def balance_view(desk: Desk, account: Account) -> dict[str, Any]:
         "month": desk.month,
         "free_units": free_units(desk, account),
         "buckets": account.get("buckets", []),
+        "members": members(desk, account),
         "sessions": [_session(session) for session in account["sessions"].values()],
     }
 
@@ -53,6 +54,27 @@ def free_units(desk: Desk, account: Account) -> dict[str, dict[str, Any]]:
         for code, one in (plan.services.items() if plan else ())
         if one.free_units
     }
+
+
+def members(desk: Desk, account: Account) -> list[dict[str, Any]]:
+    """The subscribers that share an account, with what each drew this month of free units and bundles; [] for one."""
+    found: dict[str, dict[str, Any]] = {}
+    for identity, member in account.get("members", {}).items():
+        if identity.startswith("e164:"):
+            state = state_of(account, member)
+            found[member] = {"subscriber": member, "msisdn": identity[5:], "state": state, "drawn_units": {}}
+    for key, units in account.get("drawn", {}).get(desk.month, {}).items():
+        member, _, service = key.partition("/")
+        found[member]["drawn_units"][service] = units
+    return [found[member] for member in sorted(found)]
+
+
+def msisdn_of(account: Account, session: Session) -> str:
+    """The number of a session's subscriber."""
+    members = account.get("members", {})
+    owner = session.get("member", account["_id"])
+    numbers = (one for one in account["identities"] if one.startswith("e164:") and members.get(one, owner) == owner)
+    return next(numbers, "").removeprefix("e164:")
 
 
 def _session(session: Session) -> dict[str, Any]:

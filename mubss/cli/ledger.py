@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from mubss.cli.account_view import money_of
+from mubss.cli.account_view import members, money_of
 from mubss.cli.command import Command, Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import print_json, print_table
@@ -125,11 +125,13 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             print_json(found)
             return
         account = lifecycle.find_account(desk.store, doc)
+        numbers = {one["subscriber"]: one["msisdn"] for one in members(desk, account)}
         rows = [
             {
                 "from": desk.time(one["from_s"]),
                 "lasted": str(timedelta(seconds=one["until_s"] - one["from_s"])),
                 "service": one["service"],
+                "subscriber": numbers.get(one.get("member", ""), ""),
                 "called": one.get("called", ""),
                 "units": f"{one['units']:,}",
                 "free": f"{one['free_units']:,}",
@@ -137,5 +139,6 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             }
             for one in found
         ]
-    columns = {name: name for name in ("from", "lasted", "service", "called", "units", "free", "charge")}
+    names = ["from", "lasted", "service", *(["subscriber"] if numbers else []), "called", "units", "free", "charge"]
+    columns = {name: name for name in names}
     print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"), fold=("from",))

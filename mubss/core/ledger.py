@@ -12,14 +12,16 @@ from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
 from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
-from mubss.core.draft import Draft, new_part
+from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
+from mubss.core.members import add_member, set_member_state
 from mubss.core.model import (
     ACTIVE,
     STATES,
     TERMINATED,
     Account,
+    AddMember,
     Applied,
     BuyBundle,
     ChargeSuspense,
@@ -88,6 +90,8 @@ def _apply(
     elif isinstance(command, SetState):
         if not _set_state(draft, command):
             return Applied(None)
+    elif isinstance(command, AddMember):
+        add_member(draft, command)
     elif isinstance(command, SetPlan):
         if not _set_plan(draft, command):
             return Applied(None)
@@ -120,6 +124,8 @@ def _move(draft: Draft, movement: Movement) -> None:
 
 
 def _set_state(draft: Draft, command: SetState) -> bool:
+    if command.member:
+        return set_member_state(draft, command)
     state = draft.account["state"]
     if command.state not in STATES:
         raise LedgerError(f"state: {command.state[:20]!r}; expected one of {', '.join(STATES)}")
@@ -185,6 +191,7 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     balance = 0
     drawn: dict[tuple[str, str], int] = {}
     paid: dict[tuple[str, str], int] = {}
+    shared: dict[tuple[str, str], int] = {}
     bought: dict[str, int] = {}  # units by bucket
     for expected, posting in enumerate(postings, 1):
         balance += posting["amount_micros"]
@@ -198,6 +205,9 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
             if posting.get(name):
                 at = posting["month"], posting["service"]
                 counted[at] = counted.get(at, 0) + posting[name]
+        if posting.get("member_units"):
+            at = posting["month"], member_key(posting["member"], posting["service"])
+            shared[at] = shared.get(at, 0) + posting["member_units"]
         if "units" in posting:
             bought[posting["bucket"]] = bought.get(posting["bucket"], 0) + posting["units"]
     if account["sequence"] != len(postings):
@@ -209,6 +219,7 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
         faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
     faults += _check_counters("counters", account["counters"], drawn)
     faults += _check_counters("paid", account.get("paid", {}), paid)
+    faults += _check_counters("drawn", account.get("drawn", {}), shared)
     left = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
     for bucket in sorted(left.keys() | bought.keys()):
         if left.get(bucket, 0) != bought.get(bucket, 0):

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from mubss.core.allowance import edges, left, promise
 from mubss.core.draft import Draft, new_part
+from mubss.core.members import member_of
 from mubss.core.meter import Cover, charge, cover
 from mubss.core.model import CreditControl, Grant, Meter, Result, Session, UnitAnswer, UnitRequest
 from mubss.core.rater import next_change, wanted
@@ -77,11 +78,13 @@ def reserve(draft: Draft, own: Session | None = None) -> Held:
 
 def _reservation(draft: Draft, session: Session, held: Held) -> int:
     promised = held.promised
+    member = member_of(draft.account, (), session)
     for grant in session["grants"]:
         service, free = grant["service"], grant["free_units"]
         if free:
-            zone = session["services"][service]["zone"]
-            free = promise(draft.sources(service, zone, draft.now_s), promised, free)
+            meter = session["services"][service]
+            cap = draft.cap(member, service, draft.now_s) if member else None
+            free = promise(draft.sources(service, meter["zone"], draft.now_s), promised, free, cap)
         rates = held.rates.get(service)
         if rates is None:
             rates = held.rates[service] = dict(session["services"][service]["rates"])
@@ -121,15 +124,16 @@ def grant(
     rates = held.rates.get(service)
     if rates is None:
         rates = dict(meter["rates"])
-    sources = draft.sources(service, zone, at_s)
-    free_left = left(sources, held.promised) if sources else 0
+    sources = draft.sources(service, zone, draft.now_s)  # as reserve() will see them, wherever seconds come to lie
+    cap = draft.cap(draft.member, service, draft.now_s) if draft.member else None
+    free_left = left(sources, held.promised, cap) if sources else 0
     wanted_units = wanted(plan, request.requested_units)
     covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims, meter["rates"])
     if covered.units <= 0:
         return _exhausted(request, unit, quota)
     held.rates[service] = covered.rates
     if covered.free_units:
-        promise(sources, held.promised, covered.free_units)
+        promise(sources, held.promised, covered.free_units, cap)
     session["reserved_micros"] += covered.micros
     draft.account["reserved_micros"] += covered.micros
     made: Grant = {

@@ -83,6 +83,8 @@ def plan(row: Row) -> Doc:
     }
     if rollover := row.counts("rollover_units", MAX_RATES, MAX_UNITS):
         doc["rollover_units"] = rollover
+    if limits := row.counts("member_limits", MAX_RATES, MAX_UNITS):
+        doc["member_limits"] = limits
     if discounts := [_discount(discount) for discount in row.rows("discounts", MAX_DISCOUNTS)]:
         doc["discounts"] = discounts
     return doc

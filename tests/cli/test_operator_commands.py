@@ -379,3 +379,22 @@ def test_a_bundle_that_renews_is_stopped(demo_shell: Shell) -> None:
     expected = "mubss: bundle: 'TALK-ON'; expected one of none: no bundle of this subscriber renews\n"
     assert (wrong.code, wrong.err) == (ExitCode.INPUT, expected)
     demo_shell.ok("ledger", "check")
+
+
+def test_two_share_an_account(demo_shell: Shell) -> None:
+    said = demo_shell.ok("subscriber", "add", "4917012345", "--account", POSTPAID).out
+    assert said == f"4917012345 is a postpaid subscriber of demo-postpaid now, on {POSTPAID}'s account\n"
+    added = demo_shell.json("subscriber", "show", "4917012345")
+    assert (added["account"], added["bill_cycle"]) == (demo_shell.json("balance", POSTPAID)["account"], 3)
+    assert [one["msisdn"] for one in added["members"]] == [POSTPAID, "4917012345"]
+    shown = demo_shell.ok("subscriber", "show", POSTPAID).out
+    assert "drawn by 4917012345" in shown
+    assert "nothing this month" in shown
+    demo_shell.ok("subscriber", "suspend", "4917012345")
+    states = {one["msisdn"]: one["state"] for one in demo_shell.json("subscriber", "show", POSTPAID)["members"]}
+    assert states == {POSTPAID: "active", "4917012345": "suspended"}
+    assert "account's state" in demo_shell.ok("subscriber", "show", "4917012345").out
+    assert "subscriber" in demo_shell.ok("usage", POSTPAID).out.splitlines()[1]
+    wrong = demo_shell("subscriber", "add", "4917012346")
+    assert (wrong.code, "Missing option '--plan'." in wrong.err) == (2, True)
+    demo_shell.ok("ledger", "check")

@@ -23,6 +23,7 @@ from mubss.core.model import (
     Command,
     CreditControl,
     EndSession,
+    Grant,
     Outcome,
     RequestType,
     Rules,
@@ -196,15 +197,10 @@ def _free_units(account: Account, plan: PlanService, month: str, tables: Tables)
 def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
     """reserved_micros is the sum of the sessions' and each is price(used + all grants outstanding) − price(used).
 
-    Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them.
+    Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them,
+    and its limit leaves them to the subscriber.
     """
-    month = tables.calendar.at(now_s).month
-    plan = tables.plans[account["plan"]]
-    left = {
-        code: max(0, _free_units(account, service, month, tables) - account["counters"].get(month, {}).get(code, 0))
-        for code, service in plan.services.items()
-    }
-    buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
+    promises = _Promises(account, tables)
     total = 0
     for key in sorted(account["sessions"]):
         session = account["sessions"][key]
@@ -213,16 +209,7 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
         granted = {grant["service"] for grant in session["grants"]}
         for grant in session["grants"]:
             code = grant["service"]
-            free = min(grant["free_units"], left.get(code, 0))  # a plan that the account had may sell more
-            left[code] = left.get(code, 0) - free
-            for bucket in account.get("buckets", ()):
-                zones = bucket["zones"] or [session["services"][code]["zone"]]
-                is_valid = bucket["from_s"] <= now_s < bucket["until_s"]
-                if is_valid and code in bucket["services"] and session["services"][code]["zone"] in zones:
-                    given = min(grant["free_units"] - free, buckets[bucket["id"]])
-                    buckets[bucket["id"]] -= given
-                    free += given
-            paid = grant["units"] - free
+            paid = grant["units"] - promises.take(session, grant, now_s)
             entry = next((entry for entry in with_grants[code] if entry[0] == grant["rate"]), None)
             if paid and entry is None:
                 with_grants[code].append([grant["rate"], paid])
@@ -232,3 +219,41 @@ def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
         assert session["reserved_micros"] == expected, f"session {key}"
         total += expected
     assert account["reserved_micros"] == total
+
+
+class _Promises:
+    """What of an account costs nothing and isn't promised to a grant yet."""
+
+    def __init__(self, account: Account, tables: Tables) -> None:
+        self.account = account
+        self.tables = tables
+        self.free: dict[tuple[str, str], int] = {}  # units by service and month
+        self.caps: dict[tuple[str, str, str], int] = {}  # units by subscriber, service and month
+        self.buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
+
+    def take(self, session: Session, grant: Grant, at_s: int) -> int:
+        """How many of a grant's free units there are."""
+        account, code, month = self.account, grant["service"], self.tables.calendar.at(at_s).month
+        plan = self.tables.plans[account["plan"]].services.get(code)  # a plan that the account had may sell more
+        if plan is None:
+            return 0
+        whose = session.get("member", account["_id"])
+        cap = 1 << 60
+        if "members" in account and plan.member_limit:
+            drawn = account.get("drawn", {}).get(month, {}).get(f"{whose}/{code}", 0)
+            cap = self.caps.setdefault((whose, code, month), max(0, plan.member_limit - drawn))
+        used = account["counters"].get(month, {}).get(code, 0)
+        left = self.free.setdefault((code, month), max(0, _free_units(account, plan, month, self.tables) - used))
+        promised = min(grant["free_units"], cap)
+        free = min(promised, left)
+        self.free[code, month] = left - free
+        zone = session["services"][code]["zone"]
+        for bucket in account.get("buckets", ()):
+            is_valid = bucket["from_s"] <= at_s < bucket["until_s"] and zone in (bucket["zones"] or [zone])
+            if is_valid and code in bucket["services"]:
+                given = min(promised - free, self.buckets[bucket["id"]])
+                self.buckets[bucket["id"]] -= given
+                free += given
+        if (whose, code, month) in self.caps:
+            self.caps[whose, code, month] -= free
+        return free
