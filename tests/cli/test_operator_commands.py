@@ -398,3 +398,23 @@ def test_two_share_an_account(demo_shell: Shell) -> None:
     wrong = demo_shell("subscriber", "add", "4917012346")
     assert (wrong.code, "Missing option '--plan'." in wrong.err) == (2, True)
     demo_shell.ok("ledger", "check")
+
+
+def test_free_units_that_rolled_over_are_shown(demo_shell: Shell) -> None:
+    before = demo_shell.json("balance", POSTPAID)["free_units"]["VOICE"]
+    (demo_shell.folder / "rolls.toml").write_text(
+        """
+[[price_plans]]
+code = "demo-postpaid"
+type = "postpaid"
+currency = "EUR"
+free_units = { VOICE = 7_000 }
+rollover_units = { VOICE = 400 }
+rates = [{ service = "VOICE", price = "0.09", per_units = 60 }]
+"""
+    )
+    assert demo_shell("ref", "load", "rolls.toml").code == ExitCode.OK
+    with sqlite3.connect(demo_shell.folder / "var/mubss.db") as link:
+        link.execute("UPDATE accounts SET doc = json_set(doc, '$.since_s', 0, '$.counters', json('{}'))")
+    after = demo_shell.json("balance", POSTPAID)["free_units"]["VOICE"]
+    assert after == {**before, "units": 7_400, "left_units": 7_400}
