@@ -1,7 +1,7 @@
 """Bundles: units that are bought together, a bucket of the account until they are used or their time is over.
 
 One that renews is then bought again, by the first command for the account at or after its end (ledger.apply). That
-needs no clock of its own, and comes to what it would in time: nothing else changed the balance meanwhile.
+needs no clock of its own, and whether it can be paid comes out as it would have then: nothing moved meanwhile.
 """
 
 from __future__ import annotations
