@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mubss.charging.order import Guard, Order
 from mubss.core.draft import opening_posting
 from mubss.core.identity import ordered_id
-from mubss.core.model import ACTIVE, Account
+from mubss.core.model import ACTIVE, Account, AddMember
 from mubss.storage import accounts as storage
 from mubss.storage.database import How, Session, Store, Write
 
@@ -57,6 +58,23 @@ def open_accounts(
         ids += [documents.account["_id"] for documents in chunk]
         progress(len(ids))
     return ids
+
+
+def member_order(first: dict[str, Any], identities: Sequence[str], person: dict[str, Any], now_ms: int) -> Order:
+    """What puts one more subscriber on the account of another, `first`, whose document is as it was read.
+
+    An identity that is taken meanwhile makes it a GuardConflict; a change of the first subscriber's, too: the plan is
+    that of all.
+    """
+    subscriber_id = ordered_id(now_ms, secrets.randbits(_RANDOM_BITS))
+    account_id = first["account"]
+    shared = {name: first[name] for name in ("account", "type", "plan")}
+    subscriber = {"_id": subscriber_id, "version": 1, **shared, "state": ACTIVE, **person}
+    led = [{"_id": identity, "account": account_id, "subscriber": subscriber_id} for identity in identities]
+    guards = [Guard(storage.IDENTITIES, doc) for doc in led]
+    guards.append(Guard(storage.SUBSCRIBERS, subscriber))
+    guards.append(Guard(storage.SUBSCRIBERS, {**first, "version": first["version"] + 1}, first["version"]))
+    return Order(AddMember(subscriber_id, list(identities)), account=account_id, guards=guards)
 
 
 @dataclass(frozen=True, slots=True)

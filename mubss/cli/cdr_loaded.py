@@ -60,7 +60,7 @@ def missing(seen: list[list[int]]) -> list[list[int]]:
 
 def _file_row(desk: Desk, doc: Doc) -> dict[str, Any]:
     counts = ", ".join(f"{count} {state}" for state, count in sorted(doc["counts"].items()))
-    return {**doc, "counts": counts or doc.get("text", ""), "started": desk.time(doc["started_s"])}
+    return {**doc, "counts": counts or doc.get("text", ""), "started": desk.time(doc["started_ms"] // 1000)}
 
 
 @click.group("suspense", cls=Group)

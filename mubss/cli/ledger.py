@@ -11,7 +11,7 @@ from typing import Any
 
 import click
 
-from mubss.cli.account_view import money_of
+from mubss.cli.account_view import members, money_of
 from mubss.cli.command import Command, Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_table
@@ -108,7 +108,8 @@ def _cause(posting: Doc) -> str:
     cause = posting["cause"]
     if "number" in cause:
         return f"{cause['kind']} {cause['session'][:8]} #{cause['number']}"
-    return f"{cause['kind']} {cause['reference']}" if cause.get("reference") else str(cause["kind"])
+    said = [cause[name] for name in ("kind", "bundle", "reference") if cause.get(name)]
+    return " ".join(said[:2]) + (": " if cause.get("bundle") else " ") + said[2] if len(said) > 2 else " ".join(said)
 
 
 @click.command("usage", cls=Command)
@@ -124,11 +125,13 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             print_json(found)
             return
         account = lifecycle.find_account(desk.store, doc)
+        numbers = {one["subscriber"]: one["msisdn"] for one in members(desk, account)}
         rows = [
             {
                 "from": desk.time(one["from_s"]),
                 "lasted": str(timedelta(seconds=one["until_s"] - one["from_s"])),
                 "service": one["service"],
+                "subscriber": numbers.get(one.get("member", ""), ""),
                 "called": one.get("called", ""),
                 "units": f"{one['units']:,}",
                 "free": f"{one['free_units']:,}",
@@ -136,5 +139,6 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             }
             for one in found
         ]
-    columns = {name: name for name in ("from", "lasted", "service", "called", "units", "free", "charge")}
+    names = ["from", "lasted", "service", *(["subscriber"] if numbers else []), "called", "units", "free", "charge"]
+    columns = {name: name for name in names}
     print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"), fold=("from",))

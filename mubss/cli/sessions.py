@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from mubss.cli.account_view import money_of
+from mubss.cli.account_view import money_of, msisdn_of
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table
@@ -38,7 +38,7 @@ def sessions() -> None:
 
 
 @sessions.command("list")
-@click.option("--msisdn", help="Only this subscriber's (MSISDN, or imsi:...).")
+@click.option("--msisdn", help="Only those of this subscriber's account (MSISDN, or imsi:...).")
 @click.option("--peer", help="Only those of this Origin-Host, the client's or its agent's.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, MAX_LIST), help="At most so many.")
 @click.option("--after", default="", metavar="SESSION", help="Go on behind this one.")
@@ -193,12 +193,13 @@ def _view(key: str, account: Account, told: list[Doc]) -> dict[str, Any]:
     """A session as JSON has it."""
     session = account["sessions"][key]
     known = {name: session.get(name) for name in ("peer", "via", "realm", "opened_s", "expires_s", "reserved_micros")}
+    msisdn = msisdn_of(account, session)
     return {
         "session_id": session["id"],
         "hash": key,
         "state": "open",
         "account": account["_id"],
-        "msisdn": _msisdn(account),
+        "msisdn": msisdn,
         **known,
         "services": {code: meter["part"]["units"] for code, meter in session["services"].items()},
         "grants": session["grants"],

@@ -41,7 +41,8 @@ def subscriber() -> None:
 @subscriber.command("add")
 @click.argument("msisdn")
 @click.option("--imsi", default="", help="14 or 15 digits.")
-@click.option("--plan", required=True, help="Price plan; mubss ref show price_plans lists them.")
+@click.option("--plan", default="", help="Price plan; mubss ref show price_plans lists them.")
+@click.option("--account", default="", metavar="MSISDN", help="Share the account of this subscriber, and its plan.")
 @click.option("--type", "kind", type=click.Choice([PREPAID, POSTPAID]), help="The plan's type by default.")
 @click.option("--balance", default="0", show_default=True, metavar="AMOUNT", help="Opening balance.")
 @click.option("--bill-cycle", type=int, help="Bill cycle; postpaid needs one.")
@@ -53,19 +54,32 @@ def add(
     msisdn: str,
     imsi: str,
     plan: str,
+    account: str,
     kind: str | None,
     balance: str,
     bill_cycle: int | None,
     language: str,
 ) -> None:
-    """Adds the subscriber of MSISDN."""
+    """Adds the subscriber of MSISDN: with an account of its own, or on that of another (--account).
+
+    Those that share an account have one balance, and its free units and bundles together.
+    """
+    if not plan and not account:
+        raise click.UsageError("Missing option '--plan'.")
     micros = parse_amount(balance, "balance")
     new = lifecycle.NewSubscriber(msisdn.removeprefix("+"), imsi, kind or "", plan, micros, bill_cycle, language)
     with open_desk(invocation) as desk:
-        lifecycle.create(desk.store, desk.tables, [new], time.time_ns() // 1_000_000)
+        now_ms = time.time_ns() // 1_000_000
+        if account:
+            lifecycle.share(desk.engine, desk.store, desk.tables, account, new, now_ms)
+        else:
+            lifecycle.create(desk.store, desk.tables, [new], now_ms)
         doc = lifecycle.find_subscriber(desk.store, new.msisdn)
         if invocation.as_json:
             print_json(view(desk, doc))
+        elif account:
+            shared = lifecycle.find_subscriber(desk.store, account)["msisdn"]
+            click.echo(f"{doc['msisdn']} is a {doc['type']} subscriber of {doc['plan']} now, on {shared}'s account")
         else:
             amount = money_of(desk, lifecycle.find_account(desk.store, doc), micros)
             click.echo(f"{doc['msisdn']} is a {doc['type']} subscriber of {doc['plan']} now, balance {amount}")
@@ -144,20 +158,29 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("plan", doc["plan"]),
         ("state", doc["state"]),
         ("reason", doc.get("state_reason")),
+        ("account's state", account["state"] if account["state"] != doc["state"] else ""),
         ("bill cycle", doc["bill_cycle"]),
         ("language", doc["language"]),
         ("since", desk.time(doc["created_s"])),
         ("balance", money_of(desk, account, found["balance_micros"])),
         ("available", money_of(desk, account, found["available_micros"])),
-        *(
-            (f"bundle {one['id']}", f"{one['left']} of {one['units']}, until {desk.time(one['until_s'])}")
-            for one in found["buckets"]
-        ),
+        *((f"bundle {one['id']}", _bundle_text(desk, one)) for one in found["buckets"]),
+        *((f"drawn by {one['msisdn']}", _drawn_text(one)) for one in found["members"]),
         ("open sessions", str(len(found["sessions"]))),
         ("account", doc["account"]),
     ]
     rows = [{"field": name, "value": str(value)} for name, value in fields if value not in (None, "")]
     print_table(rows, {"field": "field", "value": "value"}, fold=("value",))
+
+
+def _drawn_text(member: dict[str, Any]) -> str:
+    drawn = ", ".join(f"{units:,} {service}" for service, units in member["drawn_units"].items())
+    return drawn or "nothing this month"
+
+
+def _bundle_text(desk: Desk, bucket: dict[str, Any]) -> str:
+    text = f"{bucket['left']} of {bucket['units']}, until {desk.time(bucket['until_s'])}"
+    return text + ", then it renews" if bucket.get("renews") else text
 
 
 @subscriber.command("list")
@@ -216,10 +239,22 @@ def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
 @click.argument("msisdn")
 @click.argument("bundle")
 @click.option("--reference", default="", help="A text that its postings keep.")
+@click.option("--stop", is_flag=True, help="Buy it no more: one that renews ends with its time.")
 @click.pass_obj
-def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: str) -> None:
-    """Buys BUNDLE for a subscriber, paid from the balance; open sessions may use it at once."""
+def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: str, stop: bool) -> None:
+    """Buys BUNDLE for a subscriber, paid from the balance; open sessions may use it at once.
+
+    One that renews is bought again whenever its time is over, as long as the subscriber is active and can pay.
+    """
     with open_desk(invocation) as desk:
+        if stop:
+            lifecycle.stop_bundle(desk.engine, desk.store, msisdn, bundle, reference)
+            doc = lifecycle.find_subscriber(desk.store, msisdn)
+            if invocation.as_json:
+                print_json(view(desk, doc))
+            else:
+                click.echo(f"{doc['msisdn']}'s {bundle} doesn't renew any more")
+            return
         account = lifecycle.buy_bundle(desk.engine, desk.store, msisdn, bundle, reference)
         desk.nudge()
         doc = lifecycle.find_subscriber(desk.store, msisdn)
@@ -229,8 +264,8 @@ def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: 
         bought = max(account["buckets"], key=lambda bucket: int(bucket["id"].rpartition(":")[2]))
         balance = money_of(desk, account, account["balance_micros"])
         click.echo(
-            f"{doc['msisdn']} has {counted(bought['left'], 'unit')} of {bundle} until {desk.time(bought['until_s'])}; "
-            f"the balance is {balance}"
+            f"{doc['msisdn']} has {counted(bought['left'], 'unit')} of {bundle} until {desk.time(bought['until_s'])}"
+            f"{', when it renews' if bought.get('renews') else ''}; the balance is {balance}"
         )
 
 

@@ -6,7 +6,7 @@ Drawn in this order, raw, as usage is reported: the month's free units, then bun
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import NamedTuple, TypedDict
+from typing import NamedTuple, NotRequired, TypedDict
 
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.tariff import PlanService
@@ -25,6 +25,7 @@ class Bucket(TypedDict):
     from_s: int
     until_s: int
     priority: int
+    renews: NotRequired[bool]  # its bundle is bought again when its time is over
 
 
 class Allowance(NamedTuple):
@@ -34,6 +35,7 @@ class Allowance(NamedTuple):
     paid_used: Mapping[str, int] = {}  # units by month that weren't free, of services whose price depends on them
     buckets: Sequence[Bucket] = ()  # in the order they are drawn from
     since_s: int = 0  # when the account was opened
+    member_used: Mapping[str, int] | None = None  # units by month that its subscriber drew; None: it is the only one
 
     def after(self, usage: Usage) -> Allowance:
         """What is left for more usage behind some."""
@@ -42,6 +44,7 @@ class Allowance(NamedTuple):
             sums(self.paid_used, usage.paid_units),
             [{**bucket, "left": bucket["left"] - usage.bundle_units.get(bucket["id"], 0)} for bucket in self.buckets],
             self.since_s,
+            None if self.member_used is None else sums(self.member_used, usage.member_units),
         )
 
 
@@ -59,12 +62,13 @@ class Usage(NamedTuple):
     unpriced_units: int
     bundle_units: dict[str, int]  # by bucket
     paid_units: dict[str, int]  # by month, of services whose price depends on them
+    member_units: Mapping[str, int] = {}  # by month, free and of bundles, where several subscribers share them
 
 
 class Draws:
     """What usage drew of an allowance so far."""
 
-    __slots__ = ("_allowance", "_calendar", "bundles", "free", "paid")
+    __slots__ = ("_allowance", "_calendar", "bundles", "free", "member", "paid")
 
     def __init__(self, allowance: Allowance, calendar: OperatorCalendar) -> None:
         self._allowance = allowance
@@ -72,14 +76,27 @@ class Draws:
         self.free: dict[str, int] = {}  # units by month
         self.paid: dict[str, int] = {}  # the same
         self.bundles: dict[str, int] = {}  # units by bucket
+        self.member: dict[str, int] = {}  # both by month, where several subscribers share them
 
     def draw(self, plan: PlanService, month: str, units: int, zone: str, at_s: int) -> int:
         """Draws of what there is for units at a time and in a zone; returns how many are left to pay."""
+        used = self._allowance.member_used
+        if used is None:
+            return self._draw(plan, month, units, zone, at_s)
+        drawn = self.member.get(month, 0)
+        within = min(units, max(0, plan.member_limit - used.get(month, 0) - drawn)) if plan.member_limit else units
+        left = self._draw(plan, month, within, zone, at_s)
+        if left < within:
+            self.member[month] = drawn + within - left
+        return units - within + left
+
+    def _draw(self, plan: PlanService, month: str, units: int, zone: str, at_s: int) -> int:
         allowance = self._allowance
         free = plan.free_units
         if free:
             if plan.rollover_units:
-                free += rolled_units(plan, month, allowance.free_used, self._calendar.at(allowance.since_s).month)
+                used = sums(allowance.free_used, self.free) if self.free else allowance.free_used
+                free += rolled_units(plan, month, used, self._calendar.at(allowance.since_s).month)
             drawn = min(units, free - allowance.free_used.get(month, 0) - self.free.get(month, 0))
             if drawn > 0:
                 self.free[month] = self.free.get(month, 0) + drawn
@@ -123,19 +140,27 @@ def is_drawable(bucket: Bucket, zone: str, at_s: int) -> bool:
 Sources = Sequence[tuple[str, int]]  # what there is: the service for its free units or a bucket, and units left
 
 
-def left(sources: Sources, promised: Mapping[str, int]) -> int:
+Cap = tuple[str, int]  # what a subscriber of several may still draw: a name to note promises under, and units
+
+
+def left(sources: Sources, promised: Mapping[str, int], cap: Cap | None = None) -> int:
     """Units that aren't promised to anybody yet."""
-    return sum(max(0, units - promised.get(source, 0)) for source, units in sources)
+    units = sum(max(0, units - promised.get(source, 0)) for source, units in sources)
+    return units if cap is None else max(0, min(units, cap[1] - promised.get(cap[0], 0)))
 
 
-def promise(sources: Sources, promised: dict[str, int], wanted_units: int) -> int:
+def promise(sources: Sources, promised: dict[str, int], wanted_units: int, cap: Cap | None = None) -> int:
     """Promises units, in the order in which they are drawn; returns how many there were."""
+    if cap is not None:
+        wanted_units = max(0, min(wanted_units, cap[1] - promised.get(cap[0], 0)))
     wanted = wanted_units
     for source, units in sources:
         given = min(wanted, units - promised.get(source, 0))
         if given > 0:
             promised[source] = promised.get(source, 0) + given
             wanted -= given
+    if cap is not None:
+        promised[cap[0]] = promised.get(cap[0], 0) + wanted_units - wanted
     return wanted_units - wanted
 
 

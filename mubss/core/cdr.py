@@ -79,6 +79,12 @@ class Cdr(NamedTuple):
     partial_sequence: int  # 0: the whole
     is_last_partial: bool
 
+    @property
+    def identities(self) -> list[str]:
+        """Whom it names, the first one first: "e164:…" of its MSISDN, and "imsi:…"."""
+        msisdn = [f"e164:{self.served_msisdn}"] if self.served_msisdn else []
+        return [*msisdn, f"imsi:{self.imsi}"] if self.imsi else msisdn
+
     def units(self, unit: Unit) -> int:
         """What a service that is counted in `unit` has of this record: octets of both directions, seconds, events."""
         if unit == Unit.OCTETS:
@@ -134,7 +140,7 @@ class Verdict(NamedTuple):
 
 @dataclass(slots=True)
 class ChargeCdrs:
-    """Charges records of one account, in their order (cdr_charging.py); what can't be charged is told, not kept."""
+    """Charges records of one subscriber, in their order (cdr_charging.py); what can't be charged is told, not kept."""
 
     file: str  # id of the document of their file
     items: list[CdrItem]

@@ -29,6 +29,7 @@ from mubss.core.cdr import (
 from mubss.core.draft import Draft, Drawn, whole_part
 from mubss.core.errors import LedgerError
 from mubss.core.identity import charging_link, session_hash
+from mubss.core.members import member_of
 from mubss.core.model import ALREADY, PREPAID, Applied, Beside
 from mubss.core.quota import reserve, zone_of
 from mubss.core.rater import MAX_UNITS, absurd, rate_usage
@@ -114,6 +115,7 @@ class _Charging:
 
     def _judged(self, item: CdrItem) -> Verdict:
         draft, cdr = self._draft, item.cdr
+        draft.member = member_of(draft.account, cdr.identities)  # the same for all of a command
         if draft.account["type"] == PREPAID and not self._command.charges_prepaid:
             return Verdict(ONLINE)
         if (cdr.charging_id or cdr.session_id) and self._is_charged_on_gy(cdr):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from mubss.core.allowance import KEPT_MONTHS, Allowance, Sources, Usage, is_drawable, rolled_units, sums
+from mubss.core.allowance import KEPT_MONTHS, Allowance, Cap, Sources, Usage, is_drawable, rolled_units, sums
 from mubss.core.identity import sequence_id
 from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, UsagePart
 from mubss.core.money import MAX_MICROS
@@ -21,6 +21,7 @@ class Drawn(NamedTuple):
     free_units: Mapping[str, int] = {}  # by month
     bundle_units: Mapping[str, int] = {}  # by bucket
     paid_units: Mapping[str, int] = {}  # by month
+    member_units: Mapping[str, int] = {}  # by month
 
     def plus(self, usage: Usage) -> Drawn:
         """With more of the same service."""
@@ -29,6 +30,7 @@ class Drawn(NamedTuple):
             sums(self.free_units, usage.free_units),
             sums(self.bundle_units, usage.bundle_units),
             sums(self.paid_units, usage.paid_units),
+            sums(self.member_units, usage.member_units) if usage.member_units else self.member_units,
         )
 
 
@@ -39,14 +41,20 @@ def _of_month(drawn: Drawn, month: str) -> dict[str, Any]:
         fields["free_units"] = drawn.free_units[month]
     if month in drawn.paid_units:
         fields["paid_units"] = drawn.paid_units[month]
+    if month in drawn.member_units:
+        fields["member_units"] = drawn.member_units[month]
     return fields
 
 
 class Draft:
-    """One account being changed; `original` stays as it was."""
+    """One account being changed; `original` stays as it was.
+
+    `member` is whose request it is, where several subscribers share the account; else "".
+    """
 
     __slots__ = (
         "account",
+        "member",
         "now_ms",
         "now_s",
         "original",
@@ -62,6 +70,7 @@ class Draft:
         self.original = account
         self.account: Account = account.copy()
         self.account["sessions"] = account["sessions"].copy()
+        self.member = ""
         self.tables = tables
         self.now_ms = now_ms
         self.now_s = now_ms // 1000
@@ -101,17 +110,20 @@ class Draft:
     def post_usage(self, cause: dict[str, Any], service: str, drawn: Drawn) -> None:
         """One posting for what a service cost, one more for each further month that it drew on, one for each bundle."""
         more: dict[str, Any] = {"service": service}
+        if self.member:
+            more["member"] = self.member
+        whose = more.copy()
         micros = drawn.micros
         overrun_micros = micros - max(0, self.available_micros)
         if overrun_micros > 0:
             more["overrun_micros"] = overrun_micros
-        months = [_of_month(drawn, month) for month in {**drawn.free_units, **drawn.paid_units}]
+        months = [_of_month(drawn, month) for month in {**drawn.free_units, **drawn.paid_units, **drawn.member_units}]
         if micros or months:
             self.post(-micros, cause, **more, **(months[0] if months else {}))
         for fields in months[1:]:
-            self.post(0, cause, service=service, **fields)
+            self.post(0, cause, **whose, **fields)
         for bucket, units in drawn.bundle_units.items():
-            self.post(0, cause, service=service, bucket=bucket, units=-units)
+            self.post(0, cause, **whose, bucket=bucket, units=-units)
 
     def allowance(self, service: str) -> Allowance:
         """What the account may draw on for a service."""
@@ -123,7 +135,21 @@ class Draft:
             {month: counters.get(service, 0) for month, counters in paid.items()} if paid else {},
             [bucket for bucket in buckets if service in bucket["services"]] if buckets else (),
             account.get("since_s", 0),
+            self._drawn_by(self.member, service) if self.member else None,
         )
+
+    def _drawn_by(self, member: str, service: str) -> dict[str, int]:
+        """What a subscriber of several drew of a service, by month."""
+        key = member_key(member, service)
+        return {month: counters.get(key, 0) for month, counters in self.account.get("drawn", {}).items()}
+
+    def cap(self, member: str, service: str, at_s: int) -> Cap | None:
+        """What a subscriber may still draw in the month; None where there is no limit."""
+        plan = self.plan_service(service, at_s) if member else None
+        if plan is None or not plan.member_limit:
+            return None
+        month, key = self.tables.calendar.at(at_s).month, member_key(member, service)
+        return f"{key}/{month}", plan.member_limit - self.account.get("drawn", {}).get(month, {}).get(key, 0)
 
     def sources(self, service: str, zone: str, at_s: int) -> Sources:
         """What there is now of units that cost nothing; those promised to grants count as left."""
@@ -149,6 +175,8 @@ class Draft:
             self.draw_free(service, drawn, month)
         for month, paid in usage.paid_units.items():
             self.account["paid"] = self._counted(self.account.get("paid", {}), service, paid, month)
+        for month, drawn in usage.member_units.items():
+            self.draw_member(service, drawn, month)
         if usage.bundle_units:
             self.account["buckets"] = [
                 {**bucket, "left": bucket["left"] - usage.bundle_units.get(bucket["id"], 0)}
@@ -158,6 +186,11 @@ class Draft:
     def draw_free(self, service: str, units: int, month: str) -> None:
         """Counts free units as used (or given back, if negative)."""
         self.account["counters"] = self._counted(self.account["counters"], service, units, month)
+
+    def draw_member(self, service: str, units: int, month: str) -> None:
+        """Counts units as drawn by the member (or given back, if negative)."""
+        key = member_key(self.member, service)
+        self.account["drawn"] = self._counted(self.account.get("drawn", {}), key, units, month)
 
     def _counted(self, months: Counters, service: str, units: int, month: str) -> Counters:
         counters = months.get(month, {}).copy()
@@ -206,6 +239,11 @@ class Draft:
                 **more,
             }
         )
+
+
+def member_key(member: str, service: str) -> str:
+    """What a member's units of a service are counted under."""
+    return f"{member}/{service}"
 
 
 def new_part(now_s: int) -> UsagePart:

@@ -6,8 +6,9 @@ from dataclasses import replace
 from typing import Any
 
 from mubss.core.allowance import Allowance, Usage
-from mubss.core.draft import Draft, Drawn, new_part, whole_part
+from mubss.core.draft import Draft, Drawn, member_key, new_part, whole_part
 from mubss.core.history import find_repeat, with_key, with_outcome
+from mubss.core.members import member_of
 from mubss.core.model import (
     ACTIVE,
     Account,
@@ -21,6 +22,7 @@ from mubss.core.model import (
     UnitAnswer,
     UnitRequest,
     UsagePart,
+    state_of,
 )
 from mubss.core.money import MAX_MICROS
 from mubss.core.quota import reserve, zone_of
@@ -43,9 +45,11 @@ def apply_event(
         repeat = find_repeat(command, record["seen"], record["outcomes"])
         if repeat is not None:
             return answer_repeat(command, repeat, [], now_ms)
-    if account["state"] != ACTIVE:
+    member = member_of(account, command.identities) if "members" in account else ""
+    if state_of(account, member) != ACTIVE:
         return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
     draft = Draft(account, command.tables, now_ms)
+    draft.member = member
     if command.action in (Action.CHECK_BALANCE, Action.PRICE_ENQUIRY):
         return Applied(None, _enquire(draft, command))
     answers = [_debit_or_refund(draft, command, request, rules) for request in command.requests]
@@ -189,6 +193,9 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     service, units = plan.service.code, _units(request)
     month = draft.tables.calendar.at(draft.now_s).month
     returned = min(units, draft.account["counters"].get(month, {}).get(service, 0))
+    if draft.member:  # nobody gives back what another drew
+        drawn = draft.account.get("drawn", {}).get(month, {})
+        returned = min(returned, drawn.get(member_key(draft.member, service), 0))
     zone = zone_of(draft, command.called, command.network)
     paid = replace(plan, free_units=0, steps={})
     priced = rate_usage(draft.tables, paid, zone, units - returned, draft.now_s, {}, Allowance())
@@ -201,8 +208,11 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     more: dict[str, Any] = {"service": service}
     if returned:
         draft.draw_free(service, -returned, month)
-        reserve(draft)
         more |= {"month": month, "free_units": -returned}
+        if draft.member:
+            draft.draw_member(service, -returned, month)
+            more |= {"member": draft.member, "member_units": -returned}
+        reserve(draft)
     if priced.charge_micros or returned:
         draft.post(priced.charge_micros, _cause(command, "refund"), **more)
     part = new_part(draft.now_s)
@@ -238,5 +248,5 @@ def _check_money(draft: Draft, request: UnitRequest) -> Result:
 
 
 def _record_usage(draft: Draft, command: CreditControl, service: str, part: UsagePart, rates: dict[str, int]) -> None:
-    source = gy_source(command.session_hash, command.session_id, command.peer, command.facts)
+    source = gy_source(command.session_hash, command.session_id, command.peer, command.facts, draft.member)
     draft.record_usage(source, service, zone_of(draft, command.called, command.network), rates, part)

@@ -11,17 +11,19 @@ from __future__ import annotations
 from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
-from mubss.core.bundles import buy_bundle
+from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
-from mubss.core.draft import Draft, new_part
+from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
+from mubss.core.members import add_member, set_member_state
 from mubss.core.model import (
     ACTIVE,
     STATES,
     TERMINATED,
     Account,
+    AddMember,
     Applied,
     Beside,
     BuyBundle,
@@ -35,6 +37,7 @@ from mubss.core.model import (
     SessionRecord,
     SetPlan,
     SetState,
+    StopBundle,
     Tell,
 )
 from mubss.core.money import MAX_MICROS
@@ -60,6 +63,39 @@ def apply(
     `record` is the `gy_sessions` document of the command's session, None if there is none; `beside` is what CDRs need.
     A request brings the tables it was read with; every other command takes `tables`.
     """
+    if "renews_s" in account and account["renews_s"] * 1000 <= now_ms:
+        return _renew_first(account, command, record, now_ms, rules, tables, beside)
+    return _apply(account, command, record, now_ms, rules, tables, beside)
+
+
+def _renew_first(
+    account: Account,
+    command: Command,
+    record: SessionRecord | None,
+    now_ms: int,
+    rules: Rules,
+    tables: Tables,
+    beside: Beside | None,
+) -> Applied:
+    """Bundles whose time is over are bought again before anything else happens, as if it had been done in time."""
+    renewed = Draft(account, command.tables if isinstance(command, CreditControl) else tables, now_ms)
+    renew_bundles(renewed)
+    applied = _apply(renewed.account, command, record, now_ms, rules, tables, beside)
+    applied.postings = renewed.postings + applied.postings
+    if applied.account is None:
+        applied.account = renewed.applied().account
+    return applied
+
+
+def _apply(
+    account: Account,
+    command: Command,
+    record: SessionRecord | None,
+    now_ms: int,
+    rules: Rules,
+    tables: Tables,
+    beside: Beside | None,
+) -> Applied:
     if isinstance(command, CreditControl):
         if command.type is RequestType.EVENT:
             return apply_event(account, command, record, now_ms, rules)
@@ -70,6 +106,8 @@ def apply(
     elif isinstance(command, SetState):
         if not _set_state(draft, command):
             return Applied(None)
+    elif isinstance(command, AddMember):
+        add_member(draft, command)
     elif isinstance(command, SetPlan):
         if not _set_plan(draft, command):
             return Applied(None)
@@ -77,6 +115,8 @@ def apply(
         return Applied(None, outbox=_tell(draft, command))
     elif isinstance(command, BuyBundle):
         buy_bundle(draft, command)
+    elif isinstance(command, StopBundle):
+        stop_bundle(draft, command)
     elif isinstance(command, ChargeSuspense):
         return charge_suspense(draft, command, record, rules)
     elif isinstance(command, ChargeCdrs):
@@ -102,6 +142,8 @@ def _move(draft: Draft, movement: Movement) -> None:
 
 
 def _set_state(draft: Draft, command: SetState) -> bool:
+    if command.member:
+        return set_member_state(draft, command)
     state = draft.account["state"]
     if command.state not in STATES:
         raise LedgerError(f"state: {command.state[:20]!r}; expected one of {', '.join(STATES)}")
@@ -167,6 +209,7 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
     balance = 0
     drawn: dict[tuple[str, str], int] = {}
     paid: dict[tuple[str, str], int] = {}
+    shared: dict[tuple[str, str], int] = {}
     bought: dict[str, int] = {}  # units by bucket
     for expected, posting in enumerate(postings, 1):
         balance += posting["amount_micros"]
@@ -180,6 +223,9 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
             if posting.get(name):
                 at = posting["month"], posting["service"]
                 counted[at] = counted.get(at, 0) + posting[name]
+        if posting.get("member_units"):
+            at = posting["month"], member_key(posting["member"], posting["service"])
+            shared[at] = shared.get(at, 0) + posting["member_units"]
         if "units" in posting:
             bought[posting["bucket"]] = bought.get(posting["bucket"], 0) + posting["units"]
     if account["sequence"] != len(postings):
@@ -191,10 +237,14 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
         faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
     faults += _check_counters("counters", account["counters"], drawn)
     faults += _check_counters("paid", account.get("paid", {}), paid)
+    faults += _check_counters("drawn", account.get("drawn", {}), shared)
     left = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
     for bucket in sorted(left.keys() | bought.keys()):
         if left.get(bucket, 0) != bought.get(bucket, 0):
             faults.append(f"buckets[{bucket}]: {left.get(bucket, 0)} left; the postings sum to {bought.get(bucket, 0)}")
+    renews_s = next_renewal(account.get("buckets", ()))
+    if account.get("renews_s") != renews_s:
+        faults.append(f"renews_s: {account.get('renews_s')}; the first bucket that renews ends at {renews_s}")
     return faults
 
 

@@ -6,18 +6,22 @@ order of first use), so it is the same in whatever steps the units were reported
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
 
 from mubss.core.rates import parse_rate
 
 UNLIMITED = 1 << 62  # units: more than any request can ask for
 
 
-def charge(rates: Mapping[str, int], *, worst: bool = False) -> int:
+Pairs = Iterable[Iterable[Any]]  # (rate key, units), as meters keep them
+
+
+def charge(rates: Mapping[str, int], used: Pairs | None = None) -> int:
     """What these units (each above 0) cost together, in micros; setup, minimum and maximum are those of the first rate.
 
-    `worst` is what must be reserved for them: where a tier prices all units of a session, fewer may cost more.
+    With `used`, those of them that were used: the most that the session can cost on the way from these to all, which is
+    what must be there for them. Where a tier prices all units of a session, fewer may cost more.
     """
     total = least = most = 0
     first = True
@@ -30,40 +34,46 @@ def charge(rates: Mapping[str, int], *, worst: bool = False) -> int:
         if rate.terms is None:
             total += -(-units // rate.block_units) * rate.price_micros
         else:
-            total += rate.worst_micros(units) if worst else rate.cost_micros(units)
+            total += rate.cost_micros(units) if used is None else rate.worst_micros(units, _units_of(used, key))
     if most and total > most:
         return most
     return max(least, total)
 
 
-def covered_units(rates: Mapping[str, int], key: str, budget_micros: int, wanted_units: int = UNLIMITED) -> int:
+def _units_of(used: Pairs, key: str) -> int:
+    return next((units for known, units in used if known == key), 0)
+
+
+def covered_units(
+    rates: Mapping[str, int], key: str, budget_micros: int, wanted_units: int = UNLIMITED, used: Pairs = ()
+) -> int:
     """The most units at rate `key` that, after `rates`, cost no more than `budget_micros` on top of them.
 
-    With terms no more are looked for than those wanted.
+    `rates` are the units used and those granted; with terms no more are looked for than those wanted.
     """
-    used = rates.get(key, 0)
-    limit_micros = charge(rates, worst=True) + budget_micros
-    if budget_micros < 0 or charge({**rates, key: used + 1}, worst=True) > limit_micros:
+    held = rates.get(key, 0)
+    limit_micros = charge(rates, used) + budget_micros
+    if budget_micros < 0 or charge({**rates, key: held + 1}, used) > limit_micros:
         return 0
     rate, first = parse_rate(key), parse_rate(next(iter(rates), key))
     if rate.terms is not None or (first.terms is not None and first.terms.maximum_micros):
-        return _search(rates, key, wanted_units, limit_micros)
+        return _search(rates, key, wanted_units, limit_micros, used)
     if rate.price_micros == 0:
         return UNLIMITED
     fixed_micros = first.setup_micros
     for other, units in rates.items():
         if other != key:
-            fixed_micros += parse_rate(other).worst_micros(units)
+            fixed_micros += parse_rate(other).worst_micros(units, _units_of(used, other))
     # What was spent on this rate's blocks may reach up to here; the units left in the last one are paid for.
-    return (limit_micros - fixed_micros) // rate.price_micros * rate.block_units - used
+    return (limit_micros - fixed_micros) // rate.price_micros * rate.block_units - held
 
 
-def _search(rates: Mapping[str, int], key: str, wanted_units: int, limit_micros: int) -> int:
+def _search(rates: Mapping[str, int], key: str, wanted_units: int, limit_micros: int, used: Pairs) -> int:
     """By halves: the worst charge never falls as units grow. Some 2 µs a step, and only where a balance ends."""
-    used, low, high = rates.get(key, 0), 1, wanted_units
+    held, low, high = rates.get(key, 0), 1, wanted_units
     while low < high:
         middle = (low + high + 1) // 2
-        if charge({**rates, key: used + middle}, worst=True) <= limit_micros:
+        if charge({**rates, key: held + middle}, used) <= limit_micros:
             low = middle
         else:
             high = middle - 1
@@ -79,8 +89,12 @@ class Cover(NamedTuple):
     rates: dict[str, int]  # with the units that cost
 
 
-def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, budget_micros: int) -> Cover:
-    """As many of the wanted units as the free units left and the budget cover; `rates` with all grants in them.
+def cover(
+    rate: str, wanted_units: int, rates: dict[str, int], free_left: int, budget_micros: int, used: Pairs = ()
+) -> Cover:
+    """As many of the wanted units as the free units left and the budget cover.
+
+    `rates` are the session's units `used` and all its grants'.
 
     Units that cost nothing (a price of 0, the rest of a started block) are covered whatever the balance.
     """
@@ -88,13 +102,13 @@ def cover(rate: str, wanted_units: int, rates: dict[str, int], free_left: int, b
     paid = wanted_units - free
     if not paid:
         return Cover(free, free, 0, rates)
-    before_micros = charge(rates, worst=True)
+    before_micros = charge(rates, used)
     after = {**rates, rate: rates.get(rate, 0) + paid}
-    micros = charge(after, worst=True) - before_micros
+    micros = charge(after, used) - before_micros
     if micros > budget_micros and micros > 0:
-        paid = covered_units(rates, rate, max(0, budget_micros), paid)
+        paid = covered_units(rates, rate, max(0, budget_micros), paid, used)
         if not paid:
             return Cover(free, free, 0, rates)
         after[rate] = rates.get(rate, 0) + paid
-        micros = charge(after, worst=True) - before_micros
+        micros = charge(after, used) - before_micros
     return Cover(free + paid, free, micros, after)

@@ -106,6 +106,7 @@ class Session(TypedDict):
     via: NotRequired[str]  # Origin-Host of the connection it came by, where that is another's: an agent's
     state_id: NotRequired[int]  # Origin-State-Id of its client when it was last heard of, if that tells one
     realm: NotRequired[str]  # Origin-Realm of its last request, where that isn't the connection's
+    member: NotRequired[str]  # whose it is, where several subscribers share the account (members.py)
 
 
 class Account(TypedDict):
@@ -128,6 +129,16 @@ class Account(TypedDict):
     since_s: NotRequired[int]  # when it was opened
     paid: NotRequired[dict[str, dict[str, int]]]  # month → service → units not free, where prices depend on them
     buckets: NotRequired[list[Bucket]]  # of bundles, in the order they are drawn from
+    renews_s: NotRequired[int]  # when the first of those is over that renew
+    members: NotRequired[dict[str, str]]  # identity → subscriber, where several share the account
+    member_states: NotRequired[dict[str, str]]  # subscriber → state, of those that aren't active though the account is
+    drawn: NotRequired[dict[str, dict[str, int]]]  # month → subscriber/service → units of the shared ones
+
+
+def state_of(account: Account, member: str) -> str:
+    """The state that a subscriber's requests are judged by: the account's, or where that is active its own."""
+    state = account["state"]
+    return account["member_states"].get(member, state) if state == ACTIVE and "member_states" in account else state
 
 
 class SessionRecord(TypedDict):
@@ -269,6 +280,15 @@ class SetState:
 
     state: str
     reason: str = ""
+    member: str = ""  # of that subscriber alone; "": of the account
+
+
+@dataclass(slots=True)
+class AddMember:
+    """One more subscriber for an account, who shares its balance, free units and bundles with the others."""
+
+    member: str
+    identities: Sequence[str]
 
 
 @dataclass(slots=True)
@@ -296,6 +316,14 @@ class BuyBundle:
 
 
 @dataclass(slots=True)
+class StopBundle:
+    """A bundle that renews isn't bought again; what is left of it stays until its end."""
+
+    bundle: str
+    reference: str = ""
+
+
+@dataclass(slots=True)
 class Tell:
     """An operator's wish: that the client of an open session is asked to report (RAR) or to end it (ASR)."""
 
@@ -317,7 +345,19 @@ class ChargeSuspense:
     beside: list[dict[str, Any]] = field(default_factory=list)
 
 
-Command = CreditControl | Movement | SetState | SetPlan | BuyBundle | EndSession | Tell | ChargeSuspense | ChargeCdrs
+Command = (
+    CreditControl
+    | Movement
+    | SetState
+    | AddMember
+    | SetPlan
+    | BuyBundle
+    | StopBundle
+    | EndSession
+    | Tell
+    | ChargeSuspense
+    | ChargeCdrs
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from typing import Any
 
 from mubss.core.draft import Draft
 from mubss.core.identity import session_hash
-from mubss.core.model import ACTIVE, STATES, Account, Session
+from mubss.core.model import ACTIVE, STATES, Account, Session, state_of
 
 REAUTH, ABORT = "reauth", "abort"
 WAITING, DONE, GIVEN_UP, DROPPED = "waiting", "done", "given up", "dropped"
@@ -24,9 +24,11 @@ _LATER = (3002, 3004, 3005)  # UNABLE_TO_DELIVER, TOO_BUSY, LOOP_DETECTED: an ag
 Entry = dict[str, Any]
 
 
-def tell_sessions(draft: Draft, kind: str, cause: str) -> None:
-    """An entry for every open session of the account being changed."""
+def tell_sessions(draft: Draft, kind: str, cause: str, member: str = "") -> None:
+    """An entry for every open session of the account being changed, or of one of several subscribers that share it."""
     for key, session in sorted(draft.account["sessions"].items()):
+        if member and session.get("member") != member:
+            continue
         draft.outbox.append(make_entry(draft.account["_id"], key, session, kind, cause, draft.now_ms))
 
 
@@ -75,7 +77,7 @@ def take(entry: Entry, account: Account | None, now_ms: int, answer_ms: int, end
     session = account["sessions"].get(entry["session"]) if account is not None else None
     if account is None or session is None:
         return _finished(entry, DROPPED, "the session has ended"), False
-    if entry["kind"] == ABORT and entry["cause"] in STATES and account["state"] == ACTIVE:
+    if entry["kind"] == ABORT and entry["cause"] in STATES and state_of(account, session.get("member", "")) == ACTIVE:
         return _finished(entry, DROPPED, "the subscriber is active again"), False
     way = _way(session)
     if way["peer"] != entry["peer"]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from mubss.core.allowance import edges, left, promise
 from mubss.core.draft import Draft, new_part
+from mubss.core.members import member_of
 from mubss.core.meter import Cover, charge, cover
 from mubss.core.model import CreditControl, Grant, Meter, Result, Session, UnitAnswer, UnitRequest
 from mubss.core.rater import next_change, wanted
@@ -77,21 +78,23 @@ def reserve(draft: Draft, own: Session | None = None) -> Held:
 
 def _reservation(draft: Draft, session: Session, held: Held) -> int:
     promised = held.promised
+    member = member_of(draft.account, (), session)
     for grant in session["grants"]:
         service, free = grant["service"], grant["free_units"]
         if free:
             meter = session["services"][service]
-            at_s = (
-                meter["cursor_s"] or draft.now_s
-            )  # seconds lie where those before them ended, maybe in a month before
-            free = promise(draft.sources(service, meter["zone"], at_s), promised, free)
+            at_s = meter["cursor_s"] or draft.now_s  # seconds lie where those before them ended: maybe last month
+            cap = draft.cap(member, service, at_s) if member else None
+            free = promise(draft.sources(service, meter["zone"], at_s), promised, free, cap)
         rates = held.rates.get(service)
         if rates is None:
             rates = held.rates[service] = dict(session["services"][service]["rates"])
         if grant["units"] > free:
             rates[grant["rate"]] = rates.get(grant["rate"], 0) + grant["units"] - free
     services = session["services"]
-    return sum(charge(rates, worst=True) - services[code]["charged_micros"] for code, rates in held.rates.items())
+    return sum(
+        charge(rates, services[code]["rates"]) - services[code]["charged_micros"] for code, rates in held.rates.items()
+    )
 
 
 def grant(
@@ -123,14 +126,15 @@ def grant(
     if rates is None:
         rates = dict(meter["rates"])
     sources = draft.sources(service, zone, at_s)
-    free_left = left(sources, held.promised) if sources else 0
+    cap = draft.cap(draft.member, service, at_s) if draft.member else None
+    free_left = left(sources, held.promised, cap) if sources else 0
     wanted_units = wanted(plan, request.requested_units)
-    covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims)
+    covered, is_last = _share(rate, wanted_units, rates, free_left, draft.available_micros, claims, meter["rates"])
     if covered.units <= 0:
         return _exhausted(request, unit, quota)
     held.rates[service] = covered.rates
     if covered.free_units:
-        promise(sources, held.promised, covered.free_units)
+        promise(sources, held.promised, covered.free_units, cap)
     session["reserved_micros"] += covered.micros
     draft.account["reserved_micros"] += covered.micros
     made: Grant = {
@@ -174,23 +178,29 @@ def _rate_of(draft: Draft, plan: PlanService, zone: str, at_s: int) -> str | Non
 
 
 def _share(
-    rate: str, wanted_units: int, rates: dict[str, int], free_left: int, available_micros: int, claims: int
+    rate: str,
+    wanted_units: int,
+    rates: dict[str, int],
+    free_left: int,
+    available_micros: int,
+    claims: int,
+    used: list[list[Any]],
 ) -> tuple[Cover, bool]:
     """What one of several claims gets, and whether that is the last there is.
 
     What is wanted, while it costs no more than the claim's part of what is available. Else that part; but not less
     than LEAST_SHARE of what is wanted, while there is so much: the smaller grants get, the more signalling they cost.
     """
-    covered = cover(rate, wanted_units, rates, free_left, available_micros)
+    covered = cover(rate, wanted_units, rates, free_left, available_micros, used)
     if claims > 1 and covered.micros * claims > max(0, available_micros):
         least_units = wanted_units // LEAST_SHARE + 1
-        covered = cover(rate, wanted_units, rates, free_left, max(0, available_micros) // claims)
+        covered = cover(rate, wanted_units, rates, free_left, max(0, available_micros) // claims, used)
         if covered.units < least_units:
-            least = cover(rate, least_units, rates, free_left, available_micros)
-            covered = cover(rate, wanted_units, rates, free_left, least.micros)  # all that its blocks pay for
+            least = cover(rate, least_units, rates, free_left, available_micros, used)
+            covered = cover(rate, wanted_units, rates, free_left, least.micros, used)  # all that its blocks pay for
     if covered.units >= wanted_units:
         return covered, False
-    more = cover(rate, 1, covered.rates, free_left - covered.free_units, available_micros - covered.micros)
+    more = cover(rate, 1, covered.rates, free_left - covered.free_units, available_micros - covered.micros, used)
     return covered, not more.units
 
 

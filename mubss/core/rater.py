@@ -97,7 +97,7 @@ def rate_usage(
         if length:
             for key, paid in draws.climb(now, month, rate, length):
                 after[key] = after.get(key, 0) + paid
-    return Usage(after, charge(after) - charge(rates), draws.free, unpriced, draws.bundles, draws.paid)
+    return Usage(after, charge(after) - charge(rates), draws.free, unpriced, draws.bundles, draws.paid, draws.member)
 
 
 def wanted(plan: PlanService, requested_units: int | None) -> int:
@@ -113,7 +113,7 @@ def next_change(tables: Tables, plan_code: str, plan: PlanService, zone: str, at
 
     UTC seconds, a quarter of an hour's beginning; 0 where it doesn't change. Remembered by quarter: 0.2 µs.
     """
-    if not (tables.bands or plan.free_units or plan.steps or plan.until_s):
+    if not (tables.bands or plan.free_units or plan.steps or plan.until_s or plan.member_limit):
         return 0
     number = at_s // QUARTER_SECONDS
     place = plan_code, plan.service.code, zone, number
@@ -138,4 +138,6 @@ def _tariff_at(tables: Tables, plan: PlanService, zone: str, number: int) -> tup
     quarter, now = tables.calendar.at(at_s), plan.at(at_s)
     if now is None:
         return None, ""
-    return now.rate_key(zone, tables.band(quarter)), quarter.month if now.free_units or now.steps else ""
+    return now.rate_key(
+        zone, tables.band(quarter)
+    ), quarter.month if now.free_units or now.steps or now.member_limit else ""

@@ -56,16 +56,23 @@ class Rate(NamedTuple):
             return -(-units // self.block_units) * self.price_micros
         return self._discounted(self._by_tiers(self._counted(units), self.terms))
 
-    def worst_micros(self, units: int) -> int:
-        """The most that up to so many units may cost: where a tier prices all units, fewer of them may cost more."""
+    def worst_micros(self, units: int, used_units: int) -> int:
+        """The most that any number of units from those used to so many may cost.
+
+        Where a tier prices all units, fewer of them may cost more.
+        """
         terms = self.terms
         if terms is None or not terms.by_volume:
             return self.cost_micros(units)
-        ends = [tier.after_units for tier in terms.tiers if tier.after_units < units]
-        return max([self.cost_micros(units), *(self._discounted(self._by_tiers(end, terms)) for end in ends)])
+        low, high = self._counted(used_units), self._counted(units)
+        ends = [tier.after_units for tier in terms.tiers if low < tier.after_units < high]
+        ends += [low, high]
+        return max(self._discounted(self._by_tiers(end, terms)) for end in ends)
 
     def _counted(self, units: int) -> int:
         """Units as they are counted: "60/1" counts 60 for 1 to 60, then each one."""
+        if not units:
+            return 0
         terms = self.terms or Terms()
         step = terms.next_units or self.block_units
         first = terms.first_units or step

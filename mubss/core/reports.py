@@ -109,6 +109,7 @@ def _rate(
         first.unpriced_units + rest.unpriced_units,
         sums(first.bundle_units, rest.bundle_units),
         sums(first.paid_units, rest.paid_units),
+        sums(first.member_units, rest.member_units),
     )
 
 
@@ -155,13 +156,14 @@ def record_part(draft: Draft, key: str, session: Session, service: str, meter: M
     """Writes the usage record of what a meter counted since the last one, if that is anything."""
     part = meter["part"]
     if part["units"]:
-        source = gy_source(key, session["id"], session["peer"], session.get("facts", {}))
+        source = gy_source(key, session["id"], session["peer"], session.get("facts", {}), session.get("member", ""))
         draft.record_usage(source, service, meter["zone"], dict(meter["rates"]), part)
 
 
-def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any]) -> dict[str, Any]:
+def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any], member: str = "") -> dict[str, Any]:
     """What a usage record says of the session it came from."""
-    return {"source": "gy", "session": key, "session_id": session_id, "peer": peer, **facts}
+    source = {"source": "gy", "session": key, "session_id": session_id, "peer": peer, **facts}
+    return {**source, "member": member} if member else source
 
 
 def suspended_units(

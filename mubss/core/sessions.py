@@ -9,6 +9,7 @@ from __future__ import annotations
 from mubss.core.draft import Draft, new_part
 from mubss.core.history import Repeat, find_repeat, with_key, with_outcome
 from mubss.core.identity import charging_link
+from mubss.core.members import member_of
 from mubss.core.model import (
     ACTIVE,
     Account,
@@ -22,6 +23,7 @@ from mubss.core.model import (
     Session,
     SessionRecord,
     UnitAnswer,
+    state_of,
 )
 from mubss.core.quota import Held, grant
 from mubss.core.rater import MAX_AHEAD_S
@@ -42,17 +44,20 @@ def apply_session(
         if repeat is not None:
             return answer_repeat(command, repeat, stored["grants"] if stored else [], now_ms)
     initial = command.type is RequestType.INITIAL
+    member = member_of(account, command.identities, stored) if "members" in account else ""
+    state = state_of(account, member) if member else account["state"]
     if stored is None:
         if not initial and (record is not None or not command.opens_unknown):
             return refuse(command, Result.UNKNOWN_SESSION_ID, now_ms)
-        if account["state"] != ACTIVE:
+        if state != ACTIVE:
             return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
         if len(account["sessions"]) >= MAX_OPEN_SESSIONS and command.type is not RequestType.TERMINATION:
             return refuse(command, Result.RESOURCES_EXCEEDED, now_ms)
     draft = Draft(account, command.tables, now_ms)
+    draft.member = member
     session = _working_copy(draft, command, stored, record)
     results, held = charge_reports(draft, command, session)
-    denied = account["state"] != ACTIVE and command.type is not RequestType.TERMINATION
+    denied = state != ACTIVE and command.type is not RequestType.TERMINATION
     if denied:
         results = [Result.END_USER_SERVICE_DENIED] * len(results)
     answers = _answers(draft, command, session, results, held)
@@ -129,6 +134,8 @@ def _working_copy(
         }
         if command.via:
             _set_way(session, command)
+        if draft.member:
+            session["member"] = draft.member
     else:
         session = stored.copy()
         session["services"] = stored["services"].copy()

@@ -27,6 +27,7 @@ from mubss.core.allowance import KEPT_MONTHS
 from mubss.core.draft import Draft, Drawn, whole_part
 from mubss.core.errors import LedgerError
 from mubss.core.history import find_range, with_key
+from mubss.core.members import member_of
 from mubss.core.model import (
     ALREADY,
     CHARGED,
@@ -116,6 +117,7 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
     if entry.get("unit", plan.service.unit) != plan.service.unit:
         text = f"units: in {entry['unit']}; expected {plan.service.unit.value}, which {service} is sold by: discard it"
         raise NotChargeable(entry, text)
+    draft.member = member_of(draft.account, entry["identities"], draft.account["sessions"].get(entry["session"]))
     meter = meters.setdefault(service, _Meter())
     at_s = ended_s = reported_s
     if plan.service.unit is Unit.SECONDS:  # it ended when it was reported; what follows lies end to end
@@ -136,7 +138,7 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
     cause = {"kind": "suspense", "session": entry["session"], "number": entry["number"], "entry": entry["_id"]}
     draft.post_usage(cause, service, Drawn().plus(rated))
     free_units = sum(rated.free_units.values())
-    source = gy_source(entry["session"], entry["session_id"], entry["peer"], entry.get("facts", {}))
+    source = gy_source(entry["session"], entry["session_id"], entry["peer"], entry.get("facts", {}), draft.member)
     part = whole_part(at_s, units, rated)
     draft.record_usage({**source, "suspense": entry["_id"]}, service, zone, rated.rates, part, ended_s)
     return {

@@ -107,6 +107,7 @@ class PlanService:
     free_units: int
     quota: Quota  # the plan's own, or the service's
     rollover_units: int = 0  # of unused free units that the next month has, too, at most
+    member_limit: int = 0  # of free units and bundles a month, for each of several subscribers of an account; 0: none
     steps: Mapping[str, tuple[Step, ...]] = field(default_factory=dict)  # by the rate that a month begins with
     tax: str = ""
     until_s: int = 0  # UTC seconds: from then on `later` prices; 0: for ever
@@ -168,6 +169,7 @@ class Bundle:
     units: int
     validity_s: int  # 0: to the end of the month
     priority: int  # the lower is drawn from first
+    renews: bool = False  # is bought again when its time is over
 
 
 @dataclass(frozen=True, slots=True)

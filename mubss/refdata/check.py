@@ -126,6 +126,14 @@ class Row:
         self.refuse(key, value, f"a whole number, {low} to {high}")
         return low
 
+    def boolean(self, key: str) -> bool:
+        """true or false, by default false; false with a fault."""
+        value = self.take(key, False)
+        if isinstance(value, bool):
+            return value
+        self.refuse(key, value, "true or false")
+        return False
+
     def amount(self, key: str, high_micros: int, default: str | None = None) -> int:
         """An amount from 0, written as decimal text, as micros; 0 with a fault."""
         value = self.take(key, default)

@@ -74,6 +74,9 @@ class Checker:
         for service in plan.get("rollover_units", ()):
             if service not in plan["free_units"]:
                 self._faults.add(f"{where}.rollover_units.{service}", f"none is free; {one_of(plan['free_units'])}")
+        for service in plan.get("member_limits", ()):
+            if service not in sold:
+                self._faults.add(f"{where}.member_limits.{service}", f"no rate prices it; {one_of(sorted(sold))}")
         for number, discount in enumerate(plan.get("discounts", ()), 1):
             if discount["service"] not in sold:
                 place = f"{where}.discounts[{number}].service"

@@ -80,6 +80,7 @@ def _plan(
             free_units=doc["free_units"].get(name, 0),
             quota=build_quota(quotas[name], service.quota) if name in quotas else service.quota,
             rollover_units=doc.get("rollover_units", {}).get(name, 0),
+            member_limit=doc.get("member_limits", {}).get(name, 0),
             steps={
                 ladder[0][1].key: tuple(Step(after, rate.key) for after, rate in ladder)
                 for ladder in ladders.values()
@@ -167,4 +168,5 @@ def build_bundle(doc: Doc) -> Bundle:
         units=doc["units"],
         validity_s=doc["validity_s"],
         priority=doc["priority"],
+        renews=doc.get("renews", False),
     )

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Any
 
 from mubss.core.model import POSTPAID, PREPAID
 from mubss.core.money import MICROS_PER_UNIT
 from mubss.core.tariff import ANY
-from mubss.refdata.check import Row, shown
+from mubss.refdata.check import Row
 from mubss.refdata.quota_rows import MAX_UNITS, plan_quota
 from mubss.storage.database import Doc
 
@@ -84,6 +83,8 @@ def plan(row: Row) -> Doc:
     }
     if rollover := row.counts("rollover_units", MAX_RATES, MAX_UNITS):
         doc["rollover_units"] = rollover
+    if limits := row.counts("member_limits", MAX_RATES, MAX_UNITS):
+        doc["member_limits"] = limits
     if discounts := [_discount(discount) for discount in row.rows("discounts", MAX_DISCOUNTS)]:
         doc["discounts"] = discounts
     return doc
@@ -147,7 +148,7 @@ def bundle(row: Row) -> Doc:
     validity = row.form("validity", _VALIDITY, '"24h", "30d" or "month"')
     match = _VALIDITY.fullmatch(validity)
     amount = int(match[1]) if match and match[1] else 0
-    return {
+    doc: Doc = {
         "name": row.name(),
         "currency": currency_code(row, "currency"),
         "price_micros": row.amount("price", MAX_PRICE_MICROS, "0"),
@@ -157,12 +158,6 @@ def bundle(row: Row) -> Doc:
         "validity_s": amount * (3600 if match and match[2] == "h" else 86_400),  # 0: to the end of the month
         "priority": row.integer("priority", 0, 1000, 100),
     }
-
-
-def blocked(row: Row) -> bool:
-    """Whether nobody may call in a zone."""
-    value: Any = row.take("blocked", False)
-    if not isinstance(value, bool):
-        row.fault("blocked", f"{shown(value)}; expected true or false")
-        return False
-    return value
+    if row.boolean("renews"):
+        doc["renews"] = True
+    return doc

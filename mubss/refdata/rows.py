@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mubss.core.tariff import ANY, Unit
 from mubss.refdata.check import Faults, Row, one_of, rows_of, shown
 from mubss.refdata.form import Source
-from mubss.refdata.plan_rows import blocked, bundle, currency_code, percent_ppm, plan, plan_key
+from mubss.refdata.plan_rows import bundle, currency_code, percent_ppm, plan, plan_key
 from mubss.refdata.quota_rows import MAX_UNSIGNED32, service_quota
 from mubss.storage.database import Doc
 from mubss.storage.refdata import TABLES, Documents
@@ -167,7 +167,7 @@ def _destination(row: Row) -> Doc:
     doc: Doc = {"name": row.name(), "prefixes": sorted(prefixes)}
     if numbers:
         doc["numbers"] = sorted(text.removeprefix("+") for text in numbers)
-    if blocked(row):
+    if row.boolean("blocked"):
         doc["blocked"] = True
     return doc
 

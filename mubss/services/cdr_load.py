@@ -110,7 +110,7 @@ class Loader:
             "state": "new",
             "offset": 0,
             "counts": {},
-            "started_s": self._now_s(),
+            "started_ms": self._clock_ms(),
         }
 
     def _refuse_bad_ones(self, file: BinaryIO, found: Scan, doc: Doc, payers: Payers) -> None:

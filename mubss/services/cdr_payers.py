@@ -23,12 +23,6 @@ class Payer(NamedTuple):
     type: str
 
 
-def identities(cdr: Cdr) -> list[str]:
-    """Whom a record names, the first one first: its MSISDN, and its IMSI."""
-    msisdn = [f"e164:{cdr.served_msisdn}"] if cdr.served_msisdn else []
-    return [*msisdn, f"imsi:{cdr.imsi}"] if cdr.imsi else msisdn
-
-
 class Payers:
     """Identity → payer, looked up many at a time."""
 
@@ -38,10 +32,10 @@ class Payers:
 
     def look_up(self, cdrs: Iterable[Cdr]) -> None:
         """Learns who pays for these; what is known already isn't asked for again."""
-        wanted = list({one: None for cdr in cdrs for one in identities(cdr) if one not in self._known})
+        wanted = list({one: None for cdr in cdrs for one in cdr.identities if one not in self._known})
         if len(self._known) + len(wanted) > MAX_KNOWN:
             self._known.clear()
-            wanted = list({one: None for cdr in cdrs for one in identities(cdr)})
+            wanted = list({one: None for cdr in cdrs for one in cdr.identities})
         for start in range(0, len(wanted), _EACH):
             part = wanted[start : start + _EACH]
             found = storage.get_payers(self._store, part)
@@ -51,11 +45,11 @@ class Payers:
 
     def find(self, cdr: Cdr) -> tuple[str, Payer]:
         """The identity that leads to whoever pays, and who that is; CdrFault where nobody does."""
-        for identity in identities(cdr):
+        for identity in cdr.identities:
             payer = self._known.get(identity)
             if payer is not None:
                 return identity, payer
-        named = " and ".join(one.partition(":")[0] for one in identities(cdr))
+        named = " and ".join(one.partition(":")[0] for one in cdr.identities)
         raise CdrFault(UNKNOWN_SUBSCRIBER, f"{named}: nobody has it; expected a subscriber's")
 
 

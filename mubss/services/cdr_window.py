@@ -29,7 +29,7 @@ from mubss.core.cdr import (
 from mubss.core.errors import UnknownAccount
 from mubss.core.model import OPEN
 from mubss.core.tariff import Tables
-from mubss.services.cdr_payers import Payers, check_price, identities
+from mubss.services.cdr_payers import Payers, check_price
 from mubss.storage import cdr as storage
 from mubss.storage.database import Doc, Store, StoreError, StoreUnavailable, UnknownCommit
 
@@ -190,7 +190,7 @@ def suspended(file: Doc, entry: Entry, cdr: Cdr | None, fault: CdrFault, now_s: 
         "file": file["_id"],
         "offset": entry.offset,
         "record_id": record.record_id[:64],
-        "identities": identities(cdr) if cdr else [],
+        "identities": cdr.identities if cdr else [],
         "service": cdr.service if cdr else "",
         "record": b64encode(record.SerializeToString()).decode(),
     }

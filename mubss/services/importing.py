@@ -195,9 +195,9 @@ def _check_store(found: Import, store: Store, skip_existing: bool) -> None:
     new: list[NewSubscriber] = []
     lines: list[int] = []
     for part, part_lines in _parts(found):
-        accounts = subscribers.accounts_of(store, [identity for one in part for identity in one.identities])
+        taken_by = subscribers.holders_of(store, [identity for one in part for identity in one.identities])
         for one, line in zip(part, part_lines, strict=True):
-            holders = [accounts.get(identity) for identity in one.identities]
+            holders = [taken_by.get(identity) for identity in one.identities]
             if skip_existing and holders[0] is not None and len(set(holders)) == 1:
                 found.skipped += 1
                 continue

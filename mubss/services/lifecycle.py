@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
-from mubss.charging.provision import NewAccount, open_accounts
+from mubss.charging.provision import NewAccount, member_order, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
-from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState
+from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState, StopBundle
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
@@ -125,8 +125,8 @@ def normalised(identity: str) -> str:
 def find_subscriber(store: Store, identity: str) -> Doc:
     """The subscriber's document; UnknownAccount if there is none."""
     wanted = normalised(identity)
-    account_id = subscribers.account_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
-    doc = subscribers.get(store, account_id) if account_id else None
+    subscriber_id = subscribers.id_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
+    doc = subscribers.get(store, subscriber_id) if subscriber_id else None
     if doc is None:
         raise UnknownAccount(f"subscriber: {identity[:40]!r}; expected the MSISDN (or imsi:…) of a subscriber")
     return doc
@@ -140,21 +140,55 @@ def find_account(store: Store, doc: Doc) -> Account:
     return cast(Account, account)
 
 
+def sharing(store: Store, account: Account) -> list[Doc]:
+    """The subscribers of an account, the first one first."""
+    ids = dict.fromkeys([account["_id"], *sorted(account.get("members", {}).values())])
+    return [doc for doc in (subscribers.get(store, one) for one in ids) if doc is not None]
+
+
+def share(engine: Engine, store: Store, tables: Tables, identity: str, new: NewSubscriber, now_ms: int) -> Account:
+    """One more subscriber on the account of another one, with whom it shares balance, free units and bundles.
+
+    Type, plan and bill cycle are the account's, and so is the balance.
+    """
+    account = find_account(store, find_subscriber(store, identity))
+    first = subscribers.get(store, account["_id"])
+    if first is None:
+        raise UnknownAccount(f"subscriber: {account['_id']}; expected the first one of the account")
+    given = (new.plan, first["plan"]), (new.type, first["type"]), (new.bill_cycle, first["bill_cycle"])
+    for name, (wanted, has) in zip(("plan", "type", "bill_cycle"), given, strict=True):
+        if wanted and wanted != has:
+            raise InputError(f"{name}: {wanted!r}; expected {has!r}, the account's, or none")
+    if new.balance_micros:
+        raise InputError(f"balance: {format_amount(new.balance_micros)}; expected none: the account has one")
+    whole = replace(new, plan=first["plan"], type=first["type"], bill_cycle=first["bill_cycle"])
+    person = checked(whole, tables, now_ms // 1000).subscriber
+    for known in subscribers.accounts_of(store, whole.identities):
+        raise InputError(taken(known))
+    return run(engine, member_order(first, whole.identities, person, now_ms))
+
+
 def set_state(engine: Engine, store: Store, identity: str, state: str, reason: str = "") -> Account:
-    """Suspends, reactivates ("active") or terminates; the account's state and the person's change together."""
+    """Suspends, reactivates ("active") or terminates; the account's state and the person's change together.
+
+    Of several subscribers that share an account the first one's state is that of all, each other's its own.
+    """
     check_text("reason", reason)
     doc = find_subscriber(store, identity)
     version = doc["version"]
     after = {**doc, "state": state, "state_reason": reason, "version": version + 1}
     guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
-    return run(engine, Order(SetState(state, reason), account=doc["account"], guards=guards))
+    member = "" if doc["_id"] == doc["account"] else doc["_id"]
+    return run(engine, Order(SetState(state, reason, member), account=doc["account"], guards=guards))
 
 
 def set_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:
-    """Another price plan of the same type and currency; open sessions go on at its prices."""
+    """Another price plan of the same type and currency, for all that share the account; open sessions go on."""
     doc = find_subscriber(store, identity)
-    version = doc["version"]
-    guards = [Guard(subscribers.SUBSCRIBERS, {**doc, "plan": plan, "version": version + 1}, version)]
+    guards = [
+        Guard(subscribers.SUBSCRIBERS, {**one, "plan": plan, "version": one["version"] + 1}, one["version"])
+        for one in sharing(store, find_account(store, doc))
+    ]
     return run(engine, Order(SetPlan(plan), account=doc["account"], guards=guards))
 
 
@@ -163,6 +197,13 @@ def buy_bundle(engine: Engine, store: Store, identity: str, bundle: str, referen
     check_text("reference", reference)
     doc = find_subscriber(store, identity)
     return run(engine, Order(BuyBundle(bundle, reference), account=doc["account"]))
+
+
+def stop_bundle(engine: Engine, store: Store, identity: str, bundle: str, reference: str = "") -> Account:
+    """A bundle that renews isn't bought again."""
+    check_text("reference", reference)
+    doc = find_subscriber(store, identity)
+    return run(engine, Order(StopBundle(bundle, reference), account=doc["account"]))
 
 
 def top_up(

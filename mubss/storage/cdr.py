@@ -86,7 +86,7 @@ def discard(store: Store, entry: Doc, version: int) -> bool:
 def find_files(store: Store, limit: int) -> list[Doc]:
     """The files that came last, the last first."""
     return store.run(
-        lambda session: session.collection(FILES).find().sort("$.started_s DESC", "_id").limit(limit).execute()
+        lambda session: session.collection(FILES).find().sort("$.started_ms DESC", "_id").limit(limit).execute()
     )
 
 

@@ -17,6 +17,22 @@ def account_of(store: Store, identity: str) -> str | None:
     return None if doc is None else str(doc["account"])
 
 
+def id_of(store: Store, identity: str) -> str | None:
+    """The id of the subscriber that an identity is of: the account's, but of further ones that share it their own."""
+    doc = store.run(lambda session: session.collection(IDENTITIES).get_one(identity))
+    return None if doc is None else _holder(doc)
+
+
+def holders_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
+    """Identity → subscriber's id, for those of the identities that are taken."""
+    found = store.run(lambda session: session.collection(IDENTITIES).get_many(identities))
+    return {doc["_id"]: _holder(doc) for doc in found if doc is not None}
+
+
+def _holder(identity: Doc) -> str:
+    return str(identity.get("subscriber", identity["account"]))
+
+
 def accounts_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
     """Identity → account id, for those of the identities that are taken."""
     found = store.run(lambda session: session.collection(IDENTITIES).get_many(identities))
@@ -24,7 +40,7 @@ def accounts_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
 
 
 def get(store: Store, subscriber_id: str) -> Doc | None:
-    """One subscriber by id (the account's)."""
+    """One subscriber by id."""
     return store.run(lambda session: session.collection(SUBSCRIBERS).get_one(subscriber_id))
 
 

@@ -358,5 +358,63 @@ def test_a_bundle_is_bought_from_the_balance(demo_shell: Shell) -> None:
     assert [(one["services"], one["left"]) for one in after["buckets"]] == [(["VOICE"], 6_000)]
     assert "6000 of 6000, until " in demo_shell.ok("subscriber", "show", PREPAID).out
     demo_shell.ok("ledger", "check")
+    listed = demo_shell.ok("ledger", "postings", PREPAID).out
+    assert "bundle TALK: shop 7" in listed
     wrong = demo_shell("subscriber", "bundle", PREPAID, "WALK")
     assert (wrong.code, wrong.err) == (ExitCode.INPUT, "mubss: bundle: 'WALK'; expected one of TALK\n")
+
+
+def test_a_bundle_that_renews_is_stopped(demo_shell: Shell) -> None:
+    renewing = BUNDLE.replace('"TALK"', '"TALK-ON"') + "renews = true\n"
+    (demo_shell.folder / "bundles.toml").write_text(renewing)
+    demo_shell.ok("ref", "load", "bundles.toml")
+    said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK-ON").out
+    assert ", when it renews; the balance is " in said
+    assert ", then it renews" in demo_shell.ok("subscriber", "show", PREPAID).out
+    said = demo_shell.ok("subscriber", "bundle", PREPAID, "TALK-ON", "--stop", "--reference", "call 12").out
+    assert said == f"{PREPAID}'s TALK-ON doesn't renew any more\n"
+    assert "it renews" not in demo_shell.ok("subscriber", "show", PREPAID).out
+    assert "renewal stopped TALK-ON: call 12" in demo_shell.ok("ledger", "postings", PREPAID).out
+    wrong = demo_shell("subscriber", "bundle", PREPAID, "TALK-ON", "--stop")
+    expected = "mubss: bundle: 'TALK-ON'; expected one of none: no bundle of this subscriber renews\n"
+    assert (wrong.code, wrong.err) == (ExitCode.INPUT, expected)
+    demo_shell.ok("ledger", "check")
+
+
+def test_two_share_an_account(demo_shell: Shell) -> None:
+    said = demo_shell.ok("subscriber", "add", "4917012345", "--account", POSTPAID).out
+    assert said == f"4917012345 is a postpaid subscriber of demo-postpaid now, on {POSTPAID}'s account\n"
+    added = demo_shell.json("subscriber", "show", "4917012345")
+    assert (added["account"], added["bill_cycle"]) == (demo_shell.json("balance", POSTPAID)["account"], 3)
+    assert [one["msisdn"] for one in added["members"]] == [POSTPAID, "4917012345"]
+    shown = demo_shell.ok("subscriber", "show", POSTPAID).out
+    assert "drawn by 4917012345" in shown
+    assert "nothing this month" in shown
+    demo_shell.ok("subscriber", "suspend", "4917012345")
+    states = {one["msisdn"]: one["state"] for one in demo_shell.json("subscriber", "show", POSTPAID)["members"]}
+    assert states == {POSTPAID: "active", "4917012345": "suspended"}
+    assert "account's state" in demo_shell.ok("subscriber", "show", "4917012345").out
+    assert "subscriber" in demo_shell.ok("usage", POSTPAID).out.splitlines()[1]
+    wrong = demo_shell("subscriber", "add", "4917012346")
+    assert (wrong.code, "Missing option '--plan'." in wrong.err) == (2, True)
+    demo_shell.ok("ledger", "check")
+
+
+def test_free_units_that_rolled_over_are_shown(demo_shell: Shell) -> None:
+    before = demo_shell.json("balance", POSTPAID)["free_units"]["VOICE"]
+    (demo_shell.folder / "rolls.toml").write_text(
+        """
+[[price_plans]]
+code = "demo-postpaid"
+type = "postpaid"
+currency = "EUR"
+free_units = { VOICE = 7_000 }
+rollover_units = { VOICE = 400 }
+rates = [{ service = "VOICE", price = "0.09", per_units = 60 }]
+"""
+    )
+    assert demo_shell("ref", "load", "rolls.toml").code == ExitCode.OK
+    with sqlite3.connect(demo_shell.folder / "var/mubss.db") as link:
+        link.execute("UPDATE accounts SET doc = json_set(doc, '$.since_s', 0, '$.counters', json('{}'))")
+    after = demo_shell.json("balance", POSTPAID)["free_units"]["VOICE"]
+    assert after == {**before, "units": 7_400, "left_units": 7_400}

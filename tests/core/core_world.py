@@ -13,8 +13,10 @@ import orjson
 
 from core_builders import NOW_S
 from mubss.core import ledger
+from mubss.core.allowance import rolled_units
 from mubss.core.cdr import CALLS, RECORDS
 from mubss.core.draft import opening_posting
+from mubss.core.meter import charge
 from mubss.core.model import (
     Account,
     Applied,
@@ -23,6 +25,7 @@ from mubss.core.model import (
     Command,
     CreditControl,
     EndSession,
+    Grant,
     Outcome,
     RequestType,
     Rules,
@@ -31,7 +34,7 @@ from mubss.core.model import (
     SetPlan,
 )
 from mubss.core.rates import parse_rate
-from mubss.core.tariff import Tables
+from mubss.core.tariff import PlanService, Tables
 
 RULES = Rules()
 PLAIN = (dict, list, str, int, bool, type(None))
@@ -172,10 +175,15 @@ def available(account: Account) -> int:
     return account["balance_micros"] + account["credit_limit_micros"] - account["reserved_micros"]
 
 
-def price(rates: list[list[Any]]) -> int:
-    """What a session's charged units cost, written anew: blocks at each rate, setup and minimum of the first."""
+def price(rates: list[list[Any]], used: list[list[Any]] | None = None) -> int:
+    """What a session's charged units cost, written anew: blocks at each rate, setup and minimum of the first.
+
+    Rates with terms are the meter's to price: test_core_rates.py holds it to account.
+    """
     if not rates:
         return 0
+    if any(parse_rate(key).terms is not None for key, _ in rates):
+        return charge(dict(map(tuple, rates)), used)
     first = parse_rate(rates[0][0])
     blocks = 0
     for key, units in rates:
@@ -185,41 +193,77 @@ def price(rates: list[list[Any]]) -> int:
     return max(first.minimum_micros, first.setup_micros + blocks)
 
 
+def _free_units(account: Account, plan: PlanService, month: str, tables: Tables) -> int:
+    """Free units of a month, with what rolls over into it."""
+    if not plan.rollover_units:
+        return plan.free_units
+    used = {known: services.get(plan.service.code, 0) for known, services in account["counters"].items()}
+    since_month = tables.calendar.at(account.get("since_s", 0)).month
+    return plan.free_units + rolled_units(plan, month, used, since_month)
+
+
 def assert_reserved(account: Account, tables: Tables, now_s: int) -> None:
     """reserved_micros is the sum of the sessions' and each is price(used + all grants outstanding) − price(used).
 
-    Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them.
+    Free units go to grants in the order of sessions and grants, as far as the month, and then bundles, still have them,
+    and its limit leaves them to the subscriber.
     """
-    plan = tables.plans[account["plan"]]
-    left: dict[tuple[str, str], int] = {}  # free units by month and service, as far as they were looked at
-    buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
+    promises = _Promises(account, tables)
     total = 0
     for key in sorted(account["sessions"]):
         session = account["sessions"][key]
         used = {code: meter["rates"] for code, meter in session["services"].items()}
         with_grants = {code: [list(entry) for entry in rates] for code, rates in used.items()}
+        granted = {grant["service"] for grant in session["grants"]}
         for grant in session["grants"]:
             code = grant["service"]
             # Seconds lie end to end, whenever they are used: in the month where those before them ended.
-            month = tables.calendar.at(session["services"][code]["cursor_s"] or now_s).month
-            units = plan.services[code].free_units if code in plan.services else 0  # the plan before may have sold it
-            there = left.get((month, code), max(0, units - account["counters"].get(month, {}).get(code, 0)))
-            free = min(grant["free_units"], there)
-            left[month, code] = there - free
-            for bucket in account.get("buckets", ()):
-                zones = bucket["zones"] or [session["services"][code]["zone"]]
-                is_valid = bucket["from_s"] <= now_s < bucket["until_s"]
-                if is_valid and code in bucket["services"] and session["services"][code]["zone"] in zones:
-                    given = min(grant["free_units"] - free, buckets[bucket["id"]])
-                    buckets[bucket["id"]] -= given
-                    free += given
-            paid = grant["units"] - free
+            at_s = session["services"][code]["cursor_s"] or now_s
+            paid = grant["units"] - promises.take(session, grant, at_s)
             entry = next((entry for entry in with_grants[code] if entry[0] == grant["rate"]), None)
             if paid and entry is None:
                 with_grants[code].append([grant["rate"], paid])
             elif entry is not None:
                 entry[1] += paid
-        expected = sum(price(with_grants[code]) - price(used[code]) for code in used)
+        expected = sum(price(with_grants[code], used[code]) - price(used[code]) for code in granted)
         assert session["reserved_micros"] == expected, f"session {key}"
         total += expected
     assert account["reserved_micros"] == total
+
+
+class _Promises:
+    """What of an account costs nothing and isn't promised to a grant yet."""
+
+    def __init__(self, account: Account, tables: Tables) -> None:
+        self.account = account
+        self.tables = tables
+        self.free: dict[tuple[str, str], int] = {}  # units by service and month
+        self.caps: dict[tuple[str, str, str], int] = {}  # units by subscriber, service and month
+        self.buckets = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
+
+    def take(self, session: Session, grant: Grant, at_s: int) -> int:
+        """How many of a grant's free units there are."""
+        account, code, month = self.account, grant["service"], self.tables.calendar.at(at_s).month
+        plan = self.tables.plans[account["plan"]].services.get(code)  # a plan that the account had may sell more
+        if plan is None:
+            return 0
+        whose = session.get("member", account["_id"])
+        cap = 1 << 60
+        if "members" in account and plan.member_limit:
+            drawn = account.get("drawn", {}).get(month, {}).get(f"{whose}/{code}", 0)
+            cap = self.caps.setdefault((whose, code, month), max(0, plan.member_limit - drawn))
+        used = account["counters"].get(month, {}).get(code, 0)
+        left = self.free.setdefault((code, month), max(0, _free_units(account, plan, month, self.tables) - used))
+        promised = min(grant["free_units"], cap)
+        free = min(promised, left)
+        self.free[code, month] = left - free
+        zone = session["services"][code]["zone"]
+        for bucket in account.get("buckets", ()):
+            is_valid = bucket["from_s"] <= at_s < bucket["until_s"] and zone in (bucket["zones"] or [zone])
+            if is_valid and code in bucket["services"]:
+                given = min(promised - free, self.buckets[bucket["id"]])
+                self.buckets[bucket["id"]] -= given
+                free += given
+        if (whose, code, month) in self.caps:
+            self.caps[whose, code, month] -= free
+        return free

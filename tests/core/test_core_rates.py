@@ -57,12 +57,13 @@ def test_counted_in_steps(first: int, following: int, units: int, micros: int) -
 def test_tiers_price_their_own_units_or_all(by_volume: bool, units: int, micros: int) -> None:
     tiered = rate(**MINUTE, next_units=1, tiers=TIERS, by_volume=by_volume)
     assert tiered.cost_micros(units) == micros
-    assert tiered.worst_micros(units) >= tiered.cost_micros(units)
+    assert tiered.worst_micros(units, 0) >= tiered.cost_micros(units) == tiered.worst_micros(units, units)
 
 
 def test_what_fewer_units_cost_more_is_reserved() -> None:
     tiered = rate(**MINUTE, next_units=1, tiers=TIERS, by_volume=True)
-    assert (tiered.worst_micros(600), tiered.worst_micros(601)) == (600_000, 600_000)
+    assert (tiered.worst_micros(600, 0), tiered.worst_micros(601, 0)) == (600_000, 600_000)
+    assert tiered.worst_micros(602, 601) == 301_000, "what was used is past the dear ones"
     assert cover(tiered.key, 700, {}, 0, 10**9).micros == 600_000
     assert cover(tiered.key, 700, {}, 0, 599_999).units == 599, "all 601 would cost less, but may be cut short"
 
@@ -136,22 +137,24 @@ RATES = st.builds(
 METERS = st.dictionaries(RATES, st.integers(1, 2_000), max_size=3)
 
 
-@given(METERS, RATES, st.integers(0, 100_000), st.integers(1, 3_000))
+@given(METERS, RATES, st.integers(0, 100_000), st.integers(1, 3_000), st.integers(0, 100))
 def test_cover_is_the_most_that_the_budget_covers(
-    rates: dict[str, int], key: str, budget_micros: int, wanted: int
+    rates: dict[str, int], key: str, budget_micros: int, wanted: int, percent_used: int
 ) -> None:
-    covered = cover(key, wanted, rates, 0, budget_micros)
-    used, before = rates.get(key, 0), charge(rates, worst=True)
+    used = [[key, units * percent_used // 100] for key, units in rates.items()]
+    covered = cover(key, wanted, rates, 0, budget_micros, used)
+    held, before = rates.get(key, 0), charge(rates, used)
     assert covered.micros <= budget_micros
     if covered.units:
-        assert charge({**rates, key: used + covered.units}, worst=True) - before == covered.micros
+        assert charge({**rates, key: held + covered.units}, used) - before == covered.micros
     if covered.units < wanted:
-        assert charge({**rates, key: used + covered.units + 1}, worst=True) - before > budget_micros
+        assert charge({**rates, key: held + covered.units + 1}, used) - before > budget_micros
 
 
-@given(METERS, RATES, st.lists(st.integers(1, 400), min_size=1, max_size=5))
-def test_what_is_reserved_covers_every_report_on_the_way(rates: dict[str, int], key: str, steps: list[int]) -> None:
-    used, total = rates.get(key, 0), sum(steps)
-    reserved = charge({**rates, key: used + total}, worst=True)
-    for units in range(1, total + 1, max(1, total // 50)):
-        assert charge({**rates, key: used + units}) <= reserved
+@given(METERS, RATES, st.integers(1, 2_000))
+def test_what_is_reserved_covers_every_report_on_the_way(rates: dict[str, int], key: str, granted: int) -> None:
+    used = rates.get(key, 0)
+    there_micros = charge({**rates, key: used + granted}, rates.items())
+    for units in range(1, granted + 1, max(1, granted // 50)):
+        assert charge({**rates, key: used + units}) <= there_micros
+    assert charge(rates, rates.items()) == charge(rates), "nothing is reserved where nothing is granted"

@@ -291,6 +291,22 @@ CASES: dict[str, tuple[str, list[str]]] = {
             'bundles[B].validity: \'1w\'; expected "24h", "30d" or "month"',
         ],
     ),
+    "limit of members": (
+        TARIFF + "[price_plans.member_limits]\nVOICE = 600\nDATA = 0\n",
+        [
+            "price_plans[basic].member_limits.DATA: 0; expected a whole number, 1 to 1000000000000000",
+        ],
+    ),
+    "limit of members for what isn't sold": (
+        TARIFF + "[price_plans.member_limits]\nVOICE = 600\n",
+        ["price_plans[basic].member_limits.VOICE: no rate prices it; expected one of DATA"],
+    ),
+    "bundle that renews perhaps": (
+        TARIFF
+        + '[[bundles]]\ncode = "B"\ncurrency = "EUR"\nservices = "DATA"\nunits = 5\nvalidity = "24h"\n'
+        + 'renews = "yes"\n',
+        ["bundles[B].renews: 'yes'; expected true or false"],
+    ),
     "number twice": (
         TARIFF + '[[destinations]]\nzone = "a"\nnumbers = ["112"]\n[[destinations]]\nzone = "b"\nnumbers = ["112"]\n',
         ["destinations[b].numbers: '112' is in tariffs.toml: destinations[a] too"],

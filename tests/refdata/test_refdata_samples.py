@@ -108,5 +108,5 @@ def test_the_example_tells_of_every_table_and_key(example: Tables) -> None:
     refdata = Path(__file__).parents[2] / "mubss" / "refdata"
     source = "".join((refdata / name).read_text() for name in ("rows.py", "quota_rows.py", "plan_rows.py"))
     taken = set(re.findall(r'row\.(?:code|form|choice|integer|amount|texts|counts|rows)\(\s*"(\w+)"', source))
-    assert taken - {"free_units", "rates", "quotas", "rollover_units", "discounts"} <= keys
+    assert taken - {"free_units", "rates", "quotas", "rollover_units", "discounts", "member_limits"} <= keys
     assert example.band(LocalQuarter("2026-11", "2026-11-23", 0, 40)) == ANY

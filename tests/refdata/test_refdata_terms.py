@@ -176,6 +176,19 @@ def test_a_bundle() -> None:
     assert tables.bundles == {"DAY": Bundle("DAY", "", "EUR", 0, ("DATA",), (), 5, 86_400, 100)}
 
 
+def test_a_limit_of_each_member() -> None:
+    text = TARIFF + VOICE + "[price_plans.member_limits]\nVOICE = 600\n"
+    services = tables_of(text).plans["basic"].services
+    assert (services["VOICE"].member_limit, services["DATA"].member_limit) == (600, 0)
+
+
+def test_a_bundle_that_renews() -> None:
+    bundle = '[[bundles]]\ncode = "M"\ncurrency = "EUR"\nservices = ["DATA"]\nunits = 5\nvalidity = "month"\n'
+    tables = tables_of(TARIFF + bundle + "renews = true\n")
+    assert tables.bundles["M"].renews
+    assert not tables_of(TARIFF + bundle + "renews = false\n").bundles["M"].renews
+
+
 def test_a_service_may_have_a_tax_of_its_own() -> None:
     text = TARIFF.replace('code = "VOICE"\n', 'code = "VOICE"\ntax = "VAT"\n') + VOICE
     services = tables_of(text).plans["basic"].services

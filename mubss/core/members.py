@@ -1,0 +1,60 @@
+"""Subscribers that share an account: its balance, free units and bundles are theirs together. Pure.
+
+The first subscriber's id is the account's, and its state is that of all. Each further one has an id of its own, and may
+be suspended or terminated alone. What each draws of free units and bundles is counted by month, from when there are
+several, and a plan may limit it (PlanService.member_limit). An account of one subscriber has nothing of all this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from mubss.core.draft import Draft
+from mubss.core.errors import LedgerError
+from mubss.core.model import ACTIVE, STATES, TERMINATED, Account, AddMember, Session, SetState
+from mubss.core.outbox import ABORT, tell_sessions
+
+MAX_MEMBERS = 50  # of an account: its document stays small
+
+
+def member_of(account: Account, identities: Iterable[str], session: Session | None = None) -> str:
+    """Whose request it is: the session's subscriber, or that of the first identity known; "" on an account of one."""
+    members = account.get("members")
+    if members is None:
+        return ""
+    if session is not None:
+        return session.get("member", account["_id"])
+    return next((members[identity] for identity in identities if identity in members), account["_id"])
+
+
+def add_member(draft: Draft, command: AddMember) -> None:
+    """One more subscriber; LedgerError where the account takes none."""
+    account = draft.account
+    if account["state"] == TERMINATED:
+        raise LedgerError("state: terminated; expected an account that lives")
+    members = account.get("members") or dict.fromkeys(account["identities"], account["_id"])
+    if len(set(members.values())) >= MAX_MEMBERS:
+        raise LedgerError(f"account: {MAX_MEMBERS} subscribers already; expected fewer")
+    account["members"] = {**members, **dict.fromkeys(command.identities, command.member)}
+    account["identities"] = [*account["identities"], *command.identities]
+
+
+def set_member_state(draft: Draft, command: SetState) -> bool:
+    """The state of one subscriber of several; whether that changes it."""
+    account = draft.account
+    if command.member not in set(account.get("members", {}).values()) - {account["_id"]}:
+        raise LedgerError(f"member: {command.member[:40]!r}; expected a further subscriber of the account")
+    if command.state not in STATES:
+        raise LedgerError(f"state: {command.state[:20]!r}; expected one of {', '.join(STATES)}")
+    states = account.get("member_states", {})
+    state = states.get(command.member, ACTIVE)
+    if TERMINATED in (state, account["state"]) and command.state != TERMINATED:
+        raise LedgerError("state: terminated; a terminated subscriber doesn't come back")
+    if command.state == state:
+        return False
+    account["member_states"] = {**states, command.member: command.state}
+    if command.state == ACTIVE:
+        del account["member_states"][command.member]
+    else:
+        tell_sessions(draft, ABORT, command.state, command.member)
+    return True
