@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from hashlib import blake2b
 from typing import BinaryIO, NamedTuple
@@ -44,10 +44,10 @@ class Entry(NamedTuple):
     record: cdr_pb2.Record
 
 
-def scan(file: BinaryIO) -> Scan:
+def scan(file: BinaryIO, visit: Callable[[cdr_pb2.Record], None] | None = None) -> Scan:
     """Reads a whole file and checks its frame, header, trailer, sums and CRC; FileFault says what is wrong.
 
-    Its records may still be ones that can't be rated: `to_cdr` says that.
+    Its records may still be ones that can't be rated: `to_cdr` says that. `visit` is shown each on the way.
     """
     digest, crc, count, end = blake2b(digest_size=16), 0, 0, 0
     duration_s = octets_up = octets_down = events = 0
@@ -67,6 +67,8 @@ def scan(file: BinaryIO) -> Scan:
             octets_down += record.octets_down
             events += record.events
             count += 1
+            if visit is not None:
+                visit(record)
         elif kind == "trailer":
             sums = (one & SUM_MASK for one in (duration_s, octets_up, octets_down, events))
             totals = Totals(*sums)

@@ -1,7 +1,7 @@
-"""Loading one CDR file: checked whole, judged whole, then charged window by window.
+"""Loading one CDR file: checked whole, then charged window by window.
 
-    scan      frame, sums, CRC, digest                          nothing is written
-    judge     which records can't be rated, and who pays        a file with too many is refused
+    scan      frame, sums, CRC, digest; which records can't be  nothing is written; a file with too many is refused
+              rated, and who pays
     charge    windows through the charging engine               each record once, whatever is killed when
     advance   the file's document says how far all is done      a restart goes on there
 
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
@@ -21,12 +20,11 @@ from typing import BinaryIO
 
 from mubss.cdr.reader import Entry, Scan, records, scan
 from mubss.charging.engine import Engine
-from mubss.charging.order import Order
 from mubss.core.errors import InputError
 from mubss.core.identity import session_hash
 from mubss.core.tariff import Tables
-from mubss.services.cdr_payers import Payers
-from mubss.services.cdr_window import Judged, Lanes, judge, rejects, settle
+from mubss.services.cdr_payers import Payers, Rejects
+from mubss.services.cdr_window import Judged, Lanes, Under, judge, settle
 from mubss.storage import cdr as storage
 from mubss.storage.cdr import DONE, LOADING, REFUSED
 from mubss.storage.database import Doc, Store
@@ -78,13 +76,16 @@ class Loader:
 
         FileFault or TooManyRejects: it can't be taken, and nothing of it was. StoreError: it goes on next time.
         """
-        found = scan(file)
+        payers = Payers(self._store)
+        prepaid = self._rules.charges_prepaid
+        rejects = Rejects(self._tables(), payers, self._now_s(), charges_prepaid=prepaid)
+        found = scan(file, rejects.take)
         doc = self._document(found, name)
         if doc["state"] == DONE:
             return doc
-        payers = Payers(self._store)
         if doc["state"] != LOADING:
-            self._refuse_bad_ones(file, found, doc, payers)
+            rejects.look()
+            self._refuse_bad_ones(doc, rejects.reasons)
             doc = {**doc, "state": LOADING}
             storage.put_file(self._store, doc)
         return self._charge(file, doc, payers)
@@ -113,20 +114,15 @@ class Loader:
             "started_ms": self._clock_ms(),
         }
 
-    def _refuse_bad_ones(self, file: BinaryIO, found: Scan, doc: Doc, payers: Payers) -> None:
-        tables, reasons, seen = self._tables(), Counter[str](), 0
-        prepaid = self._rules.charges_prepaid
-        for entries in self._windows(file, doc):
-            reasons.update(rejects(entries, tables, payers, self._now_s(), charges_prepaid=prepaid))
-            seen += len(entries)
-            self._progress("checking", seen, found.count)
-        total = reasons.total()
-        if total * 100 > found.count * self._rules.max_reject_percent:
-            why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-            text = f"{total} of {found.count} records can't be rated ({why}); expected up to "
-            text += f"{self._rules.max_reject_percent} % (cdr.max_reject_percent); none was taken"
-            storage.put_file(self._store, {**doc, "state": REFUSED, "text": text, "ended_s": self._now_s()})
-            raise TooManyRejects(f"{TooManyRejects.reason}: {text}")
+    def _refuse_bad_ones(self, doc: Doc, reasons: Counter[str]) -> None:
+        total, most = reasons.total(), self._rules.max_reject_percent
+        if total * 100 <= doc["records"] * most:
+            return
+        why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        text = f"{total} of {doc['records']} records can't be rated ({why}); expected up to {most} %"
+        text += " (cdr.max_reject_percent); none was taken"
+        storage.put_file(self._store, {**doc, "state": REFUSED, "text": text, "ended_s": self._now_s()})
+        raise TooManyRejects(f"{TooManyRejects.reason}: {text}")
 
     def _windows(self, file: BinaryIO, doc: Doc) -> Iterator[list[Entry]]:
         rest = records(file, doc["offset"])
@@ -134,12 +130,12 @@ class Loader:
             yield entries
 
     def _charge(self, file: BinaryIO, doc: Doc, payers: Payers) -> Doc:
-        under_way: deque[tuple[Judged, list[Future[list[Order]]]]] = deque()
+        under_way: deque[tuple[Judged, Under]] = deque()
         with closing(Lanes(self._engine, self._rules.lanes)) as lanes:
             for entries in self._windows(file, doc):
                 judged = judge(doc["source"], entries, payers, self._now_s())
-                shares = lanes.submit(doc["_id"], judged, charges_prepaid=self._rules.charges_prepaid)
-                under_way.append((judged, shares))
+                wait = lanes.submit(doc["_id"], judged, charges_prepaid=self._rules.charges_prepaid)
+                under_way.append((judged, wait))
                 if len(under_way) == AHEAD:
                     doc = self._advance(doc, *under_way.popleft())
                 if self._is_stopping():
@@ -153,9 +149,8 @@ class Loader:
         storage.finish_file(self._store, doc)
         return doc
 
-    def _advance(self, doc: Doc, judged: Judged, shares: list[Future[list[Order]]]) -> Doc:
-        orders = [order for share in shares for order in share.result()]
-        counts = settle(judged, orders, doc, self._store, self._now_s())
+    def _advance(self, doc: Doc, judged: Judged, wait: Under) -> Doc:
+        counts = settle(judged, wait(), doc, self._store, self._now_s())
         before, doc = doc, {**doc, "offset": judged.end, "counts": dict(Counter(doc["counts"]) + counts)}
         done = sum(doc["counts"].values())
         if done // self._noted_each > sum(before["counts"].values()) // self._noted_each:

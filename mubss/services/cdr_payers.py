@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from mubss.cdr.records import to_cdr
 from mubss.core.cdr import NO_PRICE, UNKNOWN_SUBSCRIBER, Cdr, CdrFault
 from mubss.core.model import PREPAID
 from mubss.core.tariff import ANY, Tables
+from mubss.pb.cdr_pb2 import Record
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store
 
@@ -67,3 +70,36 @@ def check_price(tables: Tables, cdr: Cdr, payer: Payer, *, charges_prepaid: bool
     quarter = tables.calendar.at(cdr.start_s)
     if zone in tables.blocked or service.rate_key(zone, tables.band(quarter)) is None:
         raise CdrFault(NO_PRICE, f"service: {cdr.service} has no price in zone {zone} then; expected a rate")
+
+
+class Rejects:
+    """Counts the records of a file that can't be rated, by reason; nothing moves."""
+
+    def __init__(self, tables: Tables, payers: Payers, now_s: int, *, charges_prepaid: bool) -> None:
+        self.reasons: Counter[str] = Counter()
+        self.seen = 0
+        self._tables = tables
+        self._payers = payers
+        self._now_s = now_s
+        self._charges_prepaid = charges_prepaid
+        self._waiting: list[Cdr] = []
+
+    def take(self, record: Record) -> None:
+        """One more record."""
+        self.seen += 1
+        try:
+            self._waiting.append(to_cdr(record, self._now_s))
+        except CdrFault as fault:
+            self.reasons[fault.reason] += 1
+        if len(self._waiting) >= _EACH:
+            self.look()
+
+    def look(self) -> None:
+        """Judges those whose subscribers weren't looked up yet."""
+        self._payers.look_up(self._waiting)
+        for cdr in self._waiting:
+            try:
+                check_price(self._tables, cdr, self._payers.find(cdr)[1], charges_prepaid=self._charges_prepaid)
+            except CdrFault as fault:
+                self.reasons[fault.reason] += 1
+        self._waiting.clear()

@@ -99,7 +99,12 @@ class Worker:
     def _run(self) -> Passed:
         now_s = wall_clock_ms() // 1000
         storage.forget_calls(self._store, now_s - self._options.call_days * DAY_S)
-        return self._pass.run(now_s)
+        gc.disable()  # records and documents have no cycles: looking for them took 15 % of the time
+        try:
+            return self._pass.run(now_s)
+        finally:
+            gc.enable()
+            gc.collect()
 
 
 @contextmanager
@@ -126,8 +131,6 @@ def _progress(is_terminal: bool) -> Iterator[Progress]:
 
 def main() -> None:
     """The console script."""
-    # Requests and documents have no cycles, and the default of 700 objects starts a collection every few records.
-    gc.set_threshold(50_000, 20, 20)
     cli(prog_name="mubss-cdr")
 
 
