@@ -33,7 +33,7 @@ from core_builders import (  # noqa: E402 (the path comes first)
     plan_service,
 )
 from mubss.core import ledger  # noqa: E402
-from mubss.core.allowance import Allowance  # noqa: E402
+from mubss.core.allowance import Allowance, Bucket  # noqa: E402
 from mubss.core.model import Account, CreditControl, Rules  # noqa: E402
 from mubss.core.rater import rate_usage  # noqa: E402
 from mubss.core.tariff import Tables  # noqa: E402
@@ -103,6 +103,12 @@ def cases() -> dict[str, Callable[[], object]]:
 
     data, voice = demo.plans["demo-prepaid"].services["DATA"], banded.plans["banded"].services["VOICE"]
     unused = Allowance()
+    buckets: list[Bucket] = [
+        {"id": f"TALK:{number}", "services": ["VOICE"], "zones": [], "units": 900, "left": 900, "from_s": 0,
+         "until_s": NOW_S + 7 * 3600 + number, "priority": number}
+        for number in (1, 2)
+    ]  # fmt: skip
+    bundled = Allowance({"2026-11": 300}, {}, buckets)
     used_rates = {data.rate_keys["any", "any"]: 5 * MB}
     numbers = random.Random(1)
     prefixes: dict[str, str] = {}
@@ -125,6 +131,9 @@ def cases() -> dict[str, Callable[[], object]]:
         "rate_usage, one band": lambda: rate_usage(demo, data, "any", 700_000, NOW_S, used_rates, unused),
         "rate_usage, an hour's call across a band's edge": lambda: rate_usage(
             banded, voice, "any", 3600, NOW_S + 6 * 3600 + 1800, {}, unused
+        ),
+        "rate_usage, an hour's call, bands, free units, two bundles": lambda: rate_usage(
+            banded, voice, "any", 3600, NOW_S + 6 * 3600 + 1800, {}, bundled
         ),
         "zone of 1,000 numbers among 100,000 prefixes": lambda: [routed.zone(number) for number in called],
     }

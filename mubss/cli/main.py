@@ -25,6 +25,7 @@ COMMANDS = {
     "ledger": "mubss.cli.ledger:ledger",
     "peers": "mubss.cli.peers:peers",
     "rate": "mubss.cli.rate:rate",
+    "rerate": "mubss.cli.rerate:rerate",
     "ref": "mubss.cli.ref:ref",
     "sessions": "mubss.cli.sessions:sessions",
     "status": "mubss.cli.status:status",

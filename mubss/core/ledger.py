@@ -14,6 +14,7 @@ from mubss.core.allowance import KEPT_MONTHS
 from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
+from mubss.core.corrections import Rerate
 from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
@@ -44,6 +45,7 @@ from mubss.core.money import MAX_MICROS
 from mubss.core.outbox import ABORT, REAUTH, make_entry, tell_sessions
 from mubss.core.quota import reserve
 from mubss.core.reports import record_part
+from mubss.core.rerating import apply_rerate
 from mubss.core.sessions import apply_session, end_session
 from mubss.core.suspense import charge_suspense
 from mubss.core.tariff import Tables
@@ -121,6 +123,8 @@ def _apply(
         return charge_suspense(draft, command, record, rules)
     elif isinstance(command, ChargeCdrs):
         return charge_cdrs(draft, command, beside or Beside())
+    elif isinstance(command, Rerate):
+        return apply_rerate(draft, command)
     elif not _end(draft, command, rules):
         return Applied(None)
     return draft.applied()

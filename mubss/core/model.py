@@ -12,6 +12,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 
 from mubss.core.allowance import Bucket
 from mubss.core.cdr import ChargeCdrs, Verdict
+from mubss.core.corrections import Rerate
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -124,6 +125,7 @@ class Account(TypedDict):
     reserved_micros: int
     sequence: int  # of its last posting
     usage_sequence: int  # of its last usage record
+    billed_sequence: NotRequired[int]  # of the last usage record that is on a bill
     counters: dict[str, dict[str, int]]  # month → service → free units used
     sessions: dict[str, Session]  # by hash of the Session-Id
     since_s: NotRequired[int]  # when it was opened
@@ -357,6 +359,7 @@ Command = (
     | Tell
     | ChargeSuspense
     | ChargeCdrs
+    | Rerate
 )
 
 
