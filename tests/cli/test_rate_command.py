@@ -61,7 +61,7 @@ def test_a_blocked_zone_has_no_price(tariff: Shell) -> None:
     ("option", "value", "text"),
     [
         ("--plan", "gold", "plan: 'gold'; expected one of family, start"),
-        ("--service", "FAX", "service: 'FAX'; expected one of DATA, SMS, VOICE"),
+        ("--service", "FAX", "service: 'FAX'; expected one of DATA, MMS, SMS, VOICE"),
         ("--at", "yesterday", "at: 'yesterday'; expected a time like"),
         ("--at", "0001-01-01T00:00+14:00", "at: '0001-01-01T00:00+14:00'; expected a time like"),
         ("--to", "49x", "to: '49x'; expected 1 to 15 digits"),

@@ -33,7 +33,7 @@ def show(store: Store, store_url: str, monkeypatch: pytest.MonkeyPatch, capfd: p
             ["price_plans"],
             [
                 "DATA 2000000000 DATA 3000000000 5 0 12.5 % off VOICE after 60000",
-                "start Start prepaid EUR 0.00 0.00 1.00 10 1",
+                "start Start prepaid EUR 0.00 0.00 1.00 11 1",
             ],
         ),
         (["price_plans", "family"], ["rollover units DATA 2000000000", "VOICE any 60000 12.5"]),
