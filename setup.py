@@ -68,6 +68,7 @@ setup(
             "mubss = mubss.cli.main:main",
             "mubss-gy = mubss.gy.main:main",
             "mubss-cdr = mubss.workers.cdr_loader:main",
+            "mubss-billing = mubss.workers.billing:main",
         ]
     },
 )

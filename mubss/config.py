@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
@@ -122,6 +123,7 @@ class Config:
     gy: GyOptions = field(default_factory=GyOptions)
     charging: ChargingOptions = ChargingOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
+    billing: BillingOptions = field(default_factory=BillingOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -158,6 +160,7 @@ SECTIONS: dict[str, type] = {
     "gy": GyOptions,
     "charging": ChargingOptions,
     "cdr": CdrOptions,
+    "billing": BillingOptions,
     "metrics": MetricsOptions,
 }
 

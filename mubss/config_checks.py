@@ -77,3 +77,8 @@ def is_url(text: str) -> str:
     if re.fullmatch(r"(sqlite|mysqlx)://.+", text):
         return ""
     return "a URL like sqlite:///var/mubss.db or mysqlx://user:password@host:33060/mubss"
+
+
+def is_series(text: str) -> str:
+    """What bill numbers begin with."""
+    return "" if re.fullmatch(r"[A-Z0-9]{1,8}", text) else "1 to 8 of A-Z 0-9"

@@ -11,6 +11,7 @@ from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, Usage
 from mubss.core.money import MAX_MICROS
 from mubss.core.tariff import PlanService, Tables
 
+MAX_HISTORY = 100  # changes of plan or state that an account remembers: no bill period has more
 Counters = dict[str, dict[str, int]]  # month → service → units
 
 
@@ -94,6 +95,12 @@ class Draft:
     def can_hold(self, amount_micros: int) -> bool:
         """Whether the balance stays within what an account can hold, so that no store ever meets a 65th bit."""
         return abs(self.account["balance_micros"] + amount_micros) <= MAX_MICROS
+
+    def note_history(self) -> None:
+        """Notes that the plan or the state has changed: bills reckon by the day what was in force."""
+        account, before = self.account, self.original
+        history = before.get("history") or [[before.get("since_s", 0), before["plan"], before["state"]]]
+        account["history"] = [*history, [self.now_s, account["plan"], account["state"]]][-MAX_HISTORY:]
 
     def plan_service(self, service: str | None, at_s: int = 0) -> PlanService | None:
         """How the account's plan prices a service, now or at a time; None where it doesn't."""

@@ -26,6 +26,10 @@ class LedgerError(InputError):
     """A command that the rules of the ledger refuse; nothing moved."""
 
 
+class AccountChanged(LedgerError):
+    """The account isn't what a command was reckoned from any more: it must be reckoned anew."""
+
+
 class UnknownAccount(LedgerError):
     """No account, or no identity, of that name."""
 

@@ -16,8 +16,9 @@ from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
 from mubss.core.corrections import Rerate
 from mubss.core.draft import Draft, member_key, new_part
-from mubss.core.errors import LedgerError
+from mubss.core.errors import AccountChanged, LedgerError
 from mubss.core.events import apply_event
+from mubss.core.issuing import IssueBill
 from mubss.core.members import add_member, set_member_state
 from mubss.core.model import (
     ACTIVE,
@@ -125,6 +126,8 @@ def _apply(
         return charge_cdrs(draft, command, beside or Beside())
     elif isinstance(command, Rerate):
         return apply_rerate(draft, command)
+    elif isinstance(command, IssueBill):
+        _issue(draft, command)
     elif not _end(draft, command, rules):
         return Applied(None)
     return draft.applied()
@@ -156,6 +159,7 @@ def _set_state(draft: Draft, command: SetState) -> bool:
     if command.state == state:
         return False
     draft.account["state"] = command.state
+    draft.note_history()
     if command.state != ACTIVE:
         tell_sessions(draft, ABORT, command.state)
     return True
@@ -181,6 +185,7 @@ def _set_plan(draft: Draft, command: SetPlan) -> bool:
             record_part(draft, key, session, service, meter)
             session["services"][service] = {**meter, "part": new_part(draft.now_s)}
     account["plan"] = command.plan
+    draft.note_history()
     if old is not None and account["credit_limit_micros"] == old.credit_limit_micros:
         account["credit_limit_micros"] = new.credit_limit_micros  # one that an operator set stays
     reserve(draft)
@@ -194,6 +199,27 @@ def _tell(draft: Draft, command: Tell) -> list[dict[str, Any]]:
         raise LedgerError(f"session: {command.session_hash} isn't open; expected an open session")
     key, kind, group = command.session_hash, command.kind, command.rating_group
     return [make_entry(draft.account["_id"], key, session, kind, "operator", draft.now_ms, group)]
+
+
+def _issue(draft: Draft, command: IssueBill) -> None:
+    account = draft.account
+    if account["version"] != command.version:
+        raise AccountChanged(
+            f"version: {account['version']}; expected {command.version}, as when the bill was reckoned"
+        )
+    parts = (("fees", command.fees_micros), ("taxes", command.taxes_micros), ("rounding", command.rounding_micros))
+    if not draft.can_hold(-sum(micros for _, micros in parts)):
+        raise LedgerError(f"due: {command.due}; expected what a balance can bear")
+    for what, micros in parts:
+        if micros:
+            draft.post(-micros, {"kind": "bill", "bill": command.bill, "what": what})
+    account["billing"] = {
+        "bill": command.bill,
+        "period": command.period,
+        "due": command.due,
+        "sequence": account["sequence"],
+        "usage": command.usage,
+    }
 
 
 def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:

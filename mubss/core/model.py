@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 from mubss.core.allowance import Bucket
 from mubss.core.cdr import ChargeCdrs, Verdict
 from mubss.core.corrections import Rerate
+from mubss.core.issuing import IssueBill
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -110,6 +111,16 @@ class Session(TypedDict):
     member: NotRequired[str]  # whose it is, where several subscribers share the account (members.py)
 
 
+class Billing(TypedDict):
+    """What an account's last bill settled."""
+
+    bill: str  # its id
+    period: str  # "2026-11"
+    due: int  # after it, in minor units
+    sequence: int  # of the last posting that is in it
+    usage: list[list[int]]  # sequences of all usage that is on a bill, as closed ranges
+
+
 class Account(TypedDict):
     """Everything that prices a request. available = balance + credit limit − reserved."""
 
@@ -125,7 +136,8 @@ class Account(TypedDict):
     reserved_micros: int
     sequence: int  # of its last posting
     usage_sequence: int  # of its last usage record
-    billed_sequence: NotRequired[int]  # of the last usage record that is on a bill
+    billing: NotRequired[Billing]  # what its bills have settled so far
+    history: NotRequired[list[list[Any]]]  # [since when, plan, state], where either changed
     counters: dict[str, dict[str, int]]  # month → service → free units used
     sessions: dict[str, Session]  # by hash of the Session-Id
     since_s: NotRequired[int]  # when it was opened
@@ -360,6 +372,7 @@ Command = (
     | ChargeSuspense
     | ChargeCdrs
     | Rerate
+    | IssueBill
 )
 
 

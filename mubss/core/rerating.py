@@ -2,7 +2,7 @@
 
 A correction is a usage record of its own (`source` "rerate", `corrects` the record it is about) with the difference in
 charge and free units, and a posting; the record it corrects stays as it was. What was corrected before is taken as
-corrected, so doing it again changes nothing. Usage on a bill (up to the account's `billed_sequence`) is never touched.
+corrected, so doing it again changes nothing. Usage on a bill is never touched.
 
 The records of a session or a call in parts are priced on one meter, in the order they were written. Free units of a
 month are drawn anew in that order, from what usage outside of the range has left; units of bundles stay as they were
@@ -20,6 +20,7 @@ from mubss.core.allowance import Allowance, Usage
 from mubss.core.corrections import Correction, Rerate
 from mubss.core.draft import Draft, Drawn
 from mubss.core.errors import LedgerError
+from mubss.core.history import find_range
 from mubss.core.model import Account, Applied, UsagePart
 from mubss.core.quota import reserve
 from mubss.core.rater import rate_usage
@@ -72,13 +73,14 @@ def reprice(
 
     With `only_plan` that of this plan alone: the account may have had others.
     """
-    billed, open_sessions = account.get("billed_sequence", 0), account["sessions"]
+    billing, open_sessions = account.get("billing"), account["sessions"]
+    billed = billing["usage"] if billing else []
     chosen = {
         record["_id"]
         for record in usage
         if from_s <= record["from_s"] < until_s
         and record["source"] != RERATE
-        and record["sequence"] > billed
+        and find_range(billed, record["sequence"]) is None
         and record["units"] > 0
         and record.get("session") not in open_sessions
         and only_plan in ("", record["plan"])

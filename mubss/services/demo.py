@@ -6,11 +6,11 @@ What is there already stays as it is, so it can be run again: sessions are known
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
+from mubss.core.bill_period import Period, last_closed
 from mubss.core.errors import LedgerError
 from mubss.core.identity import session_hash
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, CreditControl, RequestType, Result, Rules, UnitRequest
@@ -28,36 +28,12 @@ _PREPAID_FROM, _POSTPAID_FROM = 999700000001, 999700000101
 _DAY_S = 86_400
 
 
-class Period(NamedTuple):
-    """A bill period: its first second, and the first one after it."""
-
-    start_s: int
-    end_s: int
-
-
 class Made(NamedTuple):
     """What a run added."""
 
     prepaid: int
     postpaid: int
     sessions: int  # of sample usage
-
-
-def last_closed_period(tables: Tables, cycle: int, now_s: int) -> Period:
-    """The last whole period of a bill cycle that is over: from the day after a closing day to the end of the next."""
-    zone = tables.calendar.zone
-    closing_day = tables.bill_cycles[cycle].closing_day
-    today = datetime.fromtimestamp(now_s, zone).date()
-    closed = today.replace(day=closing_day)  # closing days are 1 to 28: every month has them
-    if closed >= today:
-        closed = _month_before(closed)
-    days = (_month_before(closed) + timedelta(1), closed + timedelta(1))
-    start, end = (int(datetime(day.year, day.month, day.day, tzinfo=zone).timestamp()) for day in days)
-    return Period(start, end)
-
-
-def _month_before(day: date) -> date:
-    return (day.replace(day=1) - timedelta(1)).replace(day=day.day)
 
 
 def demo_subscribers() -> list[NewSubscriber]:
@@ -80,7 +56,7 @@ def _imsi(msisdn: int) -> int:
 
 def make(store: Store, tables: Tables, now_s: int) -> Made:
     """Creates the demo's subscribers and their sample usage as far as they aren't there."""
-    period = last_closed_period(tables, BILL_CYCLE, now_s)
+    period = last_closed(tables.bill_cycles[BILL_CYCLE].closing_day, now_s, tables.calendar.zone)
     wanted = demo_subscribers()
     there = subscribers.accounts_of(store, [identity for one in wanted for identity in one.identities])
     new = [one for one in wanted if not any(identity in there for identity in one.identities)]

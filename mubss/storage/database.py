@@ -60,6 +60,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "outbox": {"due": ("$.peer", "$.due_ms"), "made": ("$.made_s",)},  # what sessions' clients must be told
     "gy_peers": {},  # the connections of every mubss-gy, as each said of its own last
     "gy_origins": {},  # _id: hash of an Origin-Host and its agent; its highest Origin-State-Id
+    "bills": {"account": ("$.account",), "run": ("$.cycle", "$.period")},  # _id: hash of account, cycle and period
+    "counters": {},  # _id: what is counted; the last number given
     "cdr_files": {"started": ("$.started_ms",)},  # _id: hash of source, sequence and digest; how far it is taken
     "cdr_sources": {},  # _id: hash of a source; the sequence numbers of its files
     "cdr_records": {},  # _id: hash of source and record id, behind the day; what became of it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from mubss.core.identity import sequence_id
 from mubss.core.model import ACTIVE, STATES
 from mubss.xdev.api import Doc, Session, Store
 
@@ -83,14 +84,14 @@ def count_by_state(store: Store) -> dict[str, int]:
     return store.run(work)
 
 
-def postings(store: Store, account_id: str) -> list[Doc]:
-    """Every posting of an account, in order."""
-    return list(_walk(store, POSTINGS, account_id, account_id + "~"))
+def postings(store: Store, account_id: str, after: int = 0) -> list[Doc]:
+    """The postings of an account behind a sequence, in order."""
+    return list(_walk(store, POSTINGS, sequence_id(account_id, after), account_id + "~"))
 
 
-def usage(store: Store, account_id: str) -> list[Doc]:
-    """Every usage record of an account, in order."""
-    return list(_walk(store, USAGE, account_id, account_id + "~"))
+def usage(store: Store, account_id: str, after: int = 0) -> list[Doc]:
+    """The usage records of an account behind a sequence, in order."""
+    return list(_walk(store, USAGE, sequence_id(account_id, after), account_id + "~"))
 
 
 def all_accounts(store: Store) -> Iterator[Doc]:

@@ -13,6 +13,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.cli.init import set_up
 from mubss.config import Config, load
+from mubss.core.bill_period import last_closed
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.tariff import BillCycle, Tables
 from mubss.refdata.live import Refdata
@@ -41,7 +42,7 @@ def test_the_last_closed_period(zone: str, now: str, start: str, end: str) -> No
     def seconds(text: str) -> int:
         return int(datetime.fromisoformat(text).replace(tzinfo=clock).timestamp())
 
-    assert demo.last_closed_period(tables, 3, seconds(now)) == (seconds(start), seconds(end))
+    assert last_closed(3, seconds(now), tables.calendar.zone)[1:3] == (seconds(start), seconds(end))
 
 
 def made(folder: Path) -> Config:
@@ -74,7 +75,7 @@ def test_sample_usage_lies_in_the_period_and_some_costs(tmp_path: Path) -> None:
     with closing(open_database(config.store_url)) as store:
         tables = Refdata(store, "UTC").load()
         assert demo.make(store, tables, NOW_S) == (10, 10, 150)
-        period = demo.last_closed_period(tables, 3, NOW_S)
+        period = last_closed(3, NOW_S, tables.calendar.zone)
         histories = everything(store)
         charges = {}
         for one in demo.demo_subscribers():

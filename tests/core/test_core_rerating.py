@@ -175,7 +175,7 @@ def test_only_usage_of_the_range_and_the_plan() -> None:
 
 def test_what_is_on_a_bill_is_left_alone() -> None:
     world = simple()
-    world.account["billed_sequence"] = 3
+    world.account["billing"] = {"bill": "b", "period": "2026-11", "due": 0, "sequence": 1, "usage": [[1, 3]]}
     repriced = priced(world, tables_of(10, 0))
     assert [one.record["sequence"] for one in repriced.corrections] == [4]
 

@@ -1,0 +1,154 @@
+"""`mubss bills`: what a run would issue, and what was issued."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from mubss.charging.engine import wall_clock_ms
+from mubss.cli.command import Group, Invocation
+from mubss.cli.desk import Desk, open_desk
+from mubss.cli.output import counted, print_json, print_table
+from mubss.core.bill_period import last_closed, period_of
+from mubss.core.errors import InputError
+from mubss.runtime import ExitCode
+from mubss.services import lifecycle
+from mubss.services.billing import Run
+from mubss.services.billing import preview as preview_all
+from mubss.storage import bills as storage
+from mubss.storage import subscribers
+from mubss.storage.database import Doc
+
+_COLUMNS = {
+    "number": "number",
+    "msisdn": "subscriber",
+    "period": "period",
+    "total": "total",
+    "due": "due",
+    "state": "state",
+}
+_LINES = {"what": "what", "for": "for", "units": "units", "free": "free", "tax": "tax", "amount": "amount"}
+
+
+@click.group("bills", cls=Group)
+def bills() -> None:
+    """Bills: list, show, preview."""
+
+
+@bills.command("list")
+@click.option("--cycle", type=int, help="Only those of this bill cycle.")
+@click.option("--period", default="", metavar="YYYY-MM", help="Only those of this period.")
+@click.option("--subscriber", default="", metavar="MSISDN", help="Only this one's.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.pass_obj
+def list_command(invocation: Invocation, /, cycle: int | None, period: str, subscriber: str, limit: int) -> None:
+    """Bills that were issued, the last first."""
+    with open_desk(invocation) as desk:
+        filters: dict[str, str | int] = {}
+        if cycle is not None:
+            filters["cycle"] = cycle
+        if period:
+            filters["period"] = period
+        if subscriber:
+            filters["account"] = str(lifecycle.find_subscriber(desk.store, subscriber)["account"])
+        found = storage.find(desk.store, filters, limit)
+        if invocation.as_json:
+            print_json(found)
+        else:
+            print_table([_row(doc) for doc in found], _COLUMNS, right=("total", "due"))
+
+
+def _row(doc: Doc) -> dict[str, Any]:
+    return {**doc, "total": amount(doc, doc["total"]), "due": amount(doc, doc["due"])}
+
+
+def amount(doc: Doc, minor: int) -> str:
+    """An amount of a bill as people write it: "12.34 EUR"."""
+    decimals = doc["decimals"]
+    units, rest = divmod(abs(minor), 10**decimals)
+    sign = "-" if minor < 0 else ""
+    return f"{sign}{units}.{rest:0{decimals}} {doc['currency']}" if decimals else f"{sign}{units} {doc['currency']}"
+
+
+@bills.command("show")
+@click.argument("number")
+@click.pass_obj
+def show(invocation: Invocation, /, number: str) -> None:
+    """One bill, line by line."""
+    with open_desk(invocation) as desk:
+        doc = storage.by_number(desk.store, number)
+        if doc is None:
+            raise InputError(f"number: {number[:40]!r}; expected that of a bill; `mubss bills list` shows them")
+        if invocation.as_json:
+            print_json(doc)
+        else:
+            _print(doc)
+
+
+@bills.command("preview")
+@click.option("--cycle", required=True, type=int, help="The bill cycle.")
+@click.option("--period", default="", metavar="YYYY-MM", help="The month that it closes in; else the last one.")
+@click.pass_obj
+def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
+    """What a run would issue; nothing is written. Exit code 1 if an account can't be billed."""
+    with open_desk(invocation) as desk:
+        run = _run(desk, cycle, period)
+        found = list(preview_all(desk.store, desk.tables, run))
+        if invocation.as_json:
+            print_json([{"account": one.account, "bill": one.bill, "fault": one.fault} for one in found])
+            return ExitCode.FAILURE if any(one.fault for one in found) else ExitCode.OK
+        rows = []
+        for one in found:
+            if one.bill is not None and not one.before:
+                person = subscribers.get(desk.store, one.account) or {"msisdn": ""}
+                rows.append({**_row(one.bill), "number": "", "msisdn": person["msisdn"], "state": "would be issued"})
+        print_table(rows, _COLUMNS, right=("total", "due"))
+        for one in found:
+            if one.fault:
+                click.echo(f"{one.account}: {one.fault}", err=True)
+        before = sum(one.before for one in found)
+        click.echo(f"{counted(len(rows), 'bill')} of {run.period.label}; {counted(before, 'bill')} there already")
+    return ExitCode.FAILURE if any(one.fault for one in found) else ExitCode.OK
+
+
+def _run(desk: Desk, cycle: int, label: str) -> Run:
+    known = desk.tables.bill_cycles.get(cycle)
+    if known is None:
+        cycles = ", ".join(map(str, sorted(desk.tables.bill_cycles))) or "none: none is loaded"
+        raise InputError(f"cycle: {cycle}; expected one of {cycles}")
+    zone = desk.tables.calendar.zone
+    if label:
+        period = period_of(label, known.closing_day, zone)
+    else:
+        period = last_closed(known.closing_day, wall_clock_ms() // 1000, zone)
+    return Run(cycle, period)
+
+
+def _print(doc: Doc) -> None:
+    click.echo(f"{doc['number']}, {doc['state']}, of {doc['msisdn']}")
+    click.echo(f"{doc['from_day']} to {doc['until_day']}, cycle {doc['cycle']}, plan {doc['plan']}")
+    click.echo()
+    rows: list[dict[str, Any]] = [
+        {
+            "what": f"{line['kind']} {line['code']}".rstrip(),
+            "for": _for(line),
+            "units": f"{line['units']:,}" if "units" in line else "",
+            "free": f"{line['free_units'] + line['bundle_units']:,}" if "units" in line else "",
+            "tax": line["tax"],
+            "amount": amount(doc, line["amount"]),
+        }
+        for line in doc["lines"]
+    ]
+    for tax in doc["taxes"]:
+        rows.append({"what": tax["name"], "for": f"on {amount(doc, tax['net'])}", "amount": amount(doc, tax["amount"])})
+    for name, minor in (("total", doc["total"]), ("due before", doc["previous_due"]), ("paid", -doc["paid"])):
+        rows.append({"what": name, "amount": amount(doc, minor)})
+    rows.append({"what": "due now", "amount": amount(doc, doc["due"])})
+    print_table(rows, _LINES, right=("units", "free", "amount"))
+
+
+def _for(line: dict[str, Any]) -> str:
+    if "days" in line:
+        return f"{line['days']} of {line['of_days']} days"
+    return counted(line["records"], "record") if "records" in line else ""

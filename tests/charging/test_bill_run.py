@@ -1,0 +1,156 @@
+"""Bill runs on both stores: one bill for each account, numbers without a gap, whatever comes between."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from charging_world import World
+from core_builders import BERLIN
+from mubss.charging.engine import Limits
+from mubss.charging.order import Order
+from mubss.charging.provision import NewAccount, open_accounts
+from mubss.core.bill_period import Period, period_of
+from mubss.core.errors import InputError
+from mubss.core.model import Movement
+from mubss.services.audit_ledger import check
+from mubss.services.billing import TOGETHER, Billed, Run, bill_run, preview
+from mubss.storage.bills import bill_id
+from mubss.storage.database import open_database
+
+CYCLE = 3
+PERIOD = period_of("2026-11", 3, BERLIN)
+NOW_S = PERIOD.end_s + 3_600
+RUN = Run(CYCLE, PERIOD)
+
+
+def people(world: World, count: int, cycle: int = CYCLE, currency: str = "EUR") -> list[str]:
+    """So many postpaid subscribers of a cycle."""
+    first = len(world.all("accounts"))
+    new = [
+        NewAccount(
+            "postpaid",
+            "demo-postpaid",
+            currency,
+            (f"e164:{4900000 + number}",),
+            0,
+            0,
+            {"msisdn": str(4900000 + number), "language": "en", "bill_cycle": cycle},
+        )
+        for number in range(first, first + count)
+    ]
+    return open_accounts(world.store, new, (PERIOD.start_s - 100) * 1000)
+
+
+def run(world: World, wanted: Run = RUN, stop: Callable[[], bool] = lambda: False) -> list[Billed]:
+    return list(bill_run(world.store, world.engine(), world.tables, wanted, NOW_S, stop))
+
+
+def numbers(world: World) -> list[int]:
+    return sorted(int(bill["number"].rpartition("-")[2]) for bill in world.all("bills"))
+
+
+def proved(world: World, accounts: list[str]) -> None:
+    """Each account has its bill, numbers count up from one, and the balance is what is due."""
+    bills = {bill["account"]: bill for bill in world.all("bills")}
+    assert sorted(bills) == sorted(accounts)
+    assert numbers(world) == list(range(1, len(accounts) + 1))
+    for account in accounts:
+        stored = world.get("accounts", account)
+        assert stored is not None
+        assert stored["balance_micros"] == -bills[account]["due"] * 10_000
+        assert stored["billing"]["bill"] == bills[account]["_id"] == bill_id(account, CYCLE, PERIOD.label)
+    assert check(world.store)[1] == []
+
+
+def test_each_account_of_the_cycle_has_one_bill(world: World) -> None:
+    accounts = people(world, 2 * TOGETHER + 5)
+    others = people(world, 2, cycle=15)
+    found = run(world)
+    assert {one.account for one in found} == set(accounts) and not any(one.fault or one.before for one in found)
+    proved(world, accounts)
+    assert all(bill["due"] == 1500 for bill in world.all("bills")), "the monthly fee; the demo's tables have no tax"
+    again = run(world)
+    assert len(again) == len(accounts) and all(one.before for one in again)
+    proved(world, accounts)
+    assert not set(others) & {bill["account"] for bill in world.all("bills")}
+
+
+def test_a_run_that_is_stopped_goes_on(world: World) -> None:
+    accounts = people(world, 2 * TOGETHER + 5)
+    answers = iter([False, True])
+    assert len(run(world, stop=lambda: next(answers))) == TOGETHER
+    run(world)
+    proved(world, accounts)
+
+
+def test_two_runs_at_once_do_the_work_once(world: World) -> None:
+    accounts = people(world, 2 * TOGETHER + 5)
+    found: list[Billed] = []
+    faults: list[Exception] = []
+
+    def work() -> None:
+        store = open_database(world.url)
+        try:
+            engine = world.engine(store, limits=Limits(batch=TOGETHER))
+            found.extend(bill_run(store, engine, world.tables, RUN, NOW_S))
+        except Exception as error:
+            faults.append(error)
+        finally:
+            store.close()
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == [] and not any(one.fault for one in found)
+    assert sum(not one.before for one in found) == len(accounts)
+    proved(world, accounts)
+
+
+def test_a_bad_account_is_parked_and_leaves_no_gap(world: World) -> None:
+    accounts = people(world, 3)
+    [bad] = people(world, 1, currency="XYZ")
+    accounts += people(world, 3)
+    found = run(world)
+    assert [(one.account, one.fault) for one in found if one.fault] == [(bad, "KeyError: 'XYZ'")]
+    proved(world, accounts)
+    assert [one.account for one in preview(world.store, world.tables, RUN) if one.fault] == [bad]
+
+
+def test_what_moves_between_reckoning_and_issuing_is_on_the_bill(world: World) -> None:
+    accounts = people(world, 4)
+    engine = world.engine()
+    execute, calls = engine.execute, [0]
+
+    def late(orders: list[Order]) -> list[Order]:
+        calls[0] += 1
+        if calls[0] == 1:
+            execute([Order(Movement("payment", 5_000_000), account=accounts[1])])
+        return execute(orders)
+
+    engine.execute = late  # type: ignore[method-assign]
+    found = list(bill_run(world.store, engine, world.tables, RUN, NOW_S))
+    assert len(found) == 4 and not any(one.fault for one in found)
+    proved(world, accounts)
+    assert {bill["account"]: bill["paid"] for bill in world.all("bills")}[accounts[1]] == 500
+
+
+def test_a_preview_says_what_a_run_does(world: World) -> None:
+    people(world, 3)
+    planned = {one.account: one.bill for one in preview(world.store, world.tables, RUN)}
+    assert world.all("bills") == []
+    for one in run(world):
+        planned_bill: Any = planned[one.account]
+        assert one.bill is not None and planned_bill.items() <= one.bill.items()
+    assert all(one.before for one in preview(world.store, world.tables, RUN))
+
+
+def test_a_period_that_isnt_over_is_refused(world: World) -> None:
+    later: Period = period_of("2026-12", 3, BERLIN)
+    with pytest.raises(InputError, match="period: 2026-12 isn't over yet"):
+        run(world, Run(CYCLE, later))

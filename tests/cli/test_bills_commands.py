@@ -1,0 +1,69 @@
+"""`mubss-billing --once` on the demo, and `mubss bills`: what an operator sees."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+from click.testing import CliRunner
+
+from cli_tools import Shell
+from mubss.runtime import ExitCode
+from mubss.workers.billing import cli
+
+
+@pytest.fixture
+def desk(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """The demo's subscribers, with usage in the last closed period."""
+    monkeypatch.setattr(logging, "raiseExceptions", logging.raiseExceptions)
+    shell.ok("init", "--demo")
+    return shell
+
+
+def billing(*arguments: str) -> int:
+    return CliRunner().invoke(cli, list(arguments)).exit_code
+
+
+def test_the_demos_cycle_is_billed_once(desk: Shell) -> None:
+    planned = {one["account"]: one["bill"]["due"] for one in desk.json("bills", "preview", "--cycle", 3)}
+    assert len(planned) == 10
+    assert "10 bills of" in desk.ok("bills", "preview", "--cycle", 3).out
+    for _ in range(2):
+        assert billing("--cycle", "3", "--once") == ExitCode.OK
+        assert {bill["account"]: bill["due"] for bill in desk.json("bills", "list")} == planned
+    assert "0 bills of" in desk.ok("bills", "preview", "--cycle", 3).out
+    [mine] = desk.json("bills", "list", "--subscriber", "999700000110")
+    shown = desk.ok("bills", "show", mine["number"]).out
+    for text in ("999700000110", "fee demo-postpaid", " days", "usage VOICE", "VAT 20 %", "due now"):
+        assert text in shown
+    assert f"-{mine['due'] // 100}.{mine['due'] % 100:02} EUR" in desk.ok("balance", "999700000110").out
+    assert desk.json("bills", "list", "--cycle", 15) == []
+    assert len(desk.json("bills", "list", "--period", mine["period"], "--limit", 4)) == 4
+    assert "all add up" in desk.ok("ledger", "check").out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("bills", "preview", "--cycle", "99"), "cycle: 99; expected one of"),
+        (("bills", "preview", "--cycle", "3", "--period", "soon"), "period: 'soon'; expected a month like 2026-11"),
+        (("bills", "show", "INV-1"), "number: 'INV-1'; expected that of a bill"),
+        (("bills", "list", "--subscriber", "x"), "subscriber: 'x'"),
+    ],
+)
+def test_mistakes(desk: Shell, arguments: tuple[str, ...], text: str) -> None:
+    done = desk(*arguments)
+    assert done.code == ExitCode.INPUT and text in done.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--cycle", "99", "--once"),
+        ("--cycle", "3", "--once", "--period", "2999-01"),
+        ("--cycle", "3", "--period", "2026-01"),
+    ],
+)
+def test_a_run_that_cant_be(desk: Shell, arguments: tuple[str, ...]) -> None:
+    assert billing(*arguments) == ExitCode.INPUT
+    assert desk.json("bills", "list") == []
