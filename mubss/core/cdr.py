@@ -100,7 +100,7 @@ def checked(cdr: Cdr, now_s: int) -> Cdr:
     """
     _check_texts(cdr)
     _check_time(cdr, now_s)
-    _check_units(cdr)
+    _check_units(cdr, now_s)
     calling, called = cdr.calling and _number("calling", cdr.calling), cdr.called and _number("called", cdr.called)
     served = cdr.served_msisdn
     if served:
@@ -202,10 +202,15 @@ def _check_time(cdr: Cdr, now_s: int) -> None:
         raise CdrFault(BAD_FIELD, f"partial_sequence: {cdr.partial_sequence}; expected 0 to {MAX_PARTIALS}")
 
 
-def _check_units(cdr: Cdr) -> None:
+def _check_units(cdr: Cdr, now_s: int) -> None:
     if not 0 <= cdr.duration_s <= MAX_DURATION_S:
         text = f"duration_s: {cdr.duration_s}; expected 0 to {MAX_DURATION_S} seconds (31 days)"
         raise CdrFault(BAD_UNITS, text)
+    if cdr.start_s + cdr.duration_s > now_s + 2 * DAY_S:
+        text = (
+            f"duration_s: {cdr.duration_s}, from {cdr.start_s} on; expected an end by {now_s + 2 * DAY_S} (in two days)"
+        )
+        raise CdrFault(BAD_TIME, text)
     up, down, events = cdr.octets_up, cdr.octets_down, cdr.events
     if up < 0 or down < 0 or events < 0 or up + down > MAX_UNITS or events > MAX_UNITS:
         expected = f"expected 0 to {MAX_UNITS} each, and octets of both directions"

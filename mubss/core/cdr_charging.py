@@ -33,6 +33,7 @@ from mubss.core.members import member_of
 from mubss.core.model import ALREADY, PREPAID, Applied, Beside
 from mubss.core.quota import reserve, zone_of
 from mubss.core.rater import MAX_UNITS, absurd, rate_usage
+from mubss.core.sessions import charged_services
 from mubss.core.suspense import without_forgotten_months
 
 _FACTS = ("calling", "called", "imei", "cell", "network", "charging_id", "call_id")  # that its usage record keeps
@@ -151,15 +152,18 @@ class _Charging:
         return Verdict(CHARGED)
 
     def _is_charged_on_gy(self, cdr: Cdr) -> bool:
+        """Whether a session that the record names has charged its service; one of another service has not."""
         account = self._draft.account
         session_key = session_hash(cdr.session_id) if cdr.session_id else ""
-        if session_key in account["sessions"]:
-            return True
-        for session in account["sessions"].values():
-            if cdr.charging_id and session.get("facts", {}).get("charging_id") == cdr.charging_id:
+        for key, session in account["sessions"].items():
+            is_named = key == session_key
+            if not is_named and cdr.charging_id:
+                is_named = session.get("facts", {}).get("charging_id") == cdr.charging_id
+            if is_named and cdr.service in charged_services(session):
                 return True
         known = (self._beside.sessions.get(link) for link in links(account["_id"], cdr))
-        return any(record is not None and record["account"] == account["_id"] for record in known)
+        found = (record for record in known if record is not None and record["account"] == account["_id"])
+        return any(cdr.service in record.get("services", ()) for record in found)
 
     def _count(self, call: str, rates: Mapping[str, int]) -> None:
         # `rates` is a list, since the first rate sets setup fee and minimum, and MySQL's JSON sorts an object's keys.
@@ -170,4 +174,8 @@ class _Charging:
     def _source(self, item: CdrItem) -> dict[str, Any]:
         cdr = item.cdr
         facts = {name: value for name in _FACTS if (value := getattr(cdr, name))}
+        if item.call:
+            facts["call"] = item.call
+        if self._draft.member:
+            facts["member"] = self._draft.member
         return {"source": "cdr", "file": self._command.file, "record": item.key, "record_id": cdr.record_id, **facts}

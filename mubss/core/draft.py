@@ -11,6 +11,7 @@ from mubss.core.model import MAIN_BUCKET, Account, Applied, SessionRecord, Usage
 from mubss.core.money import MAX_MICROS
 from mubss.core.tariff import PlanService, Tables
 
+_SELDOM = ("bundle_units", "paid_units", "at_s")  # what most usage records have none of
 MAX_HISTORY = 100  # changes of plan or state that an account remembers: no bill period has more
 Counters = dict[str, dict[str, int]]  # month → service → units
 
@@ -224,7 +225,7 @@ class Draft:
         """
         account = self.account
         account["usage_sequence"] += 1
-        more: dict[str, Any] = {"bundle_units": part["bundle_units"]} if part.get("bundle_units") else {}
+        more: dict[str, Any] = {name: part[name] for name in _SELDOM if part.get(name)}  # type: ignore[literal-required]
         plan = self.plan_service(service)
         if plan is not None and plan.tax:
             more["tax"] = plan.tax
@@ -268,6 +269,8 @@ def whole_part(since_s: int, units: int, usage: Usage) -> UsagePart:
     }
     if usage.bundle_units:
         part["bundle_units"] = sum(usage.bundle_units.values())
+    if usage.paid_units:
+        part["paid_units"] = sum(usage.paid_units.values())
     return part
 
 

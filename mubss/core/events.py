@@ -62,7 +62,10 @@ def apply_event(
     if not draft.postings and not draft.usage:
         suspense = [{**entry, "taken": False} for entry in draft.suspense]
         return Applied(None, outcome, suspense=suspense)  # nothing moved, so a repeat may try again
-    draft.records.append(_record(account, command, record, outcome, draft.now_s, rules))
+    made = _record(account, command, record, outcome, draft.now_s, rules)
+    before = record.get("services", []) if record else []
+    made["services"] = sorted({*before, *(one["service"] for one in draft.usage)})
+    draft.records.append(made)
     applied = draft.applied()
     applied.outcome = outcome
     return applied

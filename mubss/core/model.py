@@ -65,6 +65,8 @@ class UsagePart(TypedDict):
     free_units: int
     charge_micros: int
     bundle_units: NotRequired[int]
+    paid_units: NotRequired[int]  # that were counted for steps of the month
+    at_s: NotRequired[int]  # when the first of its units were used (or reported, if no seconds), where not since_s
 
 
 class Meter(TypedDict):
@@ -162,6 +164,7 @@ class SessionRecord(TypedDict):
     account: str
     open: bool
     due_s: int  # open: when to look whether it was abandoned; ended: when to forget it
+    services: NotRequired[list[str]]  # that it charged: their CDRs are matched with it
     seen: list[list[int]]
     outcomes: list[list[Any]]
 

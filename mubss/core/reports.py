@@ -78,7 +78,7 @@ def _use(
     if rated.unpriced_units:
         entry = suspended_units(command, request, "no price in this zone and band", draft.now_ms)
         draft.suspense.append({**entry, "units": rated.unpriced_units})
-    _count(meter, units, rated)
+    _count(meter, units, rated, at_s)
     draft.draw(service, rated)
     charged[service] = charged.get(service, Drawn()).plus(rated)
     return Result.SUCCESS
@@ -113,7 +113,7 @@ def _rate(
     )
 
 
-def _count(meter: Meter, units: int, rated: Usage) -> None:
+def _count(meter: Meter, units: int, rated: Usage, at_s: int) -> None:
     meter["rates"] = [list(item) for item in rated.rates.items()]
     meter["charged_micros"] += rated.charge_micros
     part = meter["part"]
@@ -125,6 +125,10 @@ def _count(meter: Meter, units: int, rated: Usage) -> None:
     }
     if rated.bundle_units or "bundle_units" in part:
         counted["bundle_units"] = part.get("bundle_units", 0) + sum(rated.bundle_units.values())
+    if (first_s := part.get("at_s", part["since_s"]) if part["units"] else at_s) != part["since_s"]:
+        counted["at_s"] = first_s
+    if rated.paid_units or "paid_units" in part:
+        counted["paid_units"] = part.get("paid_units", 0) + sum(rated.paid_units.values())
     meter["part"] = counted
 
 

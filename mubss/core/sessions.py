@@ -228,9 +228,13 @@ def end_session(draft: Draft, key: str, rules: Rules) -> None:
     draft.account["reserved_micros"] -= session["reserved_micros"]
     for service, meter in sorted(session["services"].items()):
         record_part(draft, key, session, service, meter)
-    draft.records.append(session_record(draft, key, session, is_open=False, due_s=draft.now_s + rules.replay_s))
+    record = session_record(draft, key, session, is_open=False, due_s=draft.now_s + rules.replay_s)
+    draft.records.append(record)
+    services = charged_services(session)
+    if services:
+        record["services"] = services
     charging_id = session.get("facts", {}).get("charging_id")
-    if rules.match_s and charging_id and session["services"]:  # its CDRs may name that alone
+    if rules.match_s and charging_id and services:  # its CDRs may name that alone
         link: SessionRecord = {
             "_id": charging_link(draft.account["_id"], charging_id),
             "account": draft.account["_id"],
@@ -238,8 +242,15 @@ def end_session(draft: Draft, key: str, rules: Rules) -> None:
             "due_s": draft.now_s + rules.match_s,
             "seen": [],
             "outcomes": [],
+            "services": services,
         }
         draft.records.append(link)
+
+
+def charged_services(session: Session) -> list[str]:
+    """The services that a session has charged something of."""
+    used = ((code, meter) for code, meter in session["services"].items())
+    return sorted(code for code, meter in used if meter["rates"] or meter["part"]["units"] or meter["cursor_s"])
 
 
 def session_record(draft: Draft, key: str, session: Session, *, is_open: bool, due_s: int) -> SessionRecord:

@@ -11,6 +11,7 @@ Two windows are under way at once: while the store is at work on one, the next i
 
 from __future__ import annotations
 
+import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -28,6 +29,8 @@ from mubss.services.cdr_window import Judged, Lanes, Under, judge, settle
 from mubss.storage import cdr as storage
 from mubss.storage.cdr import DONE, LOADING, REFUSED
 from mubss.storage.database import Doc, Store
+
+log = logging.getLogger(__name__)
 
 AHEAD = 2  # windows under way
 NOTED_EACH = 10  # windows: on the embedded store each note waits for the transaction under way
@@ -100,6 +103,11 @@ class Loader:
         known = storage.get_file(self._store, file_id)
         if known is not None and known["state"] != REFUSED:
             return known
+        if known is None and storage.has_sequence(self._store, header.source, header.sequence):
+            text = (
+                "%s: number %d of %s came before with other content; records of an id that was taken stay as they are"
+            )
+            log.warning(text, name, header.sequence, header.source)
         return {
             "_id": file_id,
             "source": header.source,

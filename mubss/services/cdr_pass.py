@@ -19,13 +19,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mubss.cdr.frames import FileFault
-from mubss.core.errors import InputError
+from mubss.core.errors import ConfigError, InputError
+from mubss.runtime import one_line
 from mubss.services.cdr_load import Loader
 from mubss.storage.cdr import DONE
 from mubss.storage.database import Doc
 
 log = logging.getLogger(__name__)
 
+Mark = tuple[int, int] | None  # of a file: when it was last written, and its size
 SUFFIX, LOCK = ".cdr", ".mubss-cdr.lock"
 PROCESSED, ERROR = "processed", "error"
 _GROWING = ("empty", "truncated", "no-trailer")  # what a file looks like that is still being written
@@ -46,6 +48,7 @@ class Passed:
     loaded: list[Doc] = field(default_factory=list)
     refused: dict[str, str] = field(default_factory=dict)  # name → why
     waiting: list[str] = field(default_factory=list)  # not complete yet
+    stuck: list[str] = field(default_factory=list)  # dealt with, and can't be moved away
     is_busy: bool = False  # another pass is under way
     is_cut: bool = False  # it was told to stop
 
@@ -58,12 +61,18 @@ class Pass:
         self._loader = loader
         self._settle_s = settle_s
         self._is_stopping = is_stopping
+        self._stuck: dict[str, Mark] = {}  # files that couldn't be moved, as they were then
 
     def run(self, now_s: int) -> Passed:
         """Takes every complete file, in the order of their names; StoreError ends it, with all as it was."""
         passed = Passed()
-        for folder in (self._folder, self._folder / PROCESSED, self._folder / ERROR):
-            folder.mkdir(parents=True, exist_ok=True)
+        try:
+            for folder in (self._folder, self._folder / PROCESSED, self._folder / ERROR):
+                folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f"cdr.directory: {error.filename}: {error.strerror}; expected a folder to write"
+            ) from None
         with _locked(self._folder / LOCK) as is_ours:
             if not is_ours:
                 passed.is_busy = True
@@ -78,12 +87,15 @@ class Pass:
 
     def _take(self, name: str, now_s: int, passed: Passed) -> None:
         path = self._folder / name
+        if (mark := _mark(path)) == self._stuck.get(name):
+            passed.stuck.append(name)
+            return
         try:
             doc = self._load(path, now_s)
         except InputError as fault:
-            log.warning("%s is refused: %s", name, fault)
+            log.warning("%s is refused: %s", one_line(name), fault)
             passed.refused[name] = str(fault)
-            self._move(path, ERROR, f"{name}.error", f"{fault}\n")
+            self._move(path, ERROR, f"{name}.error", f"{fault}\n", mark)
             return
         if doc is None:
             passed.waiting.append(name)
@@ -93,14 +105,16 @@ class Pass:
             text = f"duplicate-file: its records were taken as {doc['name']}"
             passed.refused[name] = text
             log.warning("%s is refused: %s", name, text)
-            self._move(path, ERROR, f"{name}.error", f"{text}\n")
+            self._move(path, ERROR, f"{name}.error", f"{text}\n", mark)
         else:
             passed.loaded.append(doc)
             log.info("%s: %s", name, summary(doc))
-            self._move(path, PROCESSED, f"{name}.done", "")
+            self._move(path, PROCESSED, f"{name}.done", "", mark)
 
     def _load(self, path: Path, now_s: int) -> Doc | None:
         """Loads a file; None where it isn't complete and may still become so."""
+        if not _is_text(path.name):
+            raise Refused("bad-name", "its name isn't UTF-8; expected one that is")
         try:
             if not stat.S_ISREG(os.lstat(path).st_mode):
                 raise Refused("not-a-file", "a directory, a link or a device; expected a regular file")
@@ -120,8 +134,8 @@ class Pass:
             except OSError as error:
                 raise Refused("unreadable", f"can't be read: {error.strerror}; expected a file to read") from None
 
-    def _move(self, path: Path, folder: str, name: str, reason: str) -> None:
-        """Moves a file beside what is there; what fails is tried again with the next pass."""
+    def _move(self, path: Path, folder: str, name: str, reason: str, mark: Mark) -> None:
+        """Moves a file beside what is there; one that can't be moved is left alone until it changes."""
         target = self._folder / folder / name
         stem, dot, suffix = name.rpartition(".")
         number = 1
@@ -132,11 +146,30 @@ class Pass:
             if reason:
                 target.with_name(f"{target.name}.reason").write_text(reason)
         except OSError as error:
-            log.error("%s: why it was refused can't be written: %s", target, error.strerror)
+            log.error("%s: why it was refused can't be written: %s", one_line(target.name), error.strerror)
         try:
             os.rename(path, target)
         except OSError as error:
-            log.error("%s can't be moved to %s: %s", path.name, target, error.strerror)
+            log.error(
+                "%s can't be moved to %s: %s; it is left alone until it changes", path.name, target, error.strerror
+            )
+            self._stuck[path.name] = mark
+
+
+def _mark(path: Path) -> Mark:
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size
+
+
+def _is_text(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def summary(doc: Doc) -> str:
@@ -148,7 +181,11 @@ def summary(doc: Doc) -> str:
 @contextmanager
 def _locked(path: Path) -> Iterator[bool]:
     """Holds the lock of a directory, or says that another process does."""
-    with open(path, "ab") as file:
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    except OSError as error:
+        raise ConfigError(f"cdr.directory: {path}: {error.strerror}; expected a folder to write") from None
+    with open(descriptor, "ab") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from mubss.core.cdr import CALLS, DISCARDED, RECORDS, SUSPENDED
-from mubss.core.history import with_key
+from mubss.core.history import find_range, with_key
 from mubss.core.identity import session_hash
 from mubss.xdev.api import Doc, Session, Store
 
@@ -42,6 +42,12 @@ def finish_file(store: Store, doc: Doc) -> None:
             session.collection(FILES).put_many([doc])
 
     store.run(work)
+
+
+def has_sequence(store: Store, source: str, sequence: int) -> bool:
+    """Whether a file of that number was taken of a source."""
+    known = store.run(lambda session: session.collection(SOURCES).get_one(session_hash(source)))
+    return known is not None and find_range(known["seen"], sequence) is not None
 
 
 def suspend(store: Store, entries: Sequence[Doc]) -> dict[str, Doc]:

@@ -13,6 +13,7 @@ import click
 
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config, load
+from mubss.core.errors import ConfigError
 from mubss.core.model import Rules
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
@@ -57,6 +58,7 @@ class Worker:
         self._stopping = stopping
         self._refdata = Refdata(store, config.general.timezone)
         self._store_is_away = False
+        self._fault = ""  # of the folder, told once
         rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
         engine = Engine(store, lambda: self._refdata.tables, rules, Limits(batch=options.window))
         lanes = options.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
@@ -91,9 +93,14 @@ class Worker:
                 if not self._store_is_away:
                     log.warning("the store is away, files wait: %s", error)
                 self._store_is_away = True
+            except ConfigError as error:
+                if str(error) != self._fault:
+                    log.error("files wait: %s", error)
+                self._fault = str(error)
             except Exception:
                 log.exception("a pass failed")
             self._stopping.wait(self._options.poll_seconds)
+        log.info("stopped")
         return ExitCode.OK
 
     def _run(self) -> Passed:

@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 
 from cdr_samples import NOW_S, entry, file_of, record
 from cdr_world import POSTPAID, World
+from mubss.core.errors import ConfigError
 from mubss.pb.cdr_pb2 import Record, Trailer
 from mubss.services import cdr_pass
-from mubss.services.cdr_pass import LOCK
+from mubss.services.cdr_pass import LOCK, Pass
 
 RIGHT = file_of(record(calling=POSTPAID))
 
@@ -109,6 +110,40 @@ def test_a_file_that_was_loaded_and_not_moved_is_moved(world: World, monkeypatch
     assert world.run().loaded
     assert world.there() == ["processed/a.cdr.done"]
     assert world.used() == {"msc1-1": 1}
+
+
+@pytest.mark.parametrize("name", [b"a\xff.cdr", b"x" * 250 + b".cdr"])
+def test_names_that_no_folder_or_store_takes_stop_nothing(sqlite_world: World, name: bytes) -> None:
+    world = sqlite_world
+    Path(os.fsdecode(os.fsencode(world.folder) + b"/" + name)).write_bytes(RIGHT)
+    world.drop("z.cdr", file_of(record(record_id="r2", calling=POSTPAID), sequence=8))
+    one_pass = Pass(world.folder, world.loader(), 60, lambda: False)
+    assert [doc["name"] for doc in one_pass.run(NOW_S).loaded][-1] == "z.cdr"
+    second = one_pass.run(NOW_S)
+    assert second.loaded == [] and second.refused == {}, "what can't be moved is left alone"
+
+
+@pytest.mark.parametrize("what", ["the folder", "processed"])
+def test_a_folder_that_cant_be_is_told_in_a_line(sqlite_world: World, what: str) -> None:
+    world = sqlite_world
+    world.folder = world.folder / "deeper"
+    if what == "processed":
+        world.folder.mkdir()
+    (world.folder / "processed" if what == "processed" else world.folder).write_text("a file")
+    with pytest.raises(ConfigError, match=r"cdr\.directory: .*: File exists; expected a folder to write"):
+        world.run()
+
+
+def test_a_number_that_comes_again_with_other_content_is_told(
+    sqlite_world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = sqlite_world
+    world.drop("a.cdr", RIGHT)
+    world.run()
+    world.drop("b.cdr", file_of(record(record_id="r9", calling=POSTPAID), record(calling=POSTPAID)))
+    world.run()
+    assert "b.cdr: number 7 of msc1 came before with other content" in caplog.text
+    assert world.used() == {"msc1-1": 1, "r9": 1}
 
 
 def test_a_file_that_comes_again(world: World) -> None:

@@ -163,6 +163,28 @@ def test_an_event_that_gy_charged_is_matched() -> None:
     assert charge(world, cdr(service="SMS", session_id="e1"))[0].state == MATCHED
 
 
+def test_a_session_that_charged_another_service_or_nothing_matches_nothing() -> None:
+    world = World(DEMO, make_account(), rules=Rules(match_s=86_400))
+    world.ask(ccr(DEMO, INITIAL, 0, mscc(1, service="VOICE"), facts={"charging_id": 7}))
+    data = cdr("r1", "DATA", octets_down=MB, session_id="s1", charging_id=7)
+    call = cdr("r2", session_id="s1")
+    assert [one.state for one in charge(world, data, call)] == [CHARGED, CHARGED], "nothing is used yet"
+    world.ask(ccr(DEMO, UPDATE, 1, mscc(1, used=60, service="VOICE")))
+    assert charge(world, cdr("r3", session_id="s1"))[0].state == MATCHED
+    world.ask(ccr(DEMO, TERMINATE, 2, mscc(9, used=5, service=None)))
+    data, call = cdr("r4", "DATA", octets_down=MB, session_id="s1", charging_id=7), cdr("r5", charging_id=7)
+    assert [one.state for one in charge(world, data, call)] == [CHARGED, MATCHED]
+
+
+def test_on_a_shared_account_usage_says_whose_it_is() -> None:
+    account = make_account()
+    account["members"] = {"e164:49": "acc1", "e164:50": "acc2"}
+    world = World(DEMO, account)
+    charge(world, cdr("r1", served_msisdn="50"))
+    charge(world, cdr("r2"))
+    assert [one["member"] for one in world.usage] == ["acc2", "acc1"]
+
+
 def test_without_match_s_only_the_session_itself_is_known() -> None:
     world = World(DEMO, make_account())
     gy_session(world, 7, MB)

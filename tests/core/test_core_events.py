@@ -89,6 +89,7 @@ def test_a_debit() -> None:
         "due_s": NOW_S + 86_400,
         "seen": [[4 << 32 | 7] * 2],
         "outcomes": [applied.outcome.to_list()],
+        "services": ["SMS"],
     }
     assert world.account["sessions"] == {}
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -27,7 +29,7 @@ from core_world import World
 from mubss.core.cdr import Cdr, CdrItem, ChargeCdrs, call_key
 from mubss.core.corrections import Rerate
 from mubss.core.rerating import Repriced, UsageChanged, plans, reprice
-from mubss.core.tariff import Tables
+from mubss.core.tariff import Step, Tables
 
 SETTINGS = settings(max_examples=120)
 ALWAYS = 0, 1 << 40
@@ -100,7 +102,7 @@ def test_by_the_same_prices_nothing_changes(given_cdrs: list[tuple[str, int, int
     world = World(TABLES, make_account("rich", "100"))
     charge(world, made(given_cdrs))
     repriced = priced(world, TABLES)
-    assert repriced.corrections == [] and repriced.before_micros == repriced.after_micros
+    assert repriced.corrections == [] and repriced.kept == 0 and repriced.before_micros == repriced.after_micros
     assert repriced.before_micros == sum(usage["charge_micros"] for usage in world.usage)
 
 
@@ -158,6 +160,68 @@ def test_an_open_session_waits() -> None:
     world.ask(ccr(TABLES, UPDATE, 1, mscc(1, used=9, service="SMS")))
     world.ask(ccr(TABLES, UPDATE, 2, mscc(1, used=9, service="SMS")), now_s=NOW_S + 90_000)
     assert world.usage and priced(world, tables_of(5, 0)).records == 0
+
+
+def stepped(free: int, *steps: tuple[int, int], shared: bool = False) -> Tables:
+    """Calls whose price falls with what was paid for in the month."""
+    made = tables_of(90, free)
+    voice = made.plans["one"].services["VOICE"]
+    by_band = {
+        key: (Step(0, key), *(Step(after, voice.rates[at]._replace(price_micros=price).key) for after, price in steps))
+        for at, key in voice.rate_keys.items()
+    }
+    services = {**made.plans["one"].services, "VOICE": replace(voice, steps=by_band if steps else {})}
+    return replace(made, plans={"one": replace(made.plans["one"], services=services)})
+
+
+VARIANTS = (
+    stepped(0),
+    stepped(300),
+    stepped(0, (600, 30)),
+    stepped(300, (600, 30), (2_000, 10)),
+    stepped(5_000, (100, 7)),
+)
+
+
+@SETTINGS
+@given(CDRS, st.lists(st.sampled_from(range(len(VARIANTS))), min_size=2, max_size=5), st.booleans())
+def test_tariffs_come_and_go(given_cdrs: list[tuple[str, int, int, str]], path: list[int], members: bool) -> None:
+    """Discounts and free units of one tariff after the other: each time the account is where that alone would be."""
+    account = make_account("one", "100")
+    if members:
+        account["members"] = {"e164:49": "acc1", "e164:50": "acc2"}
+    world = World(VARIANTS[path[0]], account)
+    charge(world, made(given_cdrs))
+    for place in path[1:]:
+        tables = VARIANTS[place]
+        apply(world, priced(world, tables), tables)
+        assert priced(world, tables).corrections == []
+        if not members:
+            right = World(tables, make_account("one", "100"))
+            charge(right, made(given_cdrs))
+            assert world.account["balance_micros"] == right.account["balance_micros"]
+            assert drawn(world) == drawn(right)
+    assert all(units >= 0 for codes in world.account.get("paid", {}).values() for units in codes.values())
+
+
+@SETTINGS
+@given(st.lists(st.tuples(st.integers(0, 4), st.integers(1, 400), st.integers(0, 40_000)), max_size=10), st.booleans())
+def test_what_gy_charged_is_the_same_by_the_same_prices(reports: list[tuple[int, int, int]], steps: bool) -> None:
+    """Sessions side by side, over bands and days, that share free units."""
+    tables = VARIANTS[3] if steps else TABLES
+    world = World(tables, make_account("one" if steps else "rich", "100"))
+    now_s, opened = MONTH_START, set()
+    for number, (which, units, later_s) in enumerate(reports):
+        now_s += later_s
+        service = ("VOICE", "SMS", "DATA", "DATA", "VOICE")[which]
+        kind = UPDATE if which in opened else INITIAL
+        opened.add(which)
+        request = mscc(1, used=None if kind == INITIAL else units, service=service)
+        world.ask(ccr(tables, kind, number, request, session=f"s{which}", called="49"), now_s=now_s)
+    for which in opened:
+        end = ccr(tables, TERMINATE, 99, mscc(1, used=5, service="SMS"), session=f"s{which}", called="49")
+        world.ask(end, now_s=now_s + 60)
+    assert priced(world, tables).corrections == []
 
 
 def simple() -> World:

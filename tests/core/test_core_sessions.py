@@ -91,6 +91,7 @@ def test_a_data_session() -> None:
             "free_units": 0,
             "charge_micros": 120_000,
             "rates": ["DATA/any/any/20000/1000000/0/0"],
+            "at_s": NOW_S + 60,  # when the first of them were reported
         }
     ]
     ended = world.records[S1]

@@ -338,10 +338,10 @@ def test_many_come_and_go(server: GyServer, good: Callable[[], None]) -> None:
     good()
     for _ in range(1_000):
         closing = [line for line in server.lines[lines:] if "closing" in line]
-        if len(closing) == 200 and len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS:
+        if len(closing) == 150 and len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS:
             break
         good()
-    assert len(closing) == 200
+    assert len(closing) == 150, "those that said nothing are told at debug"
     assert len(os.listdir(descriptors)) <= before + STORE_DESCRIPTORS
     others = [line for line in closing if not re.search("the peer closed the connection|the connection broke", line)]
     assert others == []

@@ -211,7 +211,7 @@ def test_rule_12_a_session_never_seen_is_5002_and_its_units_arent_lost(world: Wo
     kept = world.suspense(session_id)
     assert sorted(one["units"] for one in kept) == [12, 4_711], "a repeat falls on the same ones"
     [one] = [one for one in kept if one["units"] == 4_711]
-    assert one | {"_id": "", "at_s": 0, "session": ""} == {
+    assert one | {"_id": "", "at_s": 0, "at_ms": 0, "session": ""} == {
         "_id": "",
         "version": 2,
         "kind": "gy",
@@ -219,6 +219,7 @@ def test_rule_12_a_session_never_seen_is_5002_and_its_units_arent_lost(world: Wo
         "reason": "UNKNOWN_SESSION_ID",
         "taken": False,
         "at_s": 0,
+        "at_ms": 0,
         "session": "",
         "session_id": session_id,
         "peer": "pgw.example",
