@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mubss.config_checks import is_folder
 from mubss.options import option
 
 
@@ -15,6 +16,7 @@ class CdrOptions:
         "var/cdr",
         "Folder where mediation puts NAME.cdr, best by a rename; what was taken goes to processed/ in it, what was "
         "refused to error/.",
+        check=is_folder,
     )
     poll_seconds: int = option(10, "How often it is looked at.", low=1, high=86_400, unit="seconds")
     settle_seconds: int = option(

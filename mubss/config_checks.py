@@ -82,3 +82,8 @@ def is_url(text: str) -> str:
 def is_series(text: str) -> str:
     """What bill numbers begin with."""
     return "" if re.fullmatch(r"[A-Z0-9]{1,8}", text) else "1 to 8 of A-Z 0-9"
+
+
+def is_folder(text: str) -> str:
+    """A path."""
+    return "" if text.strip() and text.isprintable() else "a path"

@@ -135,10 +135,19 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
                 "called": one.get("called", ""),
                 "units": f"{one['units']:,}",
                 "free": f"{one['free_units']:,}",
+                "bundle": f"{one['bundle_units']:,}" if one.get("bundle_units") else "",
                 "charge": money_of(desk, account, one["charge_micros"]),
+                "note": "corrected by rerate" if "corrects" in one else "",
             }
             for one in found
         ]
-    names = ["from", "lasted", "service", *(["subscriber"] if numbers else []), "called", "units", "free", "charge"]
+    names = ["from", "lasted", "service", *(["subscriber"] if numbers else []), "called", "units", "free"]
+    names += [name for name in ("bundle", "charge", "note") if name == "charge" or any(row[name] for row in rows)]
     columns = {name: name for name in names}
-    print_table(rows, columns, f"Usage of {doc['msisdn']}", right=("lasted", "units", "free", "charge"), fold=("from",))
+    print_table(
+        rows,
+        columns,
+        f"Usage of {doc['msisdn']}",
+        right=("lasted", "units", "free", "bundle", "charge"),
+        fold=("from",),
+    )

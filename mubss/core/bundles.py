@@ -36,7 +36,8 @@ def buy_bundle(draft: Draft, command: BuyBundle) -> None:
     if account["state"] != ACTIVE:
         raise LedgerError(f"state: {account['state']}; a bundle needs an active subscriber")
     if bundle.price_micros > max(0, draft.available_micros):
-        raise LedgerError(f"price_micros: {bundle.price_micros}; {draft.available_micros} are available")
+        price, available = format_amount(bundle.price_micros), format_amount(draft.available_micros)
+        raise LedgerError(f"price: {price} {bundle.currency}; expected no more than the {available} available")
     if not _make_room(draft):
         raise LedgerError(f"buckets: {MAX_BUCKETS} bundles already; expected fewer")
     _no_longer(draft, bundle.code)

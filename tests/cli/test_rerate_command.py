@@ -73,3 +73,9 @@ def test_one_subscriber_one_plan_another_price(dearer: Shell) -> None:
 def test_mistakes(dearer: Shell, arguments: tuple[str, ...], code: ExitCode, text: str) -> None:
     done = dearer("rerate", *RANGE, *arguments)
     assert done.code == code and text in done.err
+
+
+def test_usage_says_what_a_correction_is(dearer: Shell) -> None:
+    assert "note" not in dearer.ok("usage", "999700000110").out
+    dearer.ok("rerate", *RANGE)
+    assert "corrected by rerate" in dearer.ok("usage", "999700000110").out

@@ -144,7 +144,11 @@ def test_a_bundle_is_bought_promised_and_used() -> None:
     ("command", "changes", "text"),
     [
         (BuyBundle("NONE"), {}, "bundle: 'NONE'; expected one of FREE-SMS, TALK"),
-        (BuyBundle("TALK"), {"balance_micros": 1_999_999}, "price_micros: 2000000; 1999999 are available"),
+        (
+            BuyBundle("TALK"),
+            {"balance_micros": 1_999_999},
+            "price: 2.00 EUR; expected no more than the 1.999999 available",
+        ),
         (BuyBundle("TALK"), {"currency": "GBP"}, "bundle: TALK is sold in EUR; expected GBP"),
         (BuyBundle("TALK"), {"state": "suspended"}, "state: suspended; a bundle needs an active subscriber"),
         (BuyBundle("TALK"), {"buckets": [bucket(str(one), 1) for one in range(50)]}, "buckets: 50 bundles already"),
