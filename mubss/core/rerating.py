@@ -173,7 +173,7 @@ class _Repricing:
                 free = sum(priced.free_units.values()) if is_chosen else free
             elif is_chosen:
                 self._kept += 1
-                if month in self._redrawn:
+                if month in self._redrawn and self._is_in_a_month(record):
                     self._drawn[month] += free
             if is_chosen and priced is not None:
                 before += self._charges[record["_id"]]
@@ -198,7 +198,7 @@ class _Repricing:
         plan = self._plan_of(record["plan"], service, at_s)
         if plan is None:
             return None
-        draws = is_chosen and (month, service) in self._redrawn
+        draws = is_chosen and (month, service) in self._redrawn and self._is_in_a_month(record)
         free = 0 if draws else self._free[record["_id"]]
         taken = record.get("bundle_units", 0) + free
         if plan.service.unit is Unit.SECONDS:
