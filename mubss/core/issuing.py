@@ -14,6 +14,7 @@ class IssueBill:
 
     bill: str  # its document's id
     version: int  # the account's
+    sequence: int  # of the last posting that is on it: a bundle may renew as the bill is issued
     period: str
     fees_micros: int
     taxes_micros: int

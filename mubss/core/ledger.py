@@ -217,7 +217,7 @@ def _issue(draft: Draft, command: IssueBill) -> None:
         "bill": command.bill,
         "period": command.period,
         "due": command.due,
-        "sequence": account["sequence"],
+        "sequence": command.sequence,
         "usage": command.usage,
     }
 

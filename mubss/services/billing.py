@@ -179,6 +179,7 @@ def _orders(
         command = IssueBill(
             doc["_id"],
             account["version"],
+            account["sequence"],
             run.period.label,
             bill.fees_micros,
             bill.taxes_micros,

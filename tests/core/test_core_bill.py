@@ -18,8 +18,8 @@ from mubss.core.bill_period import Period, last_closed, period_of
 from mubss.core.cdr import Cdr, CdrItem, ChargeCdrs
 from mubss.core.errors import AccountChanged, InputError
 from mubss.core.issuing import IssueBill
-from mubss.core.model import Account, Movement, SetPlan, SetState
-from mubss.core.tariff import Tables, Tax
+from mubss.core.model import Account, BuyBundle, Movement, SetPlan, SetState
+from mubss.core.tariff import Bundle, Tables, Tax
 
 MINUTE, DAY_S = 60, 86_400
 SINCE_S = utc(2026, 9, 1)
@@ -57,10 +57,11 @@ def bill(world: World, period: Period = OCTOBER) -> Computed:
 def issue(world: World, period: Period = OCTOBER) -> dict[str, Any]:
     """Issues it; its document."""
     found = bill(world, period)
+    account, sums = world.account, (found.fees_micros, found.taxes_micros, found.rounding_micros)
+    name = f"bill {period.label}"
     command = IssueBill(
-        f"bill {period.label}", world.account["version"], period.label, found.fees_micros, found.taxes_micros,
-        found.rounding_micros, found.usage, found.doc["due"],
-    )  # fmt: skip
+        name, account["version"], account["sequence"], period.label, *sums, found.usage, found.doc["due"]
+    )
     world.do(command, now_s=max(world.now_s, period.end_s))
     return found.doc
 
@@ -140,6 +141,26 @@ def test_fees_are_by_the_day(since: int, changes: list[tuple[int, Any]], expecte
     assert fees(bill(world).doc) == expected
 
 
+def test_a_bundle_that_renews_as_the_bill_is_issued_is_on_the_next() -> None:
+    tables = tables_of(fee=0, tax="")
+    bundle = Bundle("TALK", "Talk", "EUR", 5_000_000, ("VOICE",), (), 600, 30 * DAY_S, 1, renews=True)
+    world = world_of(replace(tables, bundles={"TALK": bundle}))
+    world.account["credit_limit_micros"] = 100_000_000
+    world.do(BuyBundle("TALK"), now_s=OCTOBER.end_s - 30 * DAY_S + 60)
+    first = issue(world)
+    assert world.account["balance_micros"] == -5_000_000
+    found = bill(world)
+    world.do(
+        IssueBill(
+            "b", world.account["version"], world.account["sequence"], "x", 0, 0, 0, found.usage, found.doc["due"]
+        ),
+        now_s=OCTOBER.end_s + 1_000,
+    )
+    assert world.account["balance_micros"] == -10_000_000, "it renewed"
+    second = bill(world, period_of("2026-12", 3, BERLIN)).doc
+    assert [(one["total"], one["due"]) for one in (first, second)] == [(500, 500), (500, 1000)]
+
+
 def test_late_usage_is_on_the_next_bill_and_usage_of_the_next_period_waits() -> None:
     world = world_of(tables_of(fee=0))
     use(world, 1, utc(2026, 10, 5))
@@ -159,7 +180,7 @@ def test_an_account_that_changed_meanwhile_is_reckoned_anew() -> None:
     version = world.account["version"]
     use(world, 1, utc(2026, 10, 5))
     with pytest.raises(AccountChanged, match="version: 2; expected 1"):
-        world.do(IssueBill("b", version, "2026-11", found.fees_micros, 0, 0, found.usage, 0))
+        world.do(IssueBill("b", version, 0, "2026-11", found.fees_micros, 0, 0, found.usage, 0))
 
 
 USES = st.tuples(st.sampled_from(["VOICE", "SMS"]), st.integers(-40, 80), st.integers(1, 500), st.integers(0, 90))
