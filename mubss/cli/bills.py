@@ -8,13 +8,12 @@ import click
 
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
-from mubss.cli.desk import Desk, open_desk
+from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
-from mubss.core.bill_period import last_closed, period_of
 from mubss.core.errors import InputError
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
-from mubss.services.billing import Run
+from mubss.services.billing import Run, period_for
 from mubss.services.billing import preview as preview_all
 from mubss.storage import bills as storage
 from mubss.storage import subscribers
@@ -93,7 +92,7 @@ def show(invocation: Invocation, /, number: str) -> None:
 def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
     """What a run would issue; nothing is written. Exit code 1 if an account can't be billed."""
     with open_desk(invocation) as desk:
-        run = _run(desk, cycle, period)
+        run = Run(cycle, period_for(desk.tables, cycle, period, wall_clock_ms() // 1000))
         found = list(preview_all(desk.store, desk.tables, run))
         if invocation.as_json:
             print_json([{"account": one.account, "bill": one.bill, "fault": one.fault} for one in found])
@@ -110,19 +109,6 @@ def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
         before = sum(one.before for one in found)
         click.echo(f"{counted(len(rows), 'bill')} of {run.period.label}; {counted(before, 'bill')} there already")
     return ExitCode.FAILURE if any(one.fault for one in found) else ExitCode.OK
-
-
-def _run(desk: Desk, cycle: int, label: str) -> Run:
-    known = desk.tables.bill_cycles.get(cycle)
-    if known is None:
-        cycles = ", ".join(map(str, sorted(desk.tables.bill_cycles))) or "none: none is loaded"
-        raise InputError(f"cycle: {cycle}; expected one of {cycles}")
-    zone = desk.tables.calendar.zone
-    if label:
-        period = period_of(label, known.closing_day, zone)
-    else:
-        period = last_closed(known.closing_day, wall_clock_ms() // 1000, zone)
-    return Run(cycle, period)
 
 
 def _print(doc: Doc) -> None:

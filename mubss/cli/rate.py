@@ -15,7 +15,7 @@ from mubss.core.errors import InputError
 from mubss.core.explain import Explanation, Step, explain
 from mubss.core.money import format_amount
 from mubss.core.rates import parse_rate
-from mubss.core.tariff import ANY, Tables
+from mubss.core.tariff import Tables
 from mubss.refdata.live import Refdata
 
 _COLUMNS = {"from": "from", "units": "units", "what": "what", "charge": "charge"}
@@ -70,8 +70,7 @@ def _zone(tables: Tables, called: str, network: str) -> str:
         raise InputError(f"to: {called[:40]!r}; expected 1 to 15 digits")
     if network and not (network.isascii() and network.isdigit() and 3 <= len(network) <= 6):
         raise InputError(f"network: {network[:40]!r}; expected an MCC and MNC like 26201")
-    there = tables.network_zone(network) if network else ANY
-    return tables.zone_from(tables.zone(number), there) if number else there
+    return tables.usage_zone(number, network)
 
 
 def _print(tables: Tables, found: Explanation) -> None:

@@ -11,7 +11,7 @@ from mubss.core.meter import Cover, charge, cover
 from mubss.core.model import CreditControl, Grant, Meter, Result, Session, UnitAnswer, UnitRequest
 from mubss.core.rater import next_change, wanted
 from mubss.core.rates import parse_rate
-from mubss.core.tariff import ANY, TERMINATE, PlanService, Quota, Unit
+from mubss.core.tariff import TERMINATE, PlanService, Quota, Unit
 
 LEAST_SHARE = 8  # a grant that shares the balance with others is at least this part of what was asked
 POOL_DECIMALS = 9  # of a unit's worth in a credit pool
@@ -41,14 +41,8 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
 
 
 def zone_of(draft: Draft, called: str, network: str) -> str:
-    """The zone that prices usage: of the party called, or where nobody is called, of the serving network.
-
-    "europe@abroad" is a call to Europe from a network of the zone "abroad".
-    """
-    there = draft.tables.network_zone(network) if network else ANY
-    if not called:
-        return there
-    return draft.tables.zone_from(draft.tables.zone(called), there)
+    """The zone that prices usage now (Tables.usage_zone)."""
+    return draft.tables.usage_zone(called, network)
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:

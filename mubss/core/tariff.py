@@ -275,6 +275,14 @@ class Tables:
         """A called zone as it is priced from a visited network: "europe@abroad"; a blocked one stays what it is."""
         return zone if network_zone == ANY or zone in self.blocked else f"{zone}@{network_zone}"
 
+    def usage_zone(self, called: str, network: str) -> str:
+        """The zone that prices usage: of the party called, or where nobody is called, of the serving network.
+
+        "europe@abroad" is a call to Europe from a network of the zone "abroad".
+        """
+        there = self.network_zone(network) if network else ANY
+        return self.zone_from(self.zone(called), there) if called else there
+
     def network_zone(self, mcc_mnc: str) -> str:
         """The zone of a visited network by its MCC and MNC ("26201"), else by its MCC; ANY where none is named."""
         return self.networks.get(mcc_mnc) or self.networks.get(mcc_mnc[:3]) or ANY

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple, cast
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core.bill import Computed, compute
-from mubss.core.bill_period import Period
+from mubss.core.bill_period import Period, last_closed, period_of
 from mubss.core.errors import AccountChanged, InputError
 from mubss.core.issuing import IssueBill
 from mubss.core.model import POSTPAID, Account
@@ -50,6 +50,16 @@ class Billed(NamedTuple):
     bill: Doc | None
     fault: str = ""
     before: bool = False  # it had that bill already
+
+
+def period_for(tables: Tables, cycle: int, label: str, now_s: int) -> Period:
+    """A cycle's period by its label, or the last that is over; InputError for a cycle that there isn't."""
+    known = tables.bill_cycles.get(cycle)
+    if known is None:
+        cycles = ", ".join(map(str, sorted(tables.bill_cycles))) or "none: none is loaded"
+        raise InputError(f"cycle: {cycle}; expected one of {cycles}")
+    zone = tables.calendar.zone
+    return period_of(label, known.closing_day, zone) if label else last_closed(known.closing_day, now_s, zone)
 
 
 def bill_run(

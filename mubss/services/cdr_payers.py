@@ -9,7 +9,7 @@ from typing import NamedTuple
 from mubss.cdr.records import to_cdr
 from mubss.core.cdr import NO_PRICE, UNKNOWN_SUBSCRIBER, Cdr, CdrFault
 from mubss.core.model import PREPAID
-from mubss.core.tariff import ANY, Tables
+from mubss.core.tariff import Tables
 from mubss.pb.cdr_pb2 import Record
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store
@@ -65,8 +65,7 @@ def check_price(tables: Tables, cdr: Cdr, payer: Payer, *, charges_prepaid: bool
     if service is None:
         text = f"service: {cdr.service}; expected one that the plan {payer.plan} sells at that time"
         raise CdrFault(NO_PRICE, text)
-    there = tables.network_zone(cdr.network) if cdr.network else ANY
-    zone = tables.zone_from(tables.zone(cdr.called), there) if cdr.called else there
+    zone = tables.usage_zone(cdr.called, cdr.network)
     quarter = tables.calendar.at(cdr.start_s)
     if zone in tables.blocked or service.rate_key(zone, tables.band(quarter)) is None:
         raise CdrFault(NO_PRICE, f"service: {cdr.service} has no price in zone {zone} then; expected a rate")

@@ -23,7 +23,6 @@ from mubss.storage import cdr as storage
 from mubss.storage.database import Doc, Store
 
 MAX_IDS = 10_000
-RETRIED = 500  # at once: their subscribers are looked up together
 
 
 class Judged(NamedTuple):
@@ -40,7 +39,7 @@ def find(
     """Entries in the order of their time; `subscriber` is an MSISDN or imsi:…, `after` the id of the last one seen."""
     identities = (lifecycle.normalised(subscriber),) if subscriber else ()
     last = entries_of(store, [after])[0] if after else None
-    return storage.find_suspense(store, storage.Wanted(state, reason, "", identities), after=last, limit=limit)
+    return storage.find_suspense(store, storage.Wanted(state, reason, identities), after=last, limit=limit)
 
 
 def entries_of(store: Store, ids: Sequence[str]) -> list[Doc]:
@@ -59,14 +58,8 @@ def reprocess(
     engine: Engine, store: Store, entries: Sequence[Doc], now_s: int, *, charges_prepaid: bool
 ) -> list[Judged]:
     """Tries records again, by the tariff and the subscribers there are now."""
-    judged: list[Judged] = []
     payers = Payers(store)
-    for start in range(0, len(entries), RETRIED):
-        judged += [
-            _retry(engine, store, entry, payers, now_s, charges_prepaid=charges_prepaid)
-            for entry in entries[start : start + RETRIED]
-        ]
-    return judged
+    return [_retry(engine, store, entry, payers, now_s, charges_prepaid=charges_prepaid) for entry in entries]
 
 
 def _retry(engine: Engine, store: Store, entry: Doc, payers: Payers, now_s: int, *, charges_prepaid: bool) -> Judged:

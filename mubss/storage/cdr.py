@@ -121,15 +121,12 @@ class Wanted:
 
     state: str = ""
     reason: str = ""
-    file: str = ""  # id of its document
     identities: tuple[str, ...] = ()  # any of them
 
 
 def find_suspense(store: Store, wanted: Wanted, *, after: Doc | None = None, limit: int = 100) -> list[Doc]:
     """Records in suspense in the order of their time; `after` is the last one of the page before."""
-    values: dict[str, str | int] = {
-        name: value for name in ("state", "reason", "file") if (value := getattr(wanted, name))
-    }
+    values: dict[str, str | int] = {name: value for name in ("state", "reason") if (value := getattr(wanted, name))}
     conditions = [f"$.{name} = :{name}" for name in values]
     theirs = {f"identity{number}": identity for number, identity in enumerate(wanted.identities)}
     if theirs:

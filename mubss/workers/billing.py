@@ -11,12 +11,12 @@ import click
 
 from mubss.charging.engine import Engine, wall_clock_ms
 from mubss.config import Config, load
-from mubss.core.bill_period import Period, last_closed, period_of
+from mubss.core.bill_period import Period
 from mubss.core.errors import InputError
 from mubss.core.model import Rules
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
-from mubss.services.billing import Run, bill_run
+from mubss.services.billing import Run, bill_run, period_for
 from mubss.services.stores import open_made
 from mubss.storage.database import Store, StoreError
 
@@ -80,15 +80,7 @@ class Worker:
         return ExitCode.OK
 
     def _period(self, label: str) -> Period:
-        tables = self._refdata.tables
-        cycle = tables.bill_cycles.get(self._cycle)
-        if cycle is None:
-            known = ", ".join(map(str, sorted(tables.bill_cycles))) or "none: none is loaded"
-            raise InputError(f"cycle: {self._cycle}; expected one of {known}")
-        zone = tables.calendar.zone
-        if label:
-            return period_of(label, cycle.closing_day, zone)
-        return last_closed(cycle.closing_day, wall_clock_ms() // 1000, zone)
+        return period_for(self._refdata.tables, self._cycle, label, wall_clock_ms() // 1000)
 
     def _run(self, period: Period) -> int:
         """Bills a period; how many accounts couldn't be."""
