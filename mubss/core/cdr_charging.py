@@ -31,7 +31,7 @@ from mubss.core.errors import LedgerError
 from mubss.core.identity import charging_link, session_hash
 from mubss.core.members import member_of
 from mubss.core.model import ALREADY, PREPAID, Applied, Beside
-from mubss.core.quota import reserve, zone_of
+from mubss.core.quota import reserve
 from mubss.core.rater import MAX_UNITS, absurd, rate_usage
 from mubss.core.sessions import charged_services
 from mubss.core.suspense import without_forgotten_months
@@ -132,7 +132,7 @@ class _Charging:
             return Verdict(SUSPENDED, BAD_UNITS, f"units: {units}; expected no more than there can be")
         rates = dict(self._calls[item.call]["rates"]) if item.call in self._calls else {}
         plan = without_forgotten_months(draft, plan, cdr.start_s)
-        zone = zone_of(draft, cdr.called, cdr.network)
+        zone = draft.tables.usage_zone(cdr.called, cdr.network)
         rated = rate_usage(draft.tables, plan, zone, units, cdr.start_s, rates, draft.allowance(cdr.service))
         if rated.unpriced_units:
             text = (

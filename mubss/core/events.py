@@ -25,7 +25,7 @@ from mubss.core.model import (
     state_of,
 )
 from mubss.core.money import MAX_MICROS
-from mubss.core.quota import reserve, zone_of
+from mubss.core.quota import reserve
 from mubss.core.rater import absurd, rate_usage
 from mubss.core.reports import gy_source, suspended_units
 from mubss.core.sessions import answer_repeat, refuse, with_balance
@@ -88,7 +88,7 @@ def _record(
 
 def _price(draft: Draft, command: CreditControl, plan: PlanService, units: int) -> Usage:
     service = plan.service.code
-    zone = zone_of(draft, command.called, command.network)
+    zone = draft.tables.usage_zone(command.called, command.network)
     return rate_usage(draft.tables, plan, zone, units, draft.now_s, {}, draft.allowance(service))
 
 
@@ -199,7 +199,7 @@ def _refund(draft: Draft, command: CreditControl, request: UnitRequest, plan: Pl
     if draft.member:  # nobody gives back what another drew
         drawn = draft.account.get("drawn", {}).get(month, {})
         returned = min(returned, drawn.get(member_key(draft.member, service), 0))
-    zone = zone_of(draft, command.called, command.network)
+    zone = draft.tables.usage_zone(command.called, command.network)
     paid = replace(plan, free_units=0, steps={})
     priced = rate_usage(draft.tables, paid, zone, units - returned, draft.now_s, {}, Allowance())
     if priced.unpriced_units:
@@ -252,4 +252,4 @@ def _check_money(draft: Draft, request: UnitRequest) -> Result:
 
 def _record_usage(draft: Draft, command: CreditControl, service: str, part: UsagePart, rates: dict[str, int]) -> None:
     source = gy_source(command.session_hash, command.session_id, command.peer, command.facts, draft.member)
-    draft.record_usage(source, service, zone_of(draft, command.called, command.network), rates, part)
+    draft.record_usage(source, service, draft.tables.usage_zone(command.called, command.network), rates, part)

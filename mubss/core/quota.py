@@ -33,16 +33,11 @@ def session_meter(draft: Draft, command: CreditControl, session: Session, servic
             "rates": [],
             "charged_micros": 0,
             "cursor_s": 0,
-            "zone": zone_of(draft, command.called, command.network),
+            "zone": draft.tables.usage_zone(command.called, command.network),
             "part": new_part(draft.now_s),
         }
         session["services"][service] = meter
     return meter
-
-
-def zone_of(draft: Draft, called: str, network: str) -> str:
-    """The zone that prices usage now (Tables.usage_zone)."""
-    return draft.tables.usage_zone(called, network)
 
 
 def reserve(draft: Draft, own: Session | None = None) -> Held:

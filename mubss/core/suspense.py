@@ -37,7 +37,7 @@ from mubss.core.model import (
     Rules,
     SessionRecord,
 )
-from mubss.core.quota import reserve, zone_of
+from mubss.core.quota import reserve
 from mubss.core.rater import MAX_AHEAD_S, MAX_UNITS, absurd, rate_usage
 from mubss.core.reports import gy_source
 from mubss.core.tariff import PlanService, Unit
@@ -126,7 +126,7 @@ def _charge(draft: Draft, entry: dict[str, Any], meters: dict[str, _Meter]) -> d
     if absurd(plan, units, at_s, reported_s):
         raise NotChargeable(entry, f"units: {units}; expected no more than there can be: discard it")
     plan = without_forgotten_months(draft, plan, at_s)
-    zone = zone_of(draft, entry.get("called", ""), entry.get("network", ""))
+    zone = draft.tables.usage_zone(entry.get("called", ""), entry.get("network", ""))
     rated = rate_usage(draft.tables, plan, zone, units, at_s, meter.rates, draft.allowance(service))
     if rated.unpriced_units:
         text = f"units: {rated.unpriced_units} of {units} have no price in zone {zone} at that time; expected a rate"
