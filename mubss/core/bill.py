@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mubss.core.bill_period import Period, start_of
 from mubss.core.history import find_range
-from mubss.core.model import ACTIVE, Account, Billing
+from mubss.core.model import ACTIVE, POSTPAID, Account, Billing
 from mubss.core.money import Rounding, divide
 from mubss.core.tariff import Tables
 
@@ -58,6 +58,7 @@ def compute(
     rounding_micros -= paid * scale - sum(payments)
     net, tax = sum(line["amount"] for line in lines), sum(one["amount"] for one in taxes)
     doc = {
+        "kind": POSTPAID,
         "account": account["_id"],
         "cycle": cycle,
         "period": period.label,
@@ -67,6 +68,8 @@ def compute(
         "currency": account["currency"],
         "decimals": currency.decimals,
         "lines": lines,
+        "usage": with_sequences((), (one["sequence"] for one in chosen)),  # whose records are on it
+        "postings": [billing["sequence"], account["sequence"]],  # those behind the first, up to the second
         "taxes": taxes,
         "net": net,
         "tax": tax,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple, cast
 
 from mubss.charging.engine import Engine
@@ -181,7 +181,7 @@ def _orders(
             "number": f"{run.series}-{today.year}-{number:07}",
             "state": NEW,
             "issued_s": now_s,
-            "due_days": run.due_days,
+            "due_day": (today + timedelta(run.due_days)).isoformat(),
             "msisdn": people[account_id]["msisdn"],
             "language": people[account_id]["language"],
             **bill.doc,
