@@ -236,6 +236,23 @@ class Batch:
             suspense,
             last_of_each(entry for applied in self._applied for entry in applied.outbox),
         )
-        for guard in self._guards:
-            writes.append(Write(guard.collection, [guard.doc], How.ADD if guard.version is None else How.PUT))
-        return writes + self._cdrs.writes()
+        return writes + _guard_writes(self._guards) + self._cdrs.writes()
+
+
+def _guard_writes(guards: list[Guard]) -> list[Write]:
+    """Guarded documents as sets; of one that several orders change (a counter) the last, new if its first is."""
+    new: dict[str, dict[str, Doc]] = {}
+    changed: dict[str, dict[str, Doc]] = {}
+    for guard in guards:
+        added = new.setdefault(guard.collection, {})
+        key = guard.doc["_id"]
+        if guard.version is None or key in added:
+            added[key] = guard.doc
+        else:
+            changed.setdefault(guard.collection, {})[key] = guard.doc
+    return [
+        Write(name, list(docs.values()), how)
+        for sets, how in ((new, How.ADD), (changed, How.PUT))
+        for name, docs in sets.items()
+        if docs
+    ]

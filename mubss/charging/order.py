@@ -29,7 +29,7 @@ class GuardConflict(LedgerError):
     def __init__(self, guard: Guard, stored: dict[str, Any] | None) -> None:
         wanted = "none" if guard.version is None else f"version {guard.version}"
         super().__init__(f"{guard.collection}/{guard.doc['_id']}: expected {wanted}; another came first")
-        self.stored = stored
+        self.collection, self.stored = guard.collection, stored
 
 
 @dataclass(slots=True, eq=False)

@@ -13,7 +13,8 @@ from mubss.cli.output import counted, print_json, print_table
 from mubss.core.errors import InputError
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
-from mubss.services.billing import Run, period_for
+from mubss.services.bill_group import Run
+from mubss.services.billing import period_for
 from mubss.services.billing import preview as preview_all
 from mubss.storage import bills as storage
 from mubss.storage import subscribers

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
+from typing import NamedTuple
 
+from mubss.core.identity import sequence_id
 from mubss.xdev.api import Doc, Session, Store
 
 BILLS, COUNTERS = "bills", "counters"
+ACCOUNTS, USAGE, POSTINGS = "accounts", "usage", "postings"
+PAGE = 1000
 
 
 def bill_id(account_id: str, cycle: int, period: str) -> str:
@@ -26,9 +30,50 @@ def get_many(store: Store, ids: Sequence[str]) -> dict[str, Doc]:
     return {doc["_id"]: doc for doc in found if doc is not None}
 
 
-def get_counter(store: Store, counter: str) -> Doc | None:
-    """A counter as it stands."""
-    return store.run(lambda session: session.collection(COUNTERS).get_one(counter))
+class Unbilled(NamedTuple):
+    """What a group of accounts is billed from; each is by the account's id, but bills by their own."""
+
+    bills: dict[str, Doc]  # that are there already; of their accounts nothing else is read
+    accounts: dict[str, Doc]
+    usage: dict[str, list[Doc]]  # at least what no bill has
+    postings: dict[str, list[Doc]]
+
+
+def read_unbilled(store: Store, bill_ids: Mapping[str, str]) -> Unbilled:
+    """Account → id of the bill that is wanted: all that the bills are made from, in one visit to the store."""
+
+    def work(session: Session) -> Unbilled:
+        there = {doc["_id"]: doc for doc in session.collection(BILLS).get_many(list(bill_ids.values())) if doc}
+        wanted = [account for account, bill in bill_ids.items() if bill not in there]
+        accounts = {doc["_id"]: doc for doc in session.collection(ACCOUNTS).get_many(wanted) if doc}
+        usage, postings = {}, {}
+        for account_id, account in accounts.items():
+            billing = account.get("billing", {})
+            ranges = billing.get("usage", ())
+            first = ranges[0][1] if ranges and ranges[0][0] == 1 else 0  # all up to it is on bills
+            usage[account_id] = _behind(session, USAGE, account_id, first)
+            postings[account_id] = _behind(session, POSTINGS, account_id, billing.get("sequence", 0))
+        return Unbilled(there, accounts, usage, postings)
+
+    return store.run(work)
+
+
+def _behind(session: Session, collection: str, account_id: str, sequence: int) -> list[Doc]:
+    """An account's documents behind a sequence, in order."""
+    found: list[Doc] = []
+    after, until = sequence_id(account_id, sequence), account_id + "~"
+    while page := session.collection(collection).scan(after=after, until=until, limit=PAGE):
+        found += page
+        if len(page) < PAGE:
+            break
+        after = page[-1]["_id"]
+    return found
+
+
+def last_number(store: Store, counter: str) -> int:
+    """The last number that a counter gave; 0 before its first."""
+    doc = store.run(lambda session: session.collection(COUNTERS).get_one(counter))
+    return int(doc["version"]) if doc is not None else 0
 
 
 def find(store: Store, filters: dict[str, str | int], limit: int) -> list[Doc]:

@@ -16,7 +16,8 @@ from mubss.core.errors import InputError
 from mubss.core.model import Rules
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
-from mubss.services.billing import Run, bill_run, period_for
+from mubss.services.bill_group import Run
+from mubss.services.billing import bill_run, period_for
 from mubss.services.stores import open_made
 from mubss.storage.database import Store, StoreError
 

@@ -17,7 +17,8 @@ from mubss.core.bill_period import Period, period_of
 from mubss.core.errors import InputError
 from mubss.core.model import Movement
 from mubss.services.audit_ledger import check
-from mubss.services.billing import TOGETHER, Billed, Run, bill_run, preview
+from mubss.services.bill_group import Billed, Run
+from mubss.services.billing import TOGETHER, bill_run, preview
 from mubss.storage.bills import bill_id
 from mubss.storage.database import open_database
 
