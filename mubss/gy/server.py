@@ -20,7 +20,6 @@ from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.gy.connection import BRAKE, Connection
-from mubss.gy.control import Control
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
 from mubss.gy.pcap import Ends
@@ -34,7 +33,8 @@ from mubss.gy.tls import Certificates
 from mubss.gy.trace import Tracer, Traces
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
-from mubss.services.control import FOLDER
+from mubss.services.control import FOLDER, GY
+from mubss.services.control_server import Control
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.stores import open_made
@@ -104,7 +104,7 @@ class Server:
             ),
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
-        self.control = Control(config.resolve(FOLDER))
+        self.control = Control(config.resolve(FOLDER), GY)
         self.control.handlers |= {"ping": self._ping, "nudge": self._nudge, "trace": self.traces.follow}
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)

@@ -41,7 +41,7 @@ def check(store: Store, progress: Callable[[int], None] = lambda count: None) ->
             own = postings
             owner, postings = next(histories)
         if check_account(cast(Account, account), own):
-            findings += _check_one(store, account_id)
+            findings += check_one(store, account_id)
         count += 1
         if count % REPORT_EVERY == 0:
             progress(count)
@@ -64,7 +64,8 @@ def _orphans(store: Store, account_id: str, count: int) -> Iterator[Finding]:
         yield Finding(account_id, f"{count} postings of an account that isn't there")
 
 
-def _check_one(store: Store, account_id: str) -> Iterator[Finding]:
+def check_one(store: Store, account_id: str) -> Iterator[Finding]:
+    """What is wrong with one account; charging may go on."""
     for _ in range(10):
         account = subscribers.get_account(store, account_id)
         postings = subscribers.postings(store, account_id)

@@ -88,6 +88,17 @@ def preview(store: Store, tables: Tables, run: Run) -> Iterator[Billed]:
         yield from issuer.preview(people)
 
 
+def bill_one(store: Store, engine: Engine | None, tables: Tables, run: Run, subscriber_id: str, now_s: int) -> Billed:
+    """Issues one subscriber's bill; without an engine, what it would be."""
+    check_over(run.period, now_s)
+    person = subscribers.get(store, subscriber_id)
+    if person is None:
+        raise InputError(f"subscriber: {subscriber_id[:40]!r}; expected the id of one")
+    issuer = Issuer(store, tables, run)
+    [billed] = issuer.preview([person]) if engine is None else issuer.issue([person], engine, now_s)
+    return billed
+
+
 def count(store: Store, cycle: int) -> int:
     """How many bills a run of a cycle has to see to."""
     return sum(map(len, _pages(store, cycle)))

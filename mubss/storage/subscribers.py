@@ -9,6 +9,7 @@ from mubss.core.model import ACTIVE, STATES
 from mubss.xdev.api import Doc, Session, Store
 
 PAGE = 1000
+_END = "~"  # behind every digit and letter of an id
 SUBSCRIBERS, IDENTITIES, ACCOUNTS, POSTINGS, USAGE = "subscribers", "identities", "accounts", "postings", "usage"
 
 
@@ -38,6 +39,12 @@ def accounts_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
     """Identity → account id, for those of the identities that are taken."""
     found = store.run(lambda session: session.collection(IDENTITIES).get_many(identities))
     return {doc["_id"]: doc["account"] for doc in found if doc is not None}
+
+
+def identities_between(store: Store, first: str, last: str, limit: int) -> list[Doc]:
+    """Identities from one to another, both included, in order."""
+    before = first[:-1] + chr(ord(first[-1]) - 1) + _END
+    return store.run(lambda session: session.collection(IDENTITIES).scan(after=before, until=last + " ", limit=limit))
 
 
 def get(store: Store, subscriber_id: str) -> Doc | None:
@@ -86,12 +93,12 @@ def count_by_state(store: Store) -> dict[str, int]:
 
 def postings(store: Store, account_id: str, after: int = 0) -> list[Doc]:
     """The postings of an account behind a sequence, in order."""
-    return list(_walk(store, POSTINGS, sequence_id(account_id, after), account_id + "~"))
+    return list(_walk(store, POSTINGS, sequence_id(account_id, after), account_id + _END))
 
 
 def usage(store: Store, account_id: str, after: int = 0) -> list[Doc]:
     """The usage records of an account behind a sequence, in order."""
-    return list(_walk(store, USAGE, sequence_id(account_id, after), account_id + "~"))
+    return list(_walk(store, USAGE, sequence_id(account_id, after), account_id + _END))
 
 
 def all_accounts(store: Store) -> Iterator[Doc]:

@@ -1,103 +1,98 @@
-"""`mubss-billing`: the bills of one cycle, as its periods close."""
+"""`mubss-billing`: the bills of one cycle, as its periods close, and whatever else is queued for it."""
 
-from __future__ import annotations
+from gevent import monkey
 
-import logging
-import sys
-import threading
-from contextlib import closing
+monkey.patch_all()
 
-import click
+import json  # noqa: E402
+import sys  # noqa: E402
+from contextlib import closing  # noqa: E402
 
-from mubss.charging.engine import Engine, wall_clock_ms
-from mubss.config import Config, load
-from mubss.core.bill_period import Period
-from mubss.core.errors import InputError
-from mubss.core.model import Rules
-from mubss.refdata.live import Refdata
-from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
-from mubss.services.bill_group import Run
-from mubss.services.billing import bill_run, period_for
-from mubss.services.stores import open_made
-from mubss.storage.database import Store, StoreError
+import click  # noqa: E402
+import gevent  # noqa: E402
+import gevent.os  # noqa: E402
+from gevent.event import Event  # noqa: E402
 
-log = logging.getLogger("mubss.billing")
+from mubss.charging.engine import wall_clock_ms  # noqa: E402
+from mubss.config import load  # noqa: E402
+from mubss.core.errors import InputError  # noqa: E402
+from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
+from mubss.services.bill_tally import Tally  # noqa: E402
+from mubss.services.billing import Share  # noqa: E402
+from mubss.workers.billing_runs import Runs  # noqa: E402
+from mubss.workers.billing_shares import command_for  # noqa: E402
+from mubss.workers.billing_worker import Worker  # noqa: E402
+from mubss.workers.pools import open_pooled  # noqa: E402
+from mubss.workers.progress import progress_bar  # noqa: E402
 
 
 @click.command()
 @click.option("--config", "config_file", metavar="FILE", help="Configuration file.")
-@click.option("--cycle", required=True, type=click.IntRange(1, 999), help="The bill cycle.")
+@click.option("--cycle", type=click.IntRange(1, 999), help="The bill cycle; by default billing.billcycle.")
 @click.option("--period", default="", metavar="YYYY-MM", help="The month that the period closes in; else the last one.")
 @click.option("--once", is_flag=True, help="One run; exit code 1 if an account couldn't be billed.")
-def cli(config_file: str | None, cycle: int, period: str, once: bool) -> None:
-    """Issues the bills of a cycle's closed period: one for each postpaid subscriber, however often it is run."""
+@click.option("--workers", type=click.IntRange(1, 64), help="Processes that a run is shared out to.")
+@click.option("--share", nargs=2, type=int, hidden=True)
+def cli(
+    config_file: str | None,
+    cycle: int | None,
+    period: str,
+    once: bool,
+    workers: int | None,
+    share: tuple[int, int] | None,
+) -> None:
+    """Issues the bills of a cycle's closed period: one for each subscriber, however often it is run.
+
+    Without --once it goes on: it bills each period as it closes, and does what `mubss billing run` queues.
+    """
 
     def work() -> int:
         config = load(config_file)
         setup_logging(config.general)
-        if period and not once:
+        number = cycle or config.billing.billcycle
+        if not number:
+            raise click.UsageError("--cycle: which bill cycle? Or set billing.billcycle.")
+        if period and not once and not share:
             raise InputError("period: only with --once; a process that goes on bills each as it closes")
-        stopping = threading.Event()
-        on_drain(stopping.set)
-        with closing(open_made(config.store_url)) as store:
-            worker = Worker(config, store, cycle, stopping)
-            return worker.once(period) if once else worker.serve()
+        stopping = _drained_by_signal()
+        with closing(open_pooled(config.store_url, config.billing.store_threads)) as store:
+            runs = Runs(config, store, number)
+            if share is not None:
+                return _do_share(runs, period, Share(*share), stopping)
+            runs.share_out(workers or config.billing.workers, command_for(config_file, number))
+            with progress_bar() as progress:
+                worker = Worker(config, store, runs, stopping, progress)
+                return worker.once(period) if once else worker.serve()
 
     sys.exit(run_main("mubss-billing", work))
 
 
-class Worker:
-    """Bill runs of one cycle."""
+def _do_share(runs: Runs, period: str, share: Share, stopping: Event) -> int:
+    """A part of a run, for the process that reads what we print; where that is gone we stop."""
 
-    def __init__(self, config: Config, store: Store, cycle: int, stopping: threading.Event) -> None:
-        self._options = config.billing
-        self._store = store
-        self._cycle = cycle
-        self._stopping = stopping
-        self._refdata = Refdata(store, config.general.timezone)
-        self._engine = Engine(store, lambda: self._refdata.tables, Rules())
-        self._done = ""  # the last period that has nothing left to bill
+    def watch() -> None:
+        gevent.os.make_nonblocking(0)
+        while gevent.os.nb_read(0, 1):
+            pass
+        stopping.set()
 
-    def once(self, label: str) -> int:
-        """The bills of one period."""
-        self._refdata.load()
-        return ExitCode.FAILURE if self._run(self._period(label)) else ExitCode.OK
+    gevent.spawn(watch)
+    runs.refdata.load()
+    for tally in runs.bill_share(period, share, wall_clock_ms() // 1000, stopping.is_set):
+        _print_part(tally)
+    return 0
 
-    def serve(self) -> int:
-        """Bills each period as it closes, until told to stop; what is begun is finished."""
-        log.info("bill cycle %d, looking every %d s", self._cycle, self._options.poll_seconds)
-        self._refdata.load()
-        while not self._stopping.is_set():
-            try:
-                self._refdata.poll()
-                period = self._period("")
-                if period.label != self._done and not self._run(period):
-                    self._done = period.label
-            except StoreError as error:
-                log.warning("the store is away, bills wait: %s", error)
-            except Exception:
-                log.exception("a bill run failed")
-            self._stopping.wait(self._options.poll_seconds)
-        return ExitCode.OK
 
-    def _period(self, label: str) -> Period:
-        return period_for(self._refdata.tables, self._cycle, label, wall_clock_ms() // 1000)
+def _print_part(tally: Tally) -> None:
+    sys.stdout.write(json.dumps(tally.part()) + "\n")
+    sys.stdout.flush()
 
-    def _run(self, period: Period) -> int:
-        """Bills a period; how many accounts couldn't be."""
-        run = Run(self._cycle, period, self._options.series, self._options.due_days)
-        issued = before = faults = 0
-        now_s = wall_clock_ms() // 1000
-        found = bill_run(self._store, self._engine, self._refdata.tables, run, now_s, self._stopping.is_set)
-        for one in found:
-            if one.fault:
-                log.error("account %s can't be billed: %s", one.account, one.fault)
-            issued += one.bill is not None and not one.before
-            before += one.before
-            faults += bool(one.fault)
-        text = "cycle %d, period %s: %d bills issued, %d there before, %d accounts can't be billed"
-        log.info(text, self._cycle, period.label, issued, before, faults)
-        return faults
+
+def _drained_by_signal() -> Event:
+    stopping = Event()
+    hub = gevent.get_hub()
+    on_drain(lambda: hub.loop.run_callback_threadsafe(stopping.set))
+    return stopping
 
 
 def main() -> None:

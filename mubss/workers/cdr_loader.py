@@ -6,8 +6,7 @@ import gc
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing
 
 import click
 
@@ -22,12 +21,12 @@ from mubss.services.cdr_pass import Pass, Passed
 from mubss.services.stores import open_made
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store, StoreError
+from mubss.workers.progress import Progress, progress_bar
 
 log = logging.getLogger("mubss.cdr")
 
 DAY_S = 86_400
 LANES_SIDE_BY_SIDE = 3
-Progress = Callable[[str, int, int], None]
 
 
 @click.command()
@@ -41,7 +40,7 @@ def cli(config_file: str | None, once: bool) -> None:
         setup_logging(config.general)
         stopping = threading.Event()
         on_drain(stopping.set)
-        with closing(open_made(config.store_url)) as store, _progress(sys.stderr.isatty()) as progress:
+        with closing(open_made(config.store_url)) as store, progress_bar() as progress:
             worker = Worker(config, store, stopping, progress)
             return worker.once() if once else worker.serve()
 
@@ -112,28 +111,6 @@ class Worker:
         finally:
             gc.enable()
             gc.collect()
-
-
-@contextmanager
-def _progress(is_terminal: bool) -> Iterator[Progress]:
-    """A bar with the rate, where somebody looks at a terminal."""
-    if not is_terminal:
-        yield lambda _what, _done, _of: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
-    from rich.progress import Progress as Bar
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.fields[rate]}"))
-    with Bar(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task("", total=None, rate="")
-
-        def show(what: str, done: int, of: int) -> None:
-            bar.update(task, description=what, completed=done, total=of)
-            speed = bar.tasks[0].speed
-            bar.update(task, rate=f"{speed:,.0f}/s" if speed else "")
-
-        yield show
 
 
 def main() -> None:

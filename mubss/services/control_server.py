@@ -1,19 +1,22 @@
-"""The control socket of a mubss-gy process (services/control.py has the asking side)."""
+"""The control socket of a process (control.py has the asking side).
+
+Plain threading on purpose: in a gevent process it is patched, so callers are served by greenlets; elsewhere by threads.
+"""
 
 from __future__ import annotations
 
 import logging
 import os
+import socket
+import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import gevent
 import msgpack
-from gevent import socket
 
-from mubss.services.control import GY, MAX_MESSAGE, short, sockets
+from mubss.services.control import MAX_MESSAGE, short, sockets
 
 log = logging.getLogger(__name__)
 
@@ -28,9 +31,10 @@ Handler = Callable[[dict[str, Any]], Generator[dict[str, Any], None, None]]
 class Control:
     """Answers callers by `handlers`: name → arguments → the maps to send, as they come."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, program: str) -> None:
         self.handlers: dict[str, Handler] = {}
-        self.path = folder / f"{GY}-{os.getpid()}.sock"
+        self.path = folder / f"{program}-{os.getpid()}.sock"
+        self._program = program
         self._listener: socket.socket | None = None
         self._callers = 0
 
@@ -51,18 +55,22 @@ class Control:
             log.warning("%s: no control socket: %s", self.path, error.strerror or error)
             return
         self._listener = listener
-        gevent.spawn(self._accept, listener)
+        threading.Thread(target=self._accept, args=(listener,), name="control", daemon=True).start()
 
     def stop(self) -> None:
         """Takes it away."""
         if self._listener is not None:
+            try:
+                self._listener.shutdown(socket.SHUT_RDWR)  # a native thread sleeps in accept() through a mere close()
+            except OSError:
+                pass
             self._listener.close()
             self._listener = None
             self.path.unlink(missing_ok=True)
 
     def _remove_stale(self) -> None:
         """What processes left that ended without a word."""
-        for pid, path in sockets(self.path.parent, GY).items():
+        for pid, path in sockets(self.path.parent, self._program).items():
             try:
                 os.kill(pid, 0)
             except ProcessLookupError:
@@ -81,7 +89,7 @@ class Control:
                 caller.close()
             else:
                 self._callers += 1
-                gevent.spawn(self._serve, caller)
+                threading.Thread(target=self._serve, args=(caller,), name="control", daemon=True).start()
 
     def _serve(self, caller: socket.socket) -> None:
         try:

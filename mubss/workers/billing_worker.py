@@ -1,0 +1,218 @@
+"""Does the activities of one cycle: a timer looks at the queue, and a nudge makes it look at once.
+
+One that was cancelled meanwhile, or that another process took since we gave no sign of life, is left. When the process
+is told to stop what is begun is finished, and the rest is left to whoever comes next.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from functools import partial
+from typing import Any
+
+import gevent
+from gevent.event import Event
+
+from mubss import __version__
+from mubss.charging.engine import wall_clock_ms
+from mubss.config import Config
+from mubss.core import activity
+from mubss.core.activity import DONE, FULL_BILLRUN, Activity
+from mubss.core.errors import InputError, MubssError
+from mubss.runtime import ExitCode
+from mubss.services.activities import BillingWanted, queue_billing
+from mubss.services.billing import period_for
+from mubss.services.control import BILLING, FOLDER
+from mubss.services.control_server import Control
+from mubss.storage import activities as storage
+from mubss.storage.database import Store, StoreError
+from mubss.workers.billing_runs import Runs
+from mubss.workers.claims import Claim, Claims
+from mubss.workers.progress import Progress
+
+log = logging.getLogger("mubss.billing")
+
+ONCE_LOOK_SECONDS = 0.5
+BEATS = 5  # signs of life within a lease
+
+
+class Worker:
+    """One process at the queue."""
+
+    def __init__(self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress) -> None:
+        self._store = store
+        self._runs = runs
+        self._cycle = runs.cycle
+        self._stopping = stopping
+        self._show = progress
+        self._options = config.billing
+        self._claims = Claims(store, config.billing.lease_seconds)
+        self._current: Claim | None = None
+        self._queued = ""  # the last period that was
+        self._woken = Event()
+        self._started_s = int(time.monotonic())
+        self._control = Control(config.resolve(FOLDER), BILLING)
+        self._control.handlers |= {"ping": self._ping, "nudge": self._nudge}
+
+    def once(self, label: str) -> int:
+        """The bills of one period, by whomever; the exit code tells whether all accounts could be billed."""
+        self._runs.refdata.load()
+        wanted = BillingWanted(self._cycle, label)
+        queued = queue_billing(self._store, self._runs.refdata.tables, wanted, self._claims.owner, _now_s())
+        with self._alive():
+            while not self._stopping.is_set():
+                doc = storage.get(self._store, queued.activity["_id"])
+                if doc is None or doc["state"] in activity.ENDED:
+                    is_fine = doc is not None and doc["state"] == DONE and not doc["progress"]["parked"]
+                    return ExitCode.OK if is_fine else ExitCode.FAILURE
+                claim = self._claims.take(doc, _now_s())
+                if claim is not None:
+                    self._do(claim, retries=False)
+                else:
+                    progress = doc.get("progress", {})
+                    self._show("another process is at it", progress.get("done", 0), progress.get("of", 0))
+                    self._stopping.wait(ONCE_LOOK_SECONDS)
+        return ExitCode.TRY_AGAIN
+
+    def serve(self) -> int:
+        """Does what is queued, and queues each period as it closes, until told to stop."""
+        log.info("bill cycle %d, looking every %d s", self._cycle, self._options.poll_seconds)
+        self._runs.refdata.load()
+        store_is_away = False
+        with self._alive():
+            while not self._stopping.is_set():
+                try:
+                    self._look()
+                    store_is_away = False
+                except StoreError as error:
+                    if not store_is_away:
+                        log.warning("the store is away, work waits: %s", error)
+                    store_is_away = True
+                except Exception:
+                    log.exception("looking for work failed")
+                self._woken.wait(self._options.poll_seconds)
+                self._woken.clear()
+        log.info("stopped")
+        return ExitCode.OK
+
+    def _look(self) -> None:
+        self._runs.refdata.poll()
+        self._queue_closed_period()
+        found = True
+        while found:
+            found = False
+            due = storage.find_due(self._store, self._cycle, _now_s())
+            for doc in due + storage.find_running(self._store, self._cycle):
+                if self._stopping.is_set():
+                    return
+                claim = self._claims.take(doc, _now_s())
+                if claim is not None:
+                    found = True
+                    self._do(claim, retries=True)
+
+    def _queue_closed_period(self) -> None:
+        """A period that has closed is billed by itself, once; only people begin it again."""
+        now_s = _now_s()
+        label = period_for(self._runs.refdata.tables, self._cycle, "", now_s).label
+        if label != self._queued:
+            new = activity.make(FULL_BILLRUN, self._cycle, now_s, "timer", period=label, subscriber="", dry_run=False)
+            storage.change(self._store, new["_id"], lambda stored: new if stored is None else None)
+            self._queued = label
+
+    # ── one activity ───────────────────────────────────────────────────────────────────────────────
+
+    def _do(self, claim: Claim, *, retries: bool) -> None:
+        log.info("%s begins, attempt %d", claim, claim.doc["attempts"])
+        self._current = claim
+        result, error = None, ""
+        try:
+            result = self._runs.do(claim.doc, _now_s(), partial(self._report, claim), self._stopper(claim))
+        except InputError as fault:
+            error, retries = str(fault), False
+        except MubssError as fault:
+            error = str(fault)
+        except Exception as fault:
+            log.exception("%s failed", claim)
+            error = f"{type(fault).__name__}: {fault}"
+        finally:
+            self._current = None
+        ended = None if claim.is_lost else self._end(claim, result, error, retries=retries)
+        if ended is None:
+            log.warning("%s was cancelled, or is another's by now: it is left; what was issued stays", claim)
+        elif result is None:
+            log.error("%s: %s; it is %s", claim, error, ended["state"])
+        else:
+            _tell(claim, ended["state"], result)
+
+    def _report(self, claim: Claim, progress: dict[str, Any]) -> None:
+        claim.progress = progress
+        self._show(str(claim), progress.get("done", 0), progress.get("of", 0))
+
+    def _stopper(self, claim: Claim) -> Callable[[], bool]:
+        return lambda: self._stopping.is_set() or claim.is_lost
+
+    def _end(self, claim: Claim, result: dict[str, Any] | None, error: str, *, retries: bool) -> Activity | None:
+        if result is None:
+            return self._claims.fail(claim, error, _now_s(), for_good=not retries)
+        if self._stopping.is_set():
+            return self._claims.give_back(claim, _now_s())
+        return self._claims.finish(claim, result, _now_s())
+
+    # ── signs of life ──────────────────────────────────────────────────────────────────────────────
+
+    @contextmanager
+    def _alive(self) -> Generator[None, None, None]:
+        """The heartbeat and the control socket, meanwhile."""
+        heart = gevent.spawn(self._beat)
+        self._control.start()
+        try:
+            yield
+        finally:
+            self._control.stop()
+            heart.kill()
+
+    def _beat(self) -> None:
+        """Each second, so that a signal is seen; the store is told a few times within a lease."""
+        last_s = 0.0
+        while True:
+            if self._stopping.wait(1):
+                self._woken.set()
+                gevent.sleep(1)
+            claim = self._current
+            if claim is not None and time.monotonic() >= last_s + self._options.lease_seconds / BEATS:
+                last_s = time.monotonic()
+                try:
+                    self._claims.beat(claim, _now_s())
+                except StoreError as error:
+                    log.warning("no sign of life: %s", error)
+
+    def _ping(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        claim = self._current
+        yield {
+            "pid": os.getpid(),
+            "version": __version__,
+            "uptime_s": int(time.monotonic()) - self._started_s,
+            "cycle": self._cycle,
+            "activity": str(claim) if claim else "",
+            "progress": claim.progress if claim else {},
+        }
+
+    def _nudge(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        self._woken.set()
+        yield {"cycle": self._cycle}
+
+
+def _now_s() -> int:
+    return wall_clock_ms() // 1000
+
+
+def _tell(claim: Claim, state: str, result: dict[str, Any]) -> None:
+    for parked in result.get("parked", ()):
+        log.error("account %s can't be billed: %s", parked["account"], parked["reason"])
+    counts = result["progress"]
+    text = "{issued} bills issued, {before} there before, {parked} accounts can't be billed"
+    log.info("%s is %s: %s", claim, state, text.format(**counts) if "issued" in counts else counts)

@@ -1,0 +1,35 @@
+"""Greenlet pools: one for groups of subscribers under way, and native threads that wait for the embedded store."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from typing import Any, TypeVar
+
+from gevent.pool import Pool
+from gevent.threadpool import ThreadPool
+
+from mubss.services.stores import open_made
+from mubss.storage.database import Store, open_database
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def open_pooled(url: str, threads: int) -> Store:
+    """The store; SQLite's work is done by so many native threads, MySQL's waiting by greenlets."""
+    pool = ThreadPool(threads)
+
+    def offload(work: Callable[[], Any]) -> Any:
+        return pool.apply(work)
+
+    return open_made(url, partial(open_database, offload=offload))
+
+
+def spread(size: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:
+    """Calls `work` for each item by so many greenlets; results as they come. What is begun is finished."""
+    pool = Pool(size)
+    try:
+        yield from pool.imap_unordered(work, items, maxsize=size)
+    finally:
+        pool.join()
