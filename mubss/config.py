@@ -15,6 +15,7 @@ from urllib.parse import quote, unquote
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
+from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
@@ -124,6 +125,7 @@ class Config:
     charging: ChargingOptions = ChargingOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
+    crm: CrmOptions = field(default_factory=CrmOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -161,6 +163,7 @@ SECTIONS: dict[str, type] = {
     "charging": ChargingOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,
+    "crm": CrmOptions,
     "metrics": MetricsOptions,
 }
 

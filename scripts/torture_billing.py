@@ -2,8 +2,8 @@
 """Kills mubss-billing with SIGKILL while it bills a cycle, and proves that each account has one bill of the right amount.
 
 Each process is killed when so many bills, which the seed decides, are there; by turns it is one process, one with two
-shares, and two of which the second takes over. The last one ends by itself. What is then due of each account must be what its usage
-records sum up to, reckoned here anew; numbers have no gap, and the ledger adds up.
+shares, and two of which the second takes over. The last one ends by itself. What is then due of each account must be
+what its usage records sum up to, reckoned here anew; numbers have no gap, and the ledger adds up.
 
     scripts/torture billing [--store URL] [--accounts 1500] [--kills 20] [--seed 7]
 """

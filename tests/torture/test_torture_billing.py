@@ -1,4 +1,4 @@
-"""The short form of `scripts/torture billing`: mubss-billing is killed within a run, at places that the seed decides."""
+"""The short form of `scripts/torture billing`: mubss-billing is killed within a run, where the seed decides."""
 
 from __future__ import annotations
 
