@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Kills mubss-billing with SIGKILL while it bills a cycle, and proves that each account has one bill of the right amount.
+"""Kills mubss-billing with SIGKILL while it bills a cycle, and proves that each account has one bill, a right one.
 
 Each process is killed when so many bills, which the seed decides, are there; by turns it is one process, one with two
 shares, and two of which the second takes over. The last one ends by itself. What is then due of each account must be
