@@ -50,6 +50,9 @@ setup(
         "mysqlx-connector-python>=26.10,<27",  # it pins protobuf to one 5.29.x
         "protobuf>=5.29,<6",
         "grpcio>=1.71,<2",
+        "grpcio-health-checking>=1.71,<1.72",  # a later one wants a protobuf that the connector refuses
+        "grpcio-reflection>=1.71,<1.72",
+        "googleapis-common-protos>=1.70,<2",
         "tomlkit>=0.15,<0.16",
         "Jinja2>=3.1.6,<4",
         "pdfkit>=1.0,<2",
@@ -69,6 +72,7 @@ setup(
             "mubss-gy = mubss.gy.main:main",
             "mubss-cdr = mubss.workers.cdr_loader:main",
             "mubss-billing = mubss.workers.billing:main",
+            "mubss-crm = mubss.crm.main:main",
         ]
     },
 )

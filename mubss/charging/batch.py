@@ -164,6 +164,8 @@ class Batch:
             return
         for guard in order.guards:
             doc = {**guard.doc, **applied.settled.get(guard.doc["_id"], {})}
+            if guard.fill is not None:
+                doc |= guard.fill(order, applied.account or account)
             self._guards.append(guard._replace(doc=doc))
             self._guarded[guard.collection, doc["_id"]] = doc
         self._take(order, applied)

@@ -15,12 +15,13 @@ class Guard(NamedTuple):
     """A document that commits with a movement of money, or the movement doesn't happen.
 
     `version` None: it must be new. Else the stored document must have that `version` (0: or none); `doc` brings the
-    next, to which the ledger may add what came of the command (`Applied.settled`).
+    next, to which the ledger may add what came of the command (`Applied.settled`), and whoever ordered it (`fill`).
     """
 
     collection: str
     doc: dict[str, Any]
     version: int | None = None
+    fill: Callable[[Order, Account], dict[str, Any]] | None = None  # more fields, known once the order is done
 
 
 class GuardConflict(LedgerError):

@@ -32,9 +32,15 @@ class NewAccount:
 
 
 def open_accounts(
-    store: Store, accounts: Sequence[NewAccount], now_ms: int, progress: Callable[[int], None] = lambda count: None
+    store: Store,
+    accounts: Sequence[NewAccount],
+    now_ms: int,
+    progress: Callable[[int], None] = lambda count: None,
+    beside: Callable[[dict[str, Any]], list[Write]] = lambda subscriber: [],
 ) -> list[str]:
     """Opens accounts in order and returns their ids; DuplicateId where an identity is taken.
+
+    `beside` says what else is written with each subscriber.
 
     A chunk of them commits whole or not at all, so what was opened before a fault is known by the last
     `progress(count)`.
@@ -51,6 +57,7 @@ def open_accounts(
                     Write(storage.IDENTITIES, [doc for documents in chunk for doc in documents.identities], How.ADD),
                     Write(storage.SUBSCRIBERS, [documents.subscriber for documents in chunk], How.ADD),
                     Write(storage.POSTINGS, [doc for documents in chunk for doc in documents.postings], How.ADD),
+                    *(write for documents in chunk for write in beside(documents.subscriber)),
                 ]
             )
 

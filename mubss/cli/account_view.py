@@ -7,8 +7,8 @@ from typing import Any
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.desk import Desk
 from mubss.cli.output import money
-from mubss.core.allowance import rolled_units
 from mubss.core.model import Account, Session, state_of
+from mubss.services.allowances import free_units
 from mubss.services.lifecycle import find_account
 from mubss.storage.database import Doc
 
@@ -36,27 +36,13 @@ def balance_view(desk: Desk, account: Account) -> dict[str, Any]:
         "reserved_micros": reserved,
         "available_micros": balance + limit - reserved,
         "month": desk.month,
-        "free_units": free_units(desk, account),
+        "free_units": {
+            code: one._asdict() for code, one in free_units(desk.tables, account, wall_clock_ms() // 1000).items()
+        },
         "buckets": account.get("buckets", []),
         "members": members(desk, account),
         "sessions": [_session(session) for session in account["sessions"].values()],
     }
-
-
-def free_units(desk: Desk, account: Account) -> dict[str, dict[str, Any]]:
-    """Service → free units of this month, with those that rolled over, and those left; of services that have some."""
-    now_s = wall_clock_ms() // 1000
-    plan = desk.tables.plan_at(account["plan"], now_s)
-    month = desk.tables.calendar.at(now_s).month
-    since_month = desk.tables.calendar.at(account.get("since_s", 0)).month
-    found = {}
-    for code, one in plan.services.items() if plan else ():
-        if one.free_units:
-            of_service = {known: counters.get(code, 0) for known, counters in account["counters"].items()}
-            units = one.free_units + rolled_units(one, month, of_service, since_month)
-            left = max(0, units - of_service.get(month, 0))
-            found[code] = {"unit": one.service.unit.value, "units": units, "left_units": left}
-    return found
 
 
 def members(desk: Desk, account: Account) -> list[dict[str, Any]]:

@@ -32,6 +32,7 @@ COMMANDS = {
     "sessions": "mubss.cli.sessions:sessions",
     "status": "mubss.cli.status:status",
     "subscriber": "mubss.cli.subscriber:subscriber",
+    "tls": "mubss.cli.tls:tls",
     "token": "mubss.cli.token:token",
     "topup": "mubss.cli.money:topup",
     "usage": "mubss.cli.ledger:usage",

@@ -117,15 +117,18 @@ def taken(identity: str) -> str:
 
 
 def normalised(identity: str) -> str:
-    """What an operator types for a subscriber (an MSISDN, +MSISDN, imsi:…) as an identity."""
+    """What an operator types for a subscriber (an MSISDN, +MSISDN, imsi:…, id:…) as an identity."""
     text = identity.strip()
-    return text if text.startswith(("e164:", "imsi:")) else "e164:" + text.removeprefix("+")
+    return text if text.startswith(("e164:", "imsi:", "id:")) else "e164:" + text.removeprefix("+")
 
 
 def find_subscriber(store: Store, identity: str) -> Doc:
     """The subscriber's document; UnknownAccount if there is none."""
     wanted = normalised(identity)
-    subscriber_id = subscribers.id_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
+    if wanted.startswith("id:"):
+        subscriber_id = wanted.removeprefix("id:") or None
+    else:
+        subscriber_id = subscribers.id_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
     doc = subscribers.get(store, subscriber_id) if subscriber_id else None
     if doc is None:
         raise UnknownAccount(f"subscriber: {identity[:40]!r}; expected the MSISDN (or imsi:…) of a subscriber")

@@ -63,6 +63,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "bills": {"account": ("$.account",), "run": ("$.cycle", "$.period")},  # _id: hash of account, cycle and period
     "notifications": {"due": ("$.state", "$.due_s"), "subscriber": ("$.subscriber",)},  # what a subscriber is told
     "tokens": {"revoked": ("$.revoked_s", "$.expires_s"), "expires": ("$.expires_s",)},  # of the CRM's door
+    "rpc_keys": {"at": ("$.at_s",)},  # _id: hash of who, what and idempotency key; what was answered
     "activities": {"due": ("$.billcycle", "$.due_s"), "made": ("$.made_s",)},  # the queue of mubss-billing
     "counters": {},  # _id: what is counted; the last number given
     "cdr_files": {"started": ("$.started_ms",)},  # _id: hash of source, sequence and digest; how far it is taken

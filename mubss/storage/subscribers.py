@@ -101,6 +101,12 @@ def usage(store: Store, account_id: str, after: int = 0) -> list[Doc]:
     return list(_walk(store, USAGE, sequence_id(account_id, after), account_id + _END))
 
 
+def page_of(store: Store, collection: str, account_id: str, after: int, limit: int) -> list[Doc]:
+    """Postings or usage records of an account behind a sequence, in order, a page of them."""
+    first, until = sequence_id(account_id, after), account_id + _END
+    return store.run(lambda session: session.collection(collection).scan(after=first, until=until, limit=limit))
+
+
 def all_accounts(store: Store) -> Iterator[Doc]:
     """Every account, in order of its id."""
     return _walk(store, ACCOUNTS)

@@ -1,0 +1,117 @@
+"""The door: every call but the health check carries a token, and its role must be enough.
+
+Who is refused hears UNAUTHENTICATED or PERMISSION_DENIED and no more; why is in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+
+from mubss.core.roles import Principal, has_role
+from mubss.crm.call import deny, request_id_of, stream, unary
+from mubss.crm.permissions import LEAST_ROLE
+from mubss.services.tokens import Keys, Terms, TokenRefused, verify
+from mubss.storage import tokens
+from mubss.storage.database import Store, StoreError
+
+log = logging.getLogger("mubss.crm")
+
+PACKAGE = "/mubss.crm.v1."
+HEALTH = "/grpc.health.v1.Health/Check"
+REFLECTION = "/grpc.reflection."
+LOOK_SECONDS = 1  # for tokens that were revoked
+_BEARER = "Bearer "
+
+
+class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has no types
+    """Checks tokens and roles, and hands handlers their Call."""
+
+    def __init__(
+        self, keys: Keys, terms: Terms, now_s: Callable[[], int], revoked: Callable[[], frozenset[str]]
+    ) -> None:
+        self._keys = keys
+        self._terms = terms
+        self._now_s = now_s
+        self._revoked = revoked
+
+    def intercept_service(self, continuation: Any, details: grpc.HandlerCallDetails) -> Any:
+        method = details.method
+        if method == HEALTH:
+            return continuation(details)
+        request_id = request_id_of(details.invocation_metadata)
+        try:
+            principal = self._principal(details.invocation_metadata)
+        except TokenRefused as refused:
+            log.info("%s, request %s: the token is refused: %s", method[:100], request_id, refused)
+            return deny(grpc.StatusCode.UNAUTHENTICATED, request_id)
+        if method.startswith(REFLECTION):
+            return continuation(details)
+        short = method.removeprefix(PACKAGE)
+        least = LEAST_ROLE.get(short)
+        if least is None or not method.startswith(PACKAGE):
+            return continuation(details)  # there is no such method: grpc says so
+        if not has_role(principal, least):
+            log.info("%s, request %s: %s is %s, not %s", short, request_id, principal.subject, principal.role, least)
+            return deny(grpc.StatusCode.PERMISSION_DENIED, request_id)
+        return _for(continuation(details), short, principal, request_id)
+
+    def _principal(self, metadata: Any) -> Principal:
+        given = [value for name, value in metadata or () if name == "authorization"]
+        if len(given) != 1 or not isinstance(given[0], str) or not given[0].startswith(_BEARER):
+            raise TokenRefused(f"{len(given)} authorization headers; expected one with a Bearer token")
+        principal = verify(given[0].removeprefix(_BEARER), self._keys.by_id, self._terms, self._now_s())
+        if principal.token_id in self._revoked():
+            raise TokenRefused(f"{principal.token_id} of {principal.subject} was revoked")
+        return principal
+
+
+def _for(handler: grpc.RpcMethodHandler, method: str, principal: Principal, request_id: str) -> grpc.RpcMethodHandler:
+    """A call's own handler: it knows who calls."""
+    if handler.response_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            stream(handler.unary_stream, method, principal, request_id),
+            request_deserializer=handler.request_deserializer,
+            response_serializer=handler.response_serializer,
+        )
+    return grpc.unary_unary_rpc_method_handler(
+        unary(handler.unary_unary, method, principal, request_id),
+        request_deserializer=handler.request_deserializer,
+        response_serializer=handler.response_serializer,
+    )
+
+
+class Revoked:
+    """The ids of tokens that aren't taken any more, read again each second; when the store is away, as last read."""
+
+    def __init__(self, store: Store, now_s: Callable[[], int]) -> None:
+        self._store = store
+        self._now_s = now_s
+        self._ids = tokens.revoked(store, now_s())
+        self._stopping = threading.Event()
+
+    def __call__(self) -> frozenset[str]:
+        return self._ids
+
+    def start(self) -> None:
+        """Looks from now on, in a thread of its own."""
+        threading.Thread(target=self._look, name="revoked", daemon=True).start()
+
+    def stop(self) -> None:
+        """Looks no more."""
+        self._stopping.set()
+
+    def look(self) -> None:
+        """Reads them now."""
+        self._ids = tokens.revoked(self._store, self._now_s())
+
+    def _look(self) -> None:
+        while not self._stopping.wait(LOOK_SECONDS):
+            try:
+                self.look()
+            except StoreError as error:
+                log.warning("which tokens were revoked isn't known anew: %s", error)

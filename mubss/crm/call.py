@@ -1,0 +1,110 @@
+"""One call from its first check to its last trailer: who calls, whether they may, what goes wrong, what is logged.
+
+A handler is a function of a request message and a Call. It returns a message, or for a stream an iterator of them, and
+raises a MubssError for what it can't do.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import grpc
+
+from mubss.core.roles import Principal
+from mubss.crm.statuses import DETAILS, MAX_MESSAGE_LETTERS, code_of, details_of
+
+log = logging.getLogger("mubss.crm")
+
+REQUEST_ID = "request-id"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class Call:
+    """What a handler may know of its call."""
+
+    def __init__(self, method: str, principal: Principal, request_id: str, context: grpc.ServicerContext) -> None:
+        self.method = method  # "Balances/TopUp"
+        self.principal = principal
+        self.request_id = request_id
+        self.peer = context.peer()
+        self._context = context
+
+    @property
+    def is_active(self) -> bool:
+        """Whether anybody waits for the answer."""
+        return bool(self._context.is_active())
+
+
+def request_id_of(metadata: Any) -> str:
+    """The caller's id of the call, or one of our own."""
+    given = next((value for name, value in metadata or () if name == f"x-{REQUEST_ID}"), "")
+    return given if isinstance(given, str) and _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+
+def unary(handler: Callable[[Any, Call], Any], method: str, principal: Principal, request_id: str) -> Any:
+    """The behaviour that grpc calls for one request and one answer."""
+
+    def behaviour(request: Any, context: grpc.ServicerContext) -> Any:
+        call = Call(method, principal, request_id, context)
+        started = time.perf_counter()
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        try:
+            answer = handler(request, call)
+        except Exception as error:
+            _abort(call, context, error)
+        _log(call, "OK", started)
+        return answer
+
+    return behaviour
+
+
+def stream(handler: Callable[[Any, Call], Iterator[Any]], method: str, principal: Principal, request_id: str) -> Any:
+    """The behaviour for a stream of answers; grpc asks for the next when the one before is on its way."""
+
+    def behaviour(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        call = Call(method, principal, request_id, context)
+        started = time.perf_counter()
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        try:
+            yield from handler(request, call)
+        except Exception as error:
+            _abort(call, context, error)
+        _log(call, "OK", started)
+
+    return behaviour
+
+
+def deny(code: grpc.StatusCode, request_id: str) -> grpc.RpcMethodHandler:
+    """Refuses a call, and says no more than that; whatever it is a call of, one answer or a stream."""
+
+    def behaviour(_request: Any, context: grpc.ServicerContext) -> Any:
+        context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        context.abort(code, code.name)
+
+    return grpc.unary_unary_rpc_method_handler(behaviour)
+
+
+def _abort(call: Call, context: grpc.ServicerContext, error: Exception) -> None:
+    """Ends a call with an error's status; does not return."""
+    code = code_of(error)
+    if code is grpc.StatusCode.INTERNAL:
+        log.error("%s of %s, request %s failed", call.method, call.principal.subject, call.request_id, exc_info=error)
+        message = f"a fault of the server; request {call.request_id}"
+    else:
+        message = str(error)[:MAX_MESSAGE_LETTERS]
+        log.info(
+            "%s of %s, request %s: %s, %s", call.method, call.principal.subject, call.request_id, code.name, message
+        )
+    context.set_trailing_metadata(((REQUEST_ID, call.request_id), (DETAILS, details_of(code, message))))
+    context.abort(code, message)
+
+
+def _log(call: Call, outcome: str, started: float) -> None:
+    took_ms = (time.perf_counter() - started) * 1000
+    subject, request_id = call.principal.subject, call.request_id
+    log.debug("%s of %s, request %s: %s in %.1f ms", call.method, subject, request_id, outcome, took_ms)

@@ -1,0 +1,161 @@
+"""The Subscribers service of proto/crm.proto."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mubss.charging.order import Order
+from mubss.core.errors import InputError
+from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
+from mubss.crm import fields
+from mubss.crm.call import Call
+from mubss.crm.office import Office
+from mubss.crm.once import Once
+from mubss.pb import crm_pb2 as pb
+from mubss.services import lifecycle, people
+from mubss.services.lifecycle import NewSubscriber
+from mubss.storage import subscribers as storage
+from mubss.storage.database import Doc
+from mubss.storage.rpc_keys import KEYS
+
+
+class Subscribers:
+    """People and contracts."""
+
+    def __init__(self, office: Office) -> None:
+        self._office = office
+
+    def create_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """Creates one, with an account of its own or on another's."""
+        once = Once(self._office, call, request, pb.Subscriber)
+        office = self._office
+        cycle, language = request.bill_cycle or None, request.language or "en"
+        new = NewSubscriber(request.msisdn, request.imsi, "", request.plan, request.balance_micros, cycle, language)
+        shares = fields.subscriber(request, "account") if request.account else ""
+
+        def work() -> pb.Subscriber:
+            if not shares:
+                return message(people.create_one(office.store, office.tables, new, office.now_ms, _beside(once)))
+            engine = once.engine(lambda order, _account: _person_of(order, new.msisdn))
+            lifecycle.share(engine, office.store, office.tables, shares, new, office.now_ms)
+            return message(lifecycle.find_subscriber(office.store, new.msisdn))
+
+        return once.do(work)
+
+    def get_subscriber(self, request: Any, _call: Call) -> pb.Subscriber:
+        """One subscriber."""
+        return message(self._find(request))
+
+    def update_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """Changes language or bill cycle."""
+        once = Once(self._office, call, request, pb.Subscriber)
+        changes: dict[str, Any] = {}
+        for name in ("language", "bill_cycle"):
+            if request.HasField(name):
+                changes[name] = getattr(request, name) or None
+        if not changes:
+            raise InputError("language, bill_cycle: neither is set; expected what is to be changed")
+        identity = fields.subscriber(request)
+        office = self._office
+        return once.do(
+            lambda: message(
+                people.update(office.store, office.tables, identity, request.version, changes, _beside(once))
+            )
+        )
+
+    def search_subscribers(self, request: Any, _call: Call) -> pb.SearchSubscribersResponse:
+        """Subscribers in pages."""
+        filters: dict[str, str | int] = {}
+        for name, known in (("state", STATES), ("type", (PREPAID, POSTPAID))):
+            if value := getattr(request, name):
+                if value not in known:
+                    raise InputError(f"{name}: {value[:20]!r}; expected one of {', '.join(known)}")
+                filters[name] = value
+        if request.plan:
+            filters["plan"] = fields.text(request, "plan", 40)
+        if request.bill_cycle:
+            filters["bill_cycle"] = request.bill_cycle
+        size = fields.page_size(request)
+        found = storage.find(self._office.store, filters, after=fields.page_after(request), limit=size)
+        token = fields.page_token(found[-1]["_id"]) if len(found) == size else ""
+        return pb.SearchSubscribersResponse(subscribers=map(message, found), next_page_token=token)
+
+    def suspend_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """No more service until it is reactivated."""
+        return self._change_state(request, call, SUSPENDED)
+
+    def reactivate_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """Ends a suspension."""
+        return self._change_state(request, call, ACTIVE)
+
+    def terminate_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """Ends the contract."""
+        return self._change_state(request, call, TERMINATED)
+
+    def _change_state(self, request: Any, call: Call, state: str) -> pb.Subscriber:
+        reason = fields.text(request, "reason")
+        identity = fields.subscriber(request)
+        once = Once(self._office, call, request, pb.Subscriber)
+
+        def work() -> pb.Subscriber:
+            engine = once.engine(lambda order, _account: _person_of(order))
+            lifecycle.set_state(engine, self._office.store, identity, state, reason)
+            self._office.nudge()
+            return message(self._find(request))
+
+        return once.do(work)
+
+    def get_history(self, request: Any, _call: Call) -> pb.History:
+        """Its plans and states."""
+        account = lifecycle.find_account(self._office.store, self._find(request))
+        history = account.get("history") or [[account.get("since_s", 0), account["plan"], account["state"]]]
+        return pb.History(
+            entries=[pb.HistoryEntry(since_s=since_s, plan=plan, state=state) for since_s, plan, state in history]
+        )
+
+    def change_plan(self, request: Any, call: Call) -> pb.Subscriber:
+        """Another price plan."""
+        plan, identity = fields.text(request, "plan", 40, 1), fields.subscriber(request)
+        once = Once(self._office, call, request, pb.Subscriber)
+
+        def work() -> pb.Subscriber:
+            lifecycle.set_plan(
+                once.engine(lambda order, _account: _person_of(order)), self._office.store, identity, plan
+            )
+            self._office.nudge()
+            return message(self._find(request))
+
+        return once.do(work)
+
+    def _find(self, request: Any) -> Doc:
+        return lifecycle.find_subscriber(self._office.store, fields.subscriber(request))
+
+
+def _beside(once: Once[pb.Subscriber]) -> Callable[[Doc], tuple[str, Doc]]:
+    """The idempotency key that commits with a subscriber."""
+    return lambda doc: (KEYS, once.doc(message(doc)))
+
+
+def _person_of(order: Order, msisdn: str = "") -> pb.Subscriber:
+    """The subscriber that an order changes: the first of its guarded ones, or that of a number."""
+    docs = [guard.doc for guard in order.guards if guard.collection == storage.SUBSCRIBERS]
+    return message(next(doc for doc in docs if msisdn in ("", doc["msisdn"])))
+
+
+def message(doc: Doc) -> pb.Subscriber:
+    """A subscriber's document as a message."""
+    return pb.Subscriber(
+        id=doc["_id"],
+        account=doc["account"],
+        version=doc["version"],
+        msisdn=doc["msisdn"],
+        imsi=doc.get("imsi", ""),
+        type=doc["type"],
+        plan=doc["plan"],
+        state=doc["state"],
+        state_reason=doc.get("state_reason", ""),
+        language=doc.get("language", ""),
+        bill_cycle=doc.get("bill_cycle") or 0,
+        created_s=doc.get("created_s", 0),
+    )
