@@ -23,6 +23,7 @@ class Crm:
     """One connection, kept alive; any number of threads may call."""
 
     def __init__(self, address: str, token: str, ca: bytes | None = None, seconds: float = 10.0) -> None:
+        self.address = address
         self._metadata = [("authorization", f"Bearer {token}")] if token else []
         self._seconds = seconds
         if ca is None:

@@ -8,7 +8,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
 from mubss.cli.output import print_json
 from mubss.core.errors import InputError
-from mubss.services.private_ca import make
+from mubss.services.private_ca import make_client, make_server
 
 
 @click.group("tls", cls=Group)
@@ -39,9 +39,22 @@ def init(invocation: Invocation, /, names: tuple[str, ...], again: bool) -> None
         )
     if wanted.exists() and not again:
         raise InputError(f"{wanted}: there is one; --again makes another of the same authority")
-    made = make(folder, list(names), wall_clock_ms() // 1000)
+    made = make_server(folder, list(names), wall_clock_ms() // 1000)
     if invocation.as_json:
         print_json({name: str(path) for name, path in made._asdict().items()})
     else:
         click.echo(f"certificate {made.certificate}, key {made.key}")
         click.echo(f"clients trust it by the authority {made.ca}")
+
+
+@tls.command("client")
+@click.argument("name")
+@click.pass_obj
+def client(invocation: Invocation, /, name: str) -> None:
+    """Makes a certificate that a client shows where crm.tls_client_ca asks for one."""
+    config = invocation.config
+    made = make_client(config.resolve(config.crm.tls_certificate).parent, name, wall_clock_ms() // 1000)
+    if invocation.as_json:
+        print_json({name: str(path) for name, path in made._asdict().items()})
+    else:
+        click.echo(f"certificate {made.certificate}, key {made.key}; authority {made.ca}")

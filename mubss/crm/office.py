@@ -10,8 +10,9 @@ from mubss.charging.order import Order
 from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.core.tariff import Tables
+from mubss.crm.nudge import Nudge
 from mubss.refdata.live import Refdata
-from mubss.services.control import FOLDER, GY, ask_all
+from mubss.services.control import FOLDER
 from mubss.storage.database import Store
 
 
@@ -42,6 +43,7 @@ class Office:
         self.store = store
         self.refdata = Refdata(store, config.general.timezone)
         self._clock_ms = clock_ms
+        self.nudge = Nudge(config.resolve(FOLDER))  # sessions' clients may have to be told something
         charging = config.charging
         rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
         limits = Limits(charging.lanes, charging.batch_limit, charging.queue_limit)
@@ -61,7 +63,3 @@ class Office:
     def now_s(self) -> int:
         """UTC seconds."""
         return self._clock_ms() // 1000
-
-    def nudge(self) -> None:
-        """Sessions' clients may have to be told something: whoever serves them on this machine looks now."""
-        ask_all(self.config.resolve(FOLDER), GY, "nudge", timeout_s=0.2)

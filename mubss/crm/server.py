@@ -82,6 +82,7 @@ class CrmServer:
         """Answers calls from now on."""
         self._office.refdata.load()
         self._office.engine.start()
+        self._office.nudge.start()
         self._revoked.start()
         self._server.start()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
@@ -97,6 +98,7 @@ class CrmServer:
         self._server.stop(seconds).wait()
         self._revoked.stop()
         self._office.engine.stop()
+        self._office.nudge.stop()
 
 
 def _handlers(service: Any) -> grpc.GenericRpcHandler:

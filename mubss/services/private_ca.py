@@ -1,8 +1,9 @@
-"""A private authority and a server's certificate, for a start: ECDSA on P-256, the authority for ten years."""
+"""A private authority, a server's certificate and clients', for a start: ECDSA on P-256."""
 
 from __future__ import annotations
 
 import os
+import re
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_address
 from pathlib import Path
@@ -15,42 +16,72 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mubss.core.errors import ConfigError, InputError
 
-CA_DAYS, SERVER_DAYS = 3650, 397
+CA_DAYS, DAYS = 3650, 397
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _EARLY = timedelta(minutes=5)  # clocks differ
 
 
 class Made(NamedTuple):
-    """The files of an authority and of a server's certificate."""
+    """The files of an authority, and of a certificate that it signed."""
 
     ca: Path
     certificate: Path
     key: Path
 
 
-def make(folder: Path, names: list[str], now_s: int) -> Made:
+def make_server(folder: Path, names: list[str], now_s: int) -> Made:
     """Makes an authority, unless it is there, and a certificate for a server of these names and addresses."""
     if not names or any(not name or len(name) > 253 or not name.isascii() for name in names):
         raise InputError(f"name: {names}; expected host names and addresses that clients call the server by")
+    more = x509.SubjectAlternativeName(list(map(_general_name, names)))
+    return _make(folder, "crm", names[0], ExtendedKeyUsageOID.SERVER_AUTH, now_s, more)
+
+
+def make_client(folder: Path, name: str, now_s: int) -> Made:
+    """Makes a certificate that a client shows, NAME.pem, by the authority that signed the server's."""
+    if not _NAME.fullmatch(name) or name in ("ca", "crm"):
+        raise InputError(f"name: {name[:70]!r}; expected up to 64 letters, digits, points and dashes, not ca nor crm")
+    return _make(folder, name, name, ExtendedKeyUsageOID.CLIENT_AUTH, now_s)
+
+
+def _make(
+    folder: Path, file: str, name: str, usage: x509.ObjectIdentifier, now_s: int, more: x509.ExtensionType | None = None
+) -> Made:
     now = datetime.fromtimestamp(now_s, UTC)
-    ca_file, ca_key_file = folder / "ca.pem", folder / "ca.key"
+    made = Made(folder / "ca.pem", folder / f"{file}.pem", folder / f"{file}.key")
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if ca_file.exists() and ca_key_file.exists():
-            ca = x509.load_pem_x509_certificate(ca_file.read_bytes())
-            ca_key = serialization.load_pem_private_key(ca_key_file.read_bytes(), None)
-            if not isinstance(ca_key, ec.EllipticCurvePrivateKey):
-                raise ConfigError(f"{ca_key_file}: expected the key that `mubss tls init` made")
-        else:
-            ca, ca_key = _authority(now)
-            _write(ca_key_file, _pem(ca_key), 0o600)
-            _write(ca_file, ca.public_bytes(serialization.Encoding.PEM), 0o644)
-        certificate, key = _server(names, ca, ca_key, now)
-        made = Made(ca_file, folder / "crm.pem", folder / "crm.key")
+        ca, ca_key = _known_authority(folder, now)
+        key = ec.generate_private_key(ec.SECP256R1())
+        subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+        builder = (
+            _builder(subject, ca.subject, key, now, DAYS)
+            .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+            .add_extension(x509.ExtendedKeyUsage([usage]), critical=False)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
+        )
+        if more is not None:
+            builder = builder.add_extension(more, critical=False)
+        certificate = builder.sign(ca_key, hashes.SHA256())
         _write(made.key, _pem(key), 0o600)
         _write(made.certificate, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{folder}: {error}; expected a folder to write certificates to") from None
     return made
+
+
+def _known_authority(folder: Path, now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    """The authority of a folder; a new one where there is none."""
+    file, key_file = folder / "ca.pem", folder / "ca.key"
+    if file.exists() and key_file.exists():
+        key = serialization.load_pem_private_key(key_file.read_bytes(), None)
+        if not isinstance(key, ec.EllipticCurvePrivateKey):
+            raise ConfigError(f"{key_file}: expected the key that `mubss tls init` made")
+        return x509.load_pem_x509_certificate(file.read_bytes()), key
+    certificate, key = _authority(now)
+    _write(key_file, _pem(key), 0o600)
+    _write(file, certificate.public_bytes(serialization.Encoding.PEM), 0o644)
+    return certificate, key
 
 
 def _authority(now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
@@ -62,22 +93,6 @@ def _authority(now: datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivate
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .add_extension(usage, critical=True)
         .sign(key, hashes.SHA256())
-    )
-    return made, key
-
-
-def _server(
-    names: list[str], ca: x509.Certificate, ca_key: ec.EllipticCurvePrivateKey, now: datetime
-) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
-    made = (
-        _builder(subject, ca.subject, key, now, SERVER_DAYS)
-        .add_extension(x509.SubjectAlternativeName(list(map(_general_name, names))), critical=False)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(ca_key.public_key()), critical=False)
-        .sign(ca_key, hashes.SHA256())
     )
     return made, key
 

@@ -32,7 +32,7 @@ class CrmWorld:
         self.config = load(None, environment)
         self.folder = folder
         set_up(self.config, with_demo=True)
-        made = private_ca.make(folder / "var/tls", ["localhost"], int(time.time()))
+        made = private_ca.make_server(folder / "var/tls", ["localhost"], int(time.time()))
         self.ca = made.ca.read_bytes()
         make_key(self.config.resolve(self.config.crm.keys_folder), "k1")
         self.store = open_database(self.config.store_url)

@@ -1,0 +1,169 @@
+#!/usr/bin/env python3
+"""Measures mubss-crm: GetSubscriber and TopUp over TLS with tokens, by clients that wait for each answer.
+
+The server is a process of its own. Each client has a connection; half of the clients are in another process.
+
+    scripts/bench crm [--store mysql|URL] [--clients 8] [--seconds 5] [--runs 3] [--accounts 1000]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python"))
+
+from mubss_crm import Crm
+
+from bench_gy import mysql
+from cdr_files import FIRST, make_store
+from mubss.config import load
+from mubss.core.roles import ADMIN
+from mubss.services import private_ca
+from mubss.services.tokens import Keys, issue, make_key, terms_of
+
+PROCESSES = 2
+
+
+class Server:
+    """A mubss-crm process on a free port."""
+
+    def __init__(self, url: str, folder: Path) -> None:
+        settings = {"MUBSS_STORE__URL": url, "MUBSS_GENERAL__DATA_DIR": str(folder)}
+        config = load(None, settings)
+        self.ca = private_ca.make_server(folder / "var/tls", ["localhost"], int(time.time())).ca.read_bytes()
+        keys = config.resolve(config.crm.keys_folder)
+        make_key(keys, "k1")
+        self.token = issue(Keys(keys), terms_of(config.crm), "bench", ADMIN, 86_400, int(time.time()))[0]
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "mubss.crm.main", "--port", "0"],
+            env={**os.environ, **settings},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stderr is not None
+        line = self.process.stderr.readline()
+        found = re.search(r":(\d+) with TLS", line)
+        if found is None:
+            sys.exit(f"bench crm: mubss-crm says {line}{self.process.stderr.read()}")
+        self.address = f"localhost:{found[1]}"
+        threading.Thread(target=self.process.stderr.read, daemon=True).start()
+
+    def cpu_s(self) -> float:
+        """The CPU seconds that it has had."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def stop(self) -> None:
+        """Ends it well."""
+        self.process.terminate()
+        self.process.wait()
+
+
+def play(address: str, token: str, ca: bytes, name: str, clients: int, seconds: float, accounts: int, seed: int) -> Any:
+    """Calls by so many clients for so long; how long each call took, in milliseconds."""
+    took: list[float] = []
+
+    def work(number: int) -> None:
+        rng = random.Random(seed * 1000 + number)
+        crm = Crm(address, token, ca)
+        end = time.perf_counter() + seconds
+        count = 0
+        while time.perf_counter() < end:
+            fields: dict[str, Any] = {"subscriber": str(FIRST + rng.randrange(accounts))}
+            if name == "Balances/TopUp":
+                count += 1
+                fields |= {"amount_micros": 1_000_000, "idempotency_key": f"{os.getpid()}-{seed}-{number}-{count}"}
+            started = time.perf_counter()
+            crm.call(name, **fields)
+            took.append((time.perf_counter() - started) * 1000)
+        crm.close()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(clients)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return took
+
+
+def bench(url: str, options: argparse.Namespace) -> None:
+    """Both calls, so many runs each."""
+    with tempfile.TemporaryDirectory(prefix="mubss-crm-", dir="/var/tmp") as name:
+        folder = Path(name)
+        url = url or f"sqlite:///{folder}/mubss.db"
+        make_store(url, options.accounts, 100, folder).close()
+        server = Server(url, folder)
+        try:
+            with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+                for call in ("Subscribers/GetSubscriber", "Balances/TopUp"):
+                    rates = [_run(pool, server, call, run, options) for run in range(options.runs + 1)][1:]
+                    print(json.dumps({"call": call, "median_per_s": sorted(rates)[len(rates) // 2]}))
+        finally:
+            server.stop()
+
+
+def _run(pool: ProcessPoolExecutor, server: Server, call: str, run: int, options: argparse.Namespace) -> int:
+    """One run; the first warms up."""
+    each, before, started = options.clients // PROCESSES, server.cpu_s(), time.perf_counter()
+    parts = [
+        pool.submit(
+            play,
+            server.address,
+            server.token,
+            server.ca,
+            call,
+            each,
+            options.seconds,
+            options.accounts,
+            run * 10 + part,
+        )
+        for part in range(PROCESSES)
+    ]
+    took = sorted(one for part in parts for one in part.result())
+    seconds, cpu_s = time.perf_counter() - started, server.cpu_s() - before
+    rate = int(len(took) / options.seconds)
+    p50, p99 = (took[len(took) * percent // 100] for percent in (50, 99))
+    if run:
+        print(
+            f"{call} run {run}: {rate:>6,}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
+            f"{cpu_s / len(took) * 1e6:.0f} us of the server's CPU a call, {seconds:.1f} s"
+        )
+    return rate
+
+
+def main() -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(
+        prog="bench crm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--store", default="sqlite", help="sqlite, mysql (one of its own), or a URL")
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--seconds", type=float, default=5)
+    parser.add_argument("--accounts", type=int, default=1000)
+    parser.add_argument("--runs", type=int, default=3)
+    options = parser.parse_args()
+    if options.store == "mysql":
+        with (
+            tempfile.TemporaryDirectory(prefix="mubss-mysql-", dir="/var/tmp") as folder,
+            mysql(Path(folder), tls=False) as (url, _),
+        ):
+            bench(url, options)
+    else:
+        bench("" if options.store == "sqlite" else options.store, options)
+
+
+if __name__ == "__main__":
+    main()
