@@ -15,6 +15,11 @@ class BillingOptions:
     billcycle: int = option(0, "The cycle that mubss-billing bills; --cycle says it, too. 0: none.", low=0, high=999)
     series: str = option("INV", "What bill numbers begin with: INV-2026-0000001.", check=is_series)
     due_days: int = option(14, "How long after its issue a bill is to be paid.", low=0, high=365, unit="days")
+    zero_bills: str = option(
+        "issue",
+        "Bills on which nothing is, and nothing is due: issue them, or skip them until there is something.",
+        choices=("issue", "skip"),
+    )
     poll_seconds: int = option(
         10,
         "How often mubss-billing looks for queued work, and whether a period has closed; a nudge wakes it.",

@@ -11,9 +11,10 @@ from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
 from mubss.core.errors import InputError
+from mubss.core.money import format_amount
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
-from mubss.services.bill_group import Run
+from mubss.services.bill_group import run_for
 from mubss.services.billing import period_for
 from mubss.services.billing import preview as preview_all
 from mubss.storage import bills as storage
@@ -93,7 +94,8 @@ def show(invocation: Invocation, /, number: str) -> None:
 def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
     """What a run would issue; nothing is written. Exit code 1 if an account can't be billed."""
     with open_desk(invocation) as desk:
-        run = Run(cycle, period_for(desk.tables, cycle, period, wall_clock_ms() // 1000))
+        now_s = wall_clock_ms() // 1000
+        run = run_for(invocation.config.billing, cycle, period_for(desk.tables, cycle, period, now_s))
         found = list(preview_all(desk.store, desk.tables, run))
         if invocation.as_json:
             print_json([{"account": one.account, "bill": one.bill, "fault": one.fault} for one in found])
@@ -118,8 +120,8 @@ def _print(doc: Doc) -> None:
     click.echo()
     rows: list[dict[str, Any]] = [
         {
-            "what": f"{line['kind']} {line['code']}".rstrip(),
-            "for": _for(line),
+            "what": f"{line['kind'].replace('_', ' ')} {line['code']}".rstrip(),
+            "for": _for(doc, line),
             "units": f"{line['units']:,}" if "units" in line else "",
             "free": f"{line['free_units'] + line['bundle_units']:,}" if "units" in line else "",
             "tax": line["tax"],
@@ -129,13 +131,20 @@ def _print(doc: Doc) -> None:
     ]
     for tax in doc["taxes"]:
         rows.append({"what": tax["name"], "for": f"on {amount(doc, tax['net'])}", "amount": amount(doc, tax["amount"])})
-    for name, minor in (("total", doc["total"]), ("due before", doc["previous_due"]), ("paid", -doc["paid"])):
-        rows.append({"what": name, "amount": amount(doc, minor)})
+    sums = [("total", doc["total"]), ("due before", doc["previous_due"]), ("paid", -doc["paid"])]
+    if doc.get("credited"):
+        sums.append(("credit notes", -doc["credited"]))
+    rows += [{"what": name, "amount": amount(doc, minor)} for name, minor in sums]
     rows.append({"what": "due now", "amount": amount(doc, doc["due"])})
     print_table(rows, _LINES, right=("units", "free", "amount"))
 
 
-def _for(line: dict[str, Any]) -> str:
+def _for(doc: Doc, line: dict[str, Any]) -> str:
     if "days" in line:
-        return f"{line['days']} of {line['of_days']} days"
+        text = f"{line['days']} of {line['of_days']} days"
+        return f"{text} from {line['from_day']}" if line.get("advance") or line["kind"] == "fee_correction" else text
+    if line["kind"] == "discount":
+        return f"{format_amount(line['rate_ppm'] * 100, 0)} % of {amount(doc, line['base'])}"
+    if line["kind"] == "minimum":
+        return f"{amount(doc, line['counted'])} of {amount(doc, line['minimum'])}"
     return counted(line["records"], "record") if "records" in line else ""

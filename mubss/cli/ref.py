@@ -90,13 +90,13 @@ def _version_line(version: Version, timezone: str) -> str:
 def show_command(invocation: Invocation, table: str, key: str | None) -> None:
     """The rows of TABLE, or all there is of the one of KEY: a code, zone, number or context.
 
-    TABLE is one of currencies, taxes, services, holidays, bands, destinations, networks, price_plans, bundles,
-    service_map, bill_cycles.
+    TABLE is one of currencies, taxes, bill_discounts, services, holidays, bands, destinations, networks, price_plans,
+    bundles, service_map, bill_cycles, dunning.
     """
     with closing(invocation.open_store()) as store:
         _, documents = read_documents(store)
     rows = {name: ordered(row) for name, row in documents[table].items()}
-    if table == "bill_cycles":
+    if table in ("bill_cycles", "dunning"):
         rows = dict(sorted(rows.items(), key=lambda row: int(row[0])))
     if key is not None and key not in rows:
         raise InputError(f"{table}: {shown(key)}; {one_of(rows)}")

@@ -28,7 +28,8 @@ _HEADINGS = {
 }
 # The order in which fields are shown, whichever table they belong to; a store keeps none.
 _FIELDS = (
-    "_id name numeric decimals rate_ppm closing_day unit type currency monthly_fee_micros credit_limit_micros "
+    "_id name numeric decimals on rate_ppm closing_day days action fee_micros unit type currency "
+    "monthly_fee_micros fee_timing activation_fee_micros minimum_bill_micros bill_discounts credit_limit_micros "
     "low_balance_micros tax free_units rollover_units member_limits rates quotas discounts weekdays from_quarter "
     "until_quarter prefixes numbers blocked codes rules absent rating_groups service_identifiers service zone network "
     "band price_micros block_units increments setup_micros minimum_micros maximum_micros tiers_by tiers after_units "

@@ -161,6 +161,7 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("account's state", account["state"] if account["state"] != doc["state"] else ""),
         ("bill cycle", doc["bill_cycle"]),
         ("language", doc["language"]),
+        ("discounts", ", ".join(account.get("discounts", []))),
         ("since", desk.time(doc["created_s"])),
         ("balance", money_of(desk, account, found["balance_micros"])),
         ("available", money_of(desk, account, found["available_micros"])),
@@ -267,6 +268,24 @@ def bundle_command(invocation: Invocation, msisdn: str, bundle: str, reference: 
             f"{doc['msisdn']} has {counted(bought['left'], 'unit')} of {bundle} until {desk.time(bought['until_s'])}"
             f"{', when it renews' if bought.get('renews') else ''}; the balance is {balance}"
         )
+
+
+@subscriber.command("discount")
+@click.argument("msisdn")
+@click.argument("codes", nargs=-1, metavar="CODE...")
+@click.option("--none", is_flag=True, help="No discounts but the plan's.")
+@click.pass_obj
+def discount(invocation: Invocation, /, msisdn: str, codes: tuple[str, ...], none: bool) -> None:
+    """Gives the bills of MSISDN's account these discounts, beside the plan's and in place of those it had."""
+    if bool(codes) == none:
+        raise click.UsageError("expected codes (mubss ref show bill_discounts lists them), or --none")
+    with open_desk(invocation) as desk:
+        account = lifecycle.set_discounts(desk.engine, desk.store, msisdn, codes)
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        if invocation.as_json:
+            print_json({**view(desk, doc), "discounts": account.get("discounts", [])})
+        else:
+            click.echo(f"{doc['msisdn']}'s discounts: {', '.join(account.get('discounts', [])) or 'none'}")
 
 
 @subscriber.command("suspend")

@@ -9,30 +9,59 @@ Usage that began before the period's end, and isn't on a bill yet, is on this on
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mubss.core.bill_period import Period, start_of
+from mubss.core.bill_fees import Fees, activation_fee, least_bill, monthly_fees, plan_and_state
+from mubss.core.bill_lines import (
+    Line,
+    Record,
+    adjustment_lines,
+    bundle_lines,
+    discount_lines,
+    minor_of,
+    tax_lines,
+    usage_lines,
+    with_sequences,
+)
+from mubss.core.bill_period import Period
 from mubss.core.history import find_range
-from mubss.core.model import ACTIVE, POSTPAID, Account, Billing
-from mubss.core.money import Rounding, divide
+from mubss.core.issuing import IssueBill
+from mubss.core.model import POSTPAID, Account, Billing
+from mubss.core.settling import PAYMENTS, credit_and_open, unlooked
 from mubss.core.tariff import Tables
 
-PAYMENTS = ("opening", "topup", "payment")
-BUNDLES = ("bundle", "renewal")
-ADJUSTMENT = "adjustment"
-Record = Mapping[str, Any]
+CREDIT = "credit"  # what a credit note gave back
+# What lines are posted as: usage, bundles and adjustments were, when they happened.
+POSTED = {"fee": "fees", "fee_correction": "fees", "one_off": "one-off", "minimum": "minimum", "discount": "discounts"}
 
 
 class Computed(NamedTuple):
     """A bill as it would be issued: `doc` has amounts in minor units; the rest is what the ledger needs."""
 
     doc: dict[str, Any]
-    fees_micros: int  # to be posted, and so are taxes
-    taxes_micros: int
-    rounding_micros: int  # what the lines say more than was posted
-    usage: list[list[int]]  # sequences of all usage that is on a bill, as closed ranges
+    posted: dict[str, int]  # micros that the bill adds to what is owed, by what they are for
+    billing: Billing  # the account's, once it is issued
+    version: int  # the account's; 0: whichever, as long as its last bill is `previous`
+    previous: str
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether nothing is on it: no amount, nothing paid, nothing due before or after."""
+        doc = self.doc
+        amounts = [line["amount"] for line in doc["lines"]]
+        return not any(
+            [*amounts, doc["previous_due"], doc["due"], doc["paid"], doc["credited"], *doc.get("topups", ())]
+        )
+
+    def command(self, bill_id: str) -> IssueBill:
+        """What issues it under an id."""
+        return IssueBill(bill_id, self.version, self.previous, self.posted, {**self.billing, "bill": bill_id})
+
+
+def no_billing() -> Billing:
+    """What an account without a bill has settled: nothing."""
+    return {"bill": "", "period": "", "due": 0, "sequence": 0, "usage": []}
 
 
 def compute(
@@ -41,32 +70,32 @@ def compute(
     """The bill of an account; `usage` and `postings` are at least those that no bill has."""
     currency = tables.currencies[account["currency"]]
     scale = 10 ** (6 - currency.decimals)  # micros of a minor unit
-    nothing: Billing = {"bill": "", "period": "", "due": 0, "sequence": 0, "usage": []}
-    billing = account.get("billing", nothing)
+    billing = account.get("billing") or no_billing()
     chosen = [
         one for one in usage if one["from_s"] < period.end_s and find_range(billing["usage"], one["sequence"]) is None
     ]
     moved = [one for one in postings if one["sequence"] > billing["sequence"]]
-    own_tax = plan.tax if (plan := tables.plans.get(account["plan"])) is not None else ""
-    fees = _fees(account, tables, period, scale)
-    others = [*_usage(chosen, scale), *_bundles(moved, own_tax, scale), *_adjustments(moved, scale)]
-    rounding_micros = sum(line["amount"] * scale - line.pop("exact_micros") for line in others)
-    lines = [*fees, *others]
-    taxes = _taxes(lines, tables)
+    fees = monthly_fees(account, billing, tables, period, scale)
+    posted_before = _posted_before(account, chosen, moved, tables, scale)
+    exact = sum(line.pop("exact_micros") for line in posted_before)
+    rounding = sum(line["amount"] for line in posted_before) * scale - exact
+    lines = _lines(account, billing, fees, posted_before, tables, period, scale)
+    taxes = tax_lines(lines, tables)
     payments = [one["amount_micros"] for one in moved if one["cause"]["kind"] in PAYMENTS]
-    paid = sum(_minor(micros, scale) for micros in payments)
-    rounding_micros -= paid * scale - sum(payments)
+    credits = [one["amount_micros"] for one in moved if one["cause"]["kind"] == CREDIT]
+    paid, credited = (sum(minor_of(micros, scale) for micros in found) for found in (payments, credits))
+    rounding -= (paid + credited) * scale - sum(payments) - sum(credits)
     net, tax = sum(line["amount"] for line in lines), sum(one["amount"] for one in taxes)
+    due = billing["due"] + net + tax - paid - credited
+    posted = dict.fromkeys(POSTED.values(), 0)
+    for line in lines:
+        if line["kind"] in POSTED:
+            posted[POSTED[line["kind"]]] += line["amount"] * scale
+    posted |= {"taxes": tax * scale, "rounding": rounding}
+    settled, after = _settled(billing, moved, net + tax, scale)
     doc = {
         "kind": POSTPAID,
-        "account": account["_id"],
-        "cycle": cycle,
-        "period": period.label,
-        "from_day": period.first.isoformat(),
-        "until_day": period.last.isoformat(),
-        "plan": account["plan"],
-        "currency": account["currency"],
-        "decimals": currency.decimals,
+        **head(account, period, cycle, currency.decimals),
         "lines": lines,
         "usage": with_sequences((), (one["sequence"] for one in chosen)),  # whose records are on it
         "postings": [billing["sequence"], account["sequence"]],  # those behind the first, up to the second
@@ -76,132 +105,88 @@ def compute(
         "total": net + tax,
         "previous_due": billing["due"],
         "paid": paid,
-        "due": billing["due"] + net + tax - paid,
+        "credited": credited,
+        "due": due,
+        "settled": settled,
+        "posted": {what: micros for what, micros in posted.items() if micros},
+        "before": dict(billing),
     }
-    ranges = with_sequences(billing["usage"], (one["sequence"] for one in chosen))
-    fees_micros = sum(line["amount"] for line in fees) * scale
-    return Computed(doc, fees_micros, tax * scale, rounding_micros, ranges)
+    new: Billing = {
+        "bill": "",
+        "period": period.label,
+        "due": due,
+        "sequence": account["sequence"],
+        "usage": with_sequences(billing["usage"], (one["sequence"] for one in chosen)),
+        "days": fees.days,
+        "looked": account["sequence"],
+        **after,
+    }
+    if fees.advance:
+        new["advance"] = fees.advance
+    if billing.get("activated") or account.get("since_s", 0) < period.end_s:
+        new["activated"] = True
+    return Computed(doc, posted, new, account["version"], billing["bill"])
 
 
-def _minor(micros: int, scale: int) -> int:
-    return divide(micros, scale, Rounding.HALF_UP)
+def head(account: Account, period: Period, cycle: int, decimals: int) -> dict[str, Any]:
+    """What a bill says of whose it is and when."""
+    return {
+        "account": account["_id"],
+        "cycle": cycle,
+        "period": period.label,
+        "from_day": period.first.isoformat(),
+        "until_day": period.last.isoformat(),
+        "plan": account["plan"],
+        "currency": account["currency"],
+        "decimals": decimals,
+    }
 
 
-def _fees(account: Account, tables: Tables, period: Period, scale: int) -> list[dict[str, Any]]:
-    """Monthly fees in arrears: each day belongs to the plan in force at its end, if the subscriber is active then."""
-    lines: list[dict[str, Any]] = []
-    day = period.first
-    while day <= period.last:
-        end_s = start_of(day + timedelta(1), tables.calendar.zone) - 1
-        code, state = plan_and_state(account, end_s)
-        if state == ACTIVE and code:
-            if lines and lines[-1]["code"] == code and lines[-1]["until_day"] == (day - timedelta(1)).isoformat():
-                lines[-1]["until_day"] = day.isoformat()
-                lines[-1]["days"] += 1
-            else:
-                lines.append(
-                    {"kind": "fee", "code": code, "from_day": day.isoformat(), "until_day": day.isoformat(), "days": 1}
-                )
-        day += timedelta(1)
-    found = []
-    for line in lines:
-        plan = tables.plan_at(line["code"], period.end_s - 1) or tables.plans.get(line["code"])
-        if plan is not None and plan.monthly_fee_micros:
-            micros = divide(plan.monthly_fee_micros * line["days"], period.days, Rounding.HALF_UP)
-            found.append({**line, "of_days": period.days, "tax": plan.tax, "amount": _minor(micros, scale)})
-    return found
+def _posted_before(
+    account: Account, usage: Sequence[Record], moved: Sequence[Record], tables: Tables, scale: int
+) -> list[Line]:
+    """Lines of what the ledger has already."""
+    plan = tables.plans.get(account["plan"])
+    own_tax = plan.tax if plan is not None else ""
+    return [*usage_lines(usage, scale), *bundle_lines(moved, own_tax, scale), *adjustment_lines(moved, scale)]
 
 
-def plan_and_state(account: Account, at_s: int) -> tuple[str, str]:
-    """The plan and state of an account at a time; ("", "") before it was opened."""
-    if at_s < account.get("since_s", 0):
-        return "", ""
-    history = account.get("history")
-    if not history:
-        return account["plan"], account["state"]
-    past = [entry for entry in history if entry[0] <= at_s]
-    _, plan, state = past[-1] if past else history[0]
-    return str(plan), str(state)
+def _lines(
+    account: Account,
+    billing: Billing,
+    fees: Fees,
+    others: Sequence[Line],
+    tables: Tables,
+    period: Period,
+    scale: int,
+) -> list[Line]:
+    """All lines: fees, what was posted, then discounts on both and what brings the bill to its minimum."""
+    code, _ = plan_and_state(account, period.end_s - 1)
+    plan = tables.plan_at(code, period.end_s - 1) or tables.plans.get(code)
+    codes = dict.fromkeys([*(plan.bill_discounts if plan is not None else ()), *account.get("discounts", ())])
+    discounts = [tables.bill_discounts[one] for one in codes if one in tables.bill_discounts]
+    once = activation_fee(account, billing, tables, period, scale)
+    lines = [*fees.lines, *once, *others, *discount_lines([*fees.lines, *others], discounts)]
+    least, last_plan = least_bill(account, billing, tables, period, scale)
+    if least and last_plan is not None:
+        # What is charged for the next period, and what the last one's fee turned out too high, aren't this period's.
+        own = [*fees.own, *(line for line in others if line["kind"] in ("usage", "bundle"))]
+        counted = sum(line["amount"] for line in [*own, *discount_lines(own, discounts)])
+        if counted < least:
+            line = {"kind": "minimum", "code": last_plan.code, "minimum": least, "counted": counted}
+            lines.append({**line, "tax": last_plan.tax, "amount": least - counted})
+    return lines
 
 
-def _usage(records: Iterable[Record], scale: int) -> list[dict[str, Any]]:
-    """A line for each service and tax; what re-rating corrected is in it."""
-    lines: dict[tuple[str, str], dict[str, Any]] = {}
-    for one in records:
-        tax = one.get("tax", "")
-        line = lines.setdefault(
-            (one["service"], tax),
-            {
-                "kind": "usage",
-                "code": one["service"],
-                "records": 0,
-                "units": 0,
-                "free_units": 0,
-                "bundle_units": 0,
-                "tax": tax,
-                "exact_micros": 0,
-            },
-        )
-        line["records"] += "corrects" not in one
-        line["units"] += one["units"]
-        line["free_units"] += one["free_units"]
-        line["bundle_units"] += one.get("bundle_units", 0)
-        line["exact_micros"] += one["charge_micros"]
-    return [_rounded(lines[at], scale) for at in sorted(lines)]
+def _settled(billing: Billing, moved: Sequence[Record], total: int, scale: int) -> tuple[dict[str, int], Billing]:
+    """How much of a new bill is settled as it is issued, by what was paid before and isn't owed for older ones.
 
-
-def _bundles(postings: Iterable[Record], tax: str, scale: int) -> list[dict[str, Any]]:
-    lines: dict[str, dict[str, Any]] = {}
-    for one in postings:
-        cause = one["cause"]
-        if cause["kind"] in BUNDLES and one["amount_micros"]:
-            code = cause["bundle"]
-            line = lines.setdefault(code, {"kind": "bundle", "code": code, "records": 0, "tax": tax, "exact_micros": 0})
-            line["records"] += 1
-            line["exact_micros"] -= one["amount_micros"]
-    return [_rounded(lines[code], scale) for code in sorted(lines)]
-
-
-def _adjustments(postings: Iterable[Record], scale: int) -> list[dict[str, Any]]:
-    found = [one for one in postings if one["cause"]["kind"] == ADJUSTMENT]
-    return [
-        _rounded(
-            {
-                "kind": ADJUSTMENT,
-                "code": one["cause"].get("reference", ""),
-                "tax": "",
-                "exact_micros": -one["amount_micros"],
-            },
-            scale,
-        )
-        for one in found
-    ]
-
-
-def _rounded(line: dict[str, Any], scale: int) -> dict[str, Any]:
-    return {**line, "amount": _minor(line["exact_micros"], scale)}
-
-
-def _taxes(lines: Iterable[Mapping[str, Any]], tables: Tables) -> list[dict[str, Any]]:
-    nets: dict[str, int] = {}
-    for line in lines:
-        if line["tax"]:
-            nets[line["tax"]] = nets.get(line["tax"], 0) + line["amount"]
-    found = []
-    for code, net in sorted(nets.items()):
-        tax = tables.taxes[code]
-        amount = divide(net * tax.rate_ppm, 1_000_000, Rounding.HALF_UP)
-        found.append({"code": code, "name": tax.name, "rate_ppm": tax.rate_ppm, "net": net, "amount": amount})
-    return found
-
-
-def with_sequences(ranges: Sequence[Sequence[int]], more: Iterable[int]) -> list[list[int]]:
-    """Closed ranges with more numbers in them, sorted and joined; exact, however many there are."""
-    found = sorted([*map(list, ranges), *([one, one] for one in more)])
-    joined: list[list[int]] = []
-    for low, high in found:
-        if joined and low <= joined[-1][1] + 1:
-            joined[-1][1] = max(joined[-1][1], high)
-        else:
-            joined.append([low, high])
-    return joined
+    With it what the account has open, and credit, after it (settling.py).
+    """
+    credit, still_open = credit_and_open(billing)
+    credit += sum(minor_of(one["amount_micros"], scale) for one in unlooked(billing, moved))
+    credit -= min(total, 0)
+    used = min(max(total, 0), max(0, credit - still_open))
+    settled = {"paid": used, "credited": 0, "open": max(total, 0) - used}
+    after: Any = {"open": still_open + settled["open"], "credit": credit - used}
+    return settled, after

@@ -50,3 +50,9 @@ def start_of(day: date, zone: tzinfo) -> int:
 
 def _month_before(day: date) -> date:
     return (day.replace(day=1) - timedelta(1)).replace(day=day.day)
+
+
+def following(period: Period, zone: tzinfo) -> Period:
+    """The period behind one."""
+    later = (period.last.replace(day=1) + timedelta(32)).replace(day=1)
+    return period_of(later.isoformat()[:7], period.last.day, zone)

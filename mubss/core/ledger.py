@@ -8,17 +8,19 @@ never takes `available` below zero; usage that is reported is charged in full.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
+from mubss.core.bill_ledger import issue_bill, set_discounts
 from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
 from mubss.core.corrections import Rerate
 from mubss.core.draft import Draft, member_key, new_part
-from mubss.core.errors import AccountChanged, LedgerError
+from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
-from mubss.core.issuing import IssueBill
+from mubss.core.issuing import IssueBill, SetDiscounts
 from mubss.core.members import add_member, set_member_state
 from mubss.core.model import (
     ACTIVE,
@@ -104,33 +106,18 @@ def _apply(
             return apply_event(account, command, record, now_ms, rules)
         return apply_session(account, command, record, now_ms, rules)
     draft = Draft(account, tables, now_ms)
-    if isinstance(command, Movement):
-        _move(draft, command)
-    elif isinstance(command, SetState):
-        if not _set_state(draft, command):
-            return Applied(None)
-    elif isinstance(command, AddMember):
-        add_member(draft, command)
-    elif isinstance(command, SetPlan):
-        if not _set_plan(draft, command):
-            return Applied(None)
-    elif isinstance(command, Tell):
-        return Applied(None, outbox=_tell(draft, command))
-    elif isinstance(command, BuyBundle):
-        buy_bundle(draft, command)
-    elif isinstance(command, StopBundle):
-        stop_bundle(draft, command)
-    elif isinstance(command, ChargeSuspense):
+    if isinstance(command, ChargeSuspense):
         return charge_suspense(draft, command, record, rules)
-    elif isinstance(command, ChargeCdrs):
+    if isinstance(command, ChargeCdrs):
         return charge_cdrs(draft, command, beside or Beside())
-    elif isinstance(command, Rerate):
+    if isinstance(command, Rerate):
         return apply_rerate(draft, command)
-    elif isinstance(command, IssueBill):
-        _issue(draft, command)
-    elif not _end(draft, command, rules):
-        return Applied(None)
-    return draft.applied()
+    if isinstance(command, Tell):
+        return Applied(None, outbox=_tell(draft, command))
+    if isinstance(command, EndSession):
+        return draft.applied() if _end(draft, command, rules) else Applied(None)
+    changed = _DOERS[type(command)](draft, command)
+    return Applied(None) if changed is False else draft.applied()
 
 
 def _move(draft: Draft, movement: Movement) -> None:
@@ -201,27 +188,6 @@ def _tell(draft: Draft, command: Tell) -> list[dict[str, Any]]:
     return [make_entry(draft.account["_id"], key, session, kind, "operator", draft.now_ms, group)]
 
 
-def _issue(draft: Draft, command: IssueBill) -> None:
-    account = draft.account
-    if account["version"] != command.version:
-        raise AccountChanged(
-            f"version: {account['version']}; expected {command.version}, as when the bill was reckoned"
-        )
-    parts = (("fees", command.fees_micros), ("taxes", command.taxes_micros), ("rounding", command.rounding_micros))
-    if not draft.can_hold(-sum(micros for _, micros in parts)):
-        raise LedgerError(f"due: {command.due}; expected what a balance can bear")
-    for what, micros in parts:
-        if micros:
-            draft.post(-micros, {"kind": "bill", "bill": command.bill, "what": what})
-    account["billing"] = {
-        "bill": command.bill,
-        "period": command.period,
-        "due": command.due,
-        "sequence": command.sequence,
-        "usage": command.usage,
-    }
-
-
 def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:
     session = draft.account["sessions"].get(command.session_hash)
     if session is None or (command.only_if_expired and session["expires_s"] > draft.now_s):
@@ -231,6 +197,19 @@ def _end(draft: Draft, command: EndSession, rules: Rules) -> bool:
     end_session(draft, command.session_hash, rules)
     reserve(draft)  # free units promised to it are the other sessions' now
     return True
+
+
+# What each other command does; False: the account stays as it is.
+_DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
+    Movement: _move,
+    SetState: _set_state,
+    AddMember: add_member,
+    SetPlan: _set_plan,
+    BuyBundle: buy_bundle,
+    StopBundle: stop_bundle,
+    IssueBill: issue_bill,
+    SetDiscounts: set_discounts,
+}
 
 
 def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]:

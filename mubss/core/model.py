@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 from mubss.core.allowance import Bucket
 from mubss.core.cdr import ChargeCdrs, Verdict
 from mubss.core.corrections import Rerate
-from mubss.core.issuing import IssueBill
+from mubss.core.issuing import IssueBill, SetDiscounts
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -121,6 +121,12 @@ class Billing(TypedDict):
     due: int  # after it, in minor units
     sequence: int  # of the last posting that is in it
     usage: list[list[int]]  # sequences of all usage that is on a bill, as closed ranges
+    days: NotRequired[list[list[int]]]  # ordinals of dates whose monthly fee is settled, as closed ranges
+    advance: NotRequired[dict[str, Any]]  # what was charged in advance, for a period whose days aren't settled yet
+    activated: NotRequired[bool]  # the activation fee, if there is one, was charged
+    open: NotRequired[int]  # of all its bills, what is neither paid nor credited, in minor units
+    credit: NotRequired[int]  # what was paid and is on no bill, in minor units; below 0 where a payment went back
+    looked: NotRequired[int]  # of the last posting that was looked at for such payments
 
 
 class Account(TypedDict):
@@ -139,6 +145,7 @@ class Account(TypedDict):
     sequence: int  # of its last posting
     usage_sequence: int  # of its last usage record
     billing: NotRequired[Billing]  # what its bills have settled so far
+    discounts: NotRequired[list[str]]  # codes of those that its bills have, beside the plan's
     history: NotRequired[list[list[Any]]]  # [since when, plan, state], where either changed
     counters: dict[str, dict[str, int]]  # month → service → free units used
     sessions: dict[str, Session]  # by hash of the Session-Id
@@ -376,6 +383,7 @@ Command = (
     | ChargeCdrs
     | Rerate
     | IssueBill
+    | SetDiscounts
 )
 
 

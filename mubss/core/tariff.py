@@ -154,6 +154,10 @@ class Plan:
     tax: str = ""
     low_balance_micros: int = 0  # below it an answer that tells the balance says that it is low
     valid_from_s: int = 0  # UTC seconds
+    fee_timing: str = "arrears"  # or "advance": when the monthly fee is charged
+    activation_fee_micros: int = 0  # once, on the first bill
+    minimum_bill_micros: int = 0  # the least that a period's fees, usage and bundles come to
+    bill_discounts: tuple[str, ...] = ()  # codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,6 +201,32 @@ class Tax:
     code: str
     name: str
     rate_ppm: int
+
+
+@dataclass(frozen=True, slots=True)
+class BillDiscount:
+    """What is taken off a bill's fees, its usage or both."""
+
+    code: str
+    name: str
+    on: tuple[str, ...]  # "fees", "usage"
+    rate_ppm: int
+
+
+REMIND, WARN, SUSPEND = "remind", "warn", "suspend"
+ACTIONS = (REMIND, WARN, SUSPEND)
+
+
+@dataclass(frozen=True, slots=True)
+class DunningStep:
+    """What happens so many days after a bill was due: a message, and for SUSPEND the account's suspension."""
+
+    step: int
+    name: str
+    days: int
+    action: str
+    fee_micros: int = 0  # for bills in its currency
+    currency: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +286,8 @@ class Tables:
     currencies: Mapping[str, Currency] = field(default_factory=dict)
     bill_cycles: Mapping[int, BillCycle] = field(default_factory=dict)
     taxes: Mapping[str, Tax] = field(default_factory=dict)
+    bill_discounts: Mapping[str, BillDiscount] = field(default_factory=dict)
+    dunning: tuple[DunningStep, ...] = ()  # in their order
     changes: dict[tuple[str, str, str, int], int] = field(default_factory=dict, compare=False)  # rater.next_change's
     _bands_seen: dict[LocalQuarter, str] = field(default_factory=dict, compare=False)
     _services_seen: dict[tuple[str, int | None, int | None], str | None] = field(default_factory=dict, compare=False)

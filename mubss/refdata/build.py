@@ -18,6 +18,7 @@ from mubss.core.tariff import (
     Tax,
     Unit,
 )
+from mubss.refdata.bill_rows import build_bill_discount, build_dunning
 from mubss.refdata.check import Faults
 from mubss.refdata.cross_check import Checker
 from mubss.refdata.plan_build import build_bundle, build_plans
@@ -60,6 +61,8 @@ def build_tables(documents: Documents, version: int, calendar: OperatorCalendar)
             for key, doc in documents["bill_cycles"].items()
         },
         taxes={code: Tax(code, doc["name"], doc["rate_ppm"]) for code, doc in documents["taxes"].items()},
+        bill_discounts={code: build_bill_discount(doc) for code, doc in documents["bill_discounts"].items()},
+        dunning=build_dunning(documents["dunning"]),
     )
 
 

@@ -38,6 +38,7 @@ class Checker:
         for code, plan in self._documents["price_plans"].items():
             self._check_plan(self._where("price_plans", code), plan)
         self._check_versions()
+        self._check_dunning()
         for code, bundle in self._documents["bundles"].items():
             self._check_bundle(self._where("bundles", code), bundle)
         for context, rules in self._documents["service_map"].items():
@@ -56,6 +57,8 @@ class Checker:
     def _check_plan(self, where: str, plan: Doc) -> None:
         self._check_name(f"{where}.currency", "currencies", plan["currency"])
         self._check_name(f"{where}.tax", "taxes", plan["tax"])
+        for number, code in enumerate(plan.get("bill_discounts", ()), 1):
+            self._check_name(f"{where}.bill_discounts[{number}]", "bill_discounts", code)
         zones = [ANY, *self._names["networks"]]
         seen: dict[tuple[str, ...], int] = {}
         for number, rate in enumerate(plan["rates"], 1):
@@ -94,6 +97,18 @@ class Checker:
                 if plan[name] != other[name]:
                     text = f"{plan[name]}; it is {other[name]} in {self._where('price_plans', other['_id'])}"
                     self._faults.add(f"{self._where('price_plans', key)}.{name}", text)
+
+    def _check_dunning(self) -> None:
+        """Each step comes later than the one before."""
+        before = ("", 0)
+        for key, step in sorted(self._documents["dunning"].items(), key=lambda item: int(item[0])):
+            where = self._where("dunning", key)
+            self._check_name(f"{where}.currency", "currencies", step.get("currency", ""))
+            if step["days"] <= before[1]:
+                self._faults.add(
+                    f"{where}.days", f"{step['days']}; expected more than the {before[1]} of step {before[0]}"
+                )
+            before = (key, step["days"])
 
     def _check_bundle(self, where: str, bundle: Doc) -> None:
         self._check_name(f"{where}.currency", "currencies", bundle["currency"])

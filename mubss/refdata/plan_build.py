@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from mubss.core.rates import PPM, Rate, Terms, Tier
 from mubss.core.tariff import ANY, Bundle, Plan, PlanService, Service, Step
+from mubss.refdata.bill_rows import build_plan_bill
 from mubss.refdata.quota_rows import build_quota
 from mubss.storage.database import Doc
 
@@ -101,6 +102,7 @@ def _plan(
         tax=doc["tax"],
         low_balance_micros=doc.get("low_balance_micros", 0),
         valid_from_s=start_s,
+        **build_plan_bill(doc),
     )
 
 

@@ -6,9 +6,10 @@ import re
 from datetime import date
 
 from mubss.core.model import POSTPAID, PREPAID
-from mubss.core.money import MICROS_PER_UNIT
 from mubss.core.tariff import ANY
+from mubss.refdata.bill_rows import plan_bill
 from mubss.refdata.check import Row
+from mubss.refdata.plan_fields import MAX_PRICE_MICROS, currency_code, percent_ppm
 from mubss.refdata.quota_rows import MAX_UNITS, plan_quota
 from mubss.storage.database import Doc
 
@@ -16,20 +17,12 @@ MAX_RATES = 2_000  # of one plan
 MAX_TIERS = 20
 MAX_DISCOUNTS = 200
 MAX_BUNDLE_SERVICES = 50
-MAX_PRICE_MICROS = 10**12  # a million: a price, setup fee, minimum or monthly fee
 MAX_CREDIT_MICROS = 10**14
 MAX_VERSIONED_CODE = 21  # letters: with @2026-12-01 behind it a code still fits an `_id`
 
-_CURRENCY = re.compile(r"[A-Z]{3}")
-CURRENCY_FORM = "three capital letters of ISO 4217"
 _DAY = re.compile(r"20[0-9]{2}-[01][0-9]-[0-3][0-9]")
 _INCREMENTS = re.compile(r"([1-9][0-9]{0,9})/([1-9][0-9]{0,9})")
 _VALIDITY = re.compile(r"(?:([1-9][0-9]{0,3})([hd])|month)")
-
-
-def currency_code(row: Row, key: str) -> str:
-    """ISO 4217 letters; "" with a fault."""
-    return row.form(key, _CURRENCY, CURRENCY_FORM)
 
 
 def day(row: Row, key: str, default: str | None = None) -> str:
@@ -47,14 +40,6 @@ def day(row: Row, key: str, default: str | None = None) -> str:
             return text
     row.refuse(key, None if value is None else text, 'a day like "2026-12-01"')
     return ""
-
-
-def percent_ppm(row: Row, key: str) -> int:
-    """A percentage of up to 4 decimals as parts per million."""
-    ppm, rest = divmod(row.amount(key, 100 * MICROS_PER_UNIT), 100)
-    if rest:
-        row.fault(key, "more than 4 decimals; it is kept in parts per million")
-    return ppm
 
 
 def plan_key(row: Row, key: str) -> str:
@@ -87,7 +72,7 @@ def plan(row: Row) -> Doc:
         doc["member_limits"] = limits
     if discounts := [_discount(discount) for discount in row.rows("discounts", MAX_DISCOUNTS)]:
         doc["discounts"] = discounts
-    return doc
+    return doc | plan_bill(row, doc["type"])
 
 
 def _rate(row: Row) -> Doc:

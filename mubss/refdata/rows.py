@@ -10,9 +10,11 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from mubss.core.tariff import ANY, Unit
+from mubss.refdata.bill_rows import bill_discount, dunning, dunning_step
 from mubss.refdata.check import Faults, Row, one_of, rows_of, shown
 from mubss.refdata.form import Source
-from mubss.refdata.plan_rows import bundle, currency_code, percent_ppm, plan, plan_key
+from mubss.refdata.plan_fields import currency_code, percent_ppm
+from mubss.refdata.plan_rows import bundle, plan, plan_key
 from mubss.refdata.quota_rows import MAX_UNSIGNED32, service_quota
 from mubss.storage.database import Doc
 from mubss.storage.refdata import TABLES, Documents
@@ -225,5 +227,7 @@ _READERS: dict[str, tuple[str, Callable[[Row, str], str], Callable[[Row], Doc]]]
     "networks": ("zone", _code, _network),
     "price_plans": ("code", plan_key, plan),
     "bundles": ("code", _code, bundle),
+    "bill_discounts": ("code", _code, bill_discount),
     "bill_cycles": ("number", _cycle_number, _bill_cycle),
+    "dunning": ("step", dunning_step, dunning),
 }

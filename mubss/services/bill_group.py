@@ -15,10 +15,10 @@ from typing import Any, NamedTuple
 
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, GuardConflict, Order
+from mubss.config_billing import BillingOptions
 from mubss.core.bill import Computed, compute
 from mubss.core.bill_period import Period
 from mubss.core.errors import AccountChanged, InputError
-from mubss.core.issuing import IssueBill
 from mubss.core.model import Account
 from mubss.core.tariff import Tables
 from mubss.storage import bills
@@ -36,6 +36,12 @@ class Run:
     period: Period
     series: str = "INV"
     due_days: int = 14
+    skips_zero: bool = False  # no bill for an account that has nothing on it
+
+
+def run_for(options: BillingOptions, cycle: int, period: Period) -> Run:
+    """The run that the configuration says."""
+    return Run(cycle, period, options.series, options.due_days, options.zero_bills == "skip")
 
 
 class Billed(NamedTuple):
@@ -43,7 +49,7 @@ class Billed(NamedTuple):
 
     account: str
     bill: Doc | None
-    fault: str = ""
+    fault: str = ""  # neither: nothing is on it, and such bills are skipped
     before: bool = False  # it had that bill already
 
 
@@ -77,7 +83,11 @@ class Issuer:
                 settled.append(Billed(account_id, bill, before=True))
                 continue
             try:
-                drawn.append(self._compute(person, unbilled))
+                found = self._compute(person, unbilled)
+                if run.skips_zero and found.bill.is_zero:
+                    settled.append(Billed(account_id, None))
+                else:
+                    drawn.append(found)
             except (KeyError, ValueError, InputError) as fault:
                 settled.append(Billed(account_id, None, _told(fault)))
         return settled, drawn
@@ -139,20 +149,9 @@ class Issuer:
                 "language": one.person["language"],
                 **one.bill.doc,
             }
-            command = IssueBill(
-                doc["_id"],
-                one.account["version"],
-                one.account["sequence"],
-                run.period.label,
-                one.bill.fees_micros,
-                one.bill.taxes_micros,
-                one.bill.rounding_micros,
-                one.bill.usage,
-                one.bill.doc["due"],
-            )
             counter = Guard(bills.COUNTERS, {"_id": counter_id, "version": number}, number - 1 or None)
             guards = [Guard(bills.BILLS, doc), counter]
-            orders.append((one, Order(command, account=one.account["_id"], guards=guards)))
+            orders.append((one, Order(one.bill.command(doc["_id"]), account=one.account["_id"], guards=guards)))
         return orders
 
 

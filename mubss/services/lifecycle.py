@@ -14,6 +14,7 @@ from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, Order
 from mubss.charging.provision import NewAccount, member_order, open_accounts
 from mubss.core.errors import InputError, UnknownAccount
+from mubss.core.issuing import SetDiscounts
 from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState, StopBundle
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
@@ -207,6 +208,12 @@ def stop_bundle(engine: Engine, store: Store, identity: str, bundle: str, refere
     check_text("reference", reference)
     doc = find_subscriber(store, identity)
     return run(engine, Order(StopBundle(bundle, reference), account=doc["account"]))
+
+
+def set_discounts(engine: Engine, store: Store, identity: str, codes: Sequence[str]) -> Account:
+    """Which discounts the bills of a subscriber's account have, beside the plan's; none is none."""
+    doc = find_subscriber(store, identity)
+    return run(engine, Order(SetDiscounts(list(codes)), account=doc["account"]))
 
 
 def top_up(

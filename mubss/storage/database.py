@@ -44,6 +44,8 @@ REFDATA = (
     "ref_networks",
     "ref_bill_cycles",
     "ref_taxes",
+    "ref_dunning",
+    "ref_bill_discounts",
     "ref_service_map",
     "ref_bands",
 )

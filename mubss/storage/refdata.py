@@ -16,6 +16,7 @@ from mubss.xdev.errors import StoreConflict
 TABLES = {
     "currencies": "ref_currencies",
     "taxes": "ref_taxes",
+    "bill_discounts": "ref_bill_discounts",
     "services": "ref_services",
     "holidays": "ref_holidays",
     "bands": "ref_bands",
@@ -25,6 +26,7 @@ TABLES = {
     "bundles": "ref_bundles",
     "service_map": "ref_service_map",
     "bill_cycles": "ref_bill_cycles",
+    "dunning": "ref_dunning",
 }
 Documents = dict[str, dict[str, Doc]]  # table → key → document, in the order that counts
 Stored = dict[str, dict[str, Doc]]  # table → _id → document as it lies in the store

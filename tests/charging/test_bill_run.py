@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -155,3 +156,19 @@ def test_a_period_that_isnt_over_is_refused(world: World) -> None:
     later: Period = period_of("2026-12", 3, BERLIN)
     with pytest.raises(InputError, match="period: 2026-12 isn't over yet"):
         run(world, Run(CYCLE, later))
+
+
+def test_bills_of_nothing_are_skipped_where_the_operator_says_so(world: World) -> None:
+    free = replace(world.tables.plans["demo-postpaid"], monthly_fee_micros=0)
+    world.tables = replace(world.tables, plans={**world.tables.plans, "demo-postpaid": free})
+    [idle, paid] = people(world, 2)
+    world.engine().execute([Order(Movement("payment", 5_000_000), account=paid)])
+    skipping = replace(RUN, skips_zero=True)
+    for found in (list(preview(world.store, world.tables, skipping)), run(world, skipping)):
+        assert [(one.account, one.bill is None, one.fault, one.before) for one in found] == [
+            (idle, True, "", False),
+            (paid, False, "", False),
+        ]
+    assert "billing" not in (world.get("accounts", idle) or {})
+    run(world)
+    proved(world, [idle, paid])

@@ -11,59 +11,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core_builders import BERLIN, SERVICES, flat, make_account, make_tables, plan, plan_service, utc
-from core_world import World
-from mubss.core.bill import Computed, compute, with_sequences
-from mubss.core.bill_period import Period, last_closed, period_of
-from mubss.core.cdr import Cdr, CdrItem, ChargeCdrs
+from core_bills import DAY_S, OCTOBER, bill, issue, tables_of, use, world_of
+from core_builders import BERLIN, utc
+from mubss.core.bill_lines import with_sequences
+from mubss.core.bill_period import following, last_closed, period_of
 from mubss.core.errors import AccountChanged, InputError
-from mubss.core.issuing import IssueBill
-from mubss.core.model import Account, BuyBundle, Movement, SetPlan, SetState
-from mubss.core.tariff import Bundle, Tables, Tax
-
-MINUTE, DAY_S = 60, 86_400
-SINCE_S = utc(2026, 9, 1)
-OCTOBER = period_of("2026-11", 3, BERLIN)  # 4 October to 3 November
-
-
-def tables_of(fee: int = 30_000_000, call: int = 90_000, tax: str = "VAT") -> Tables:
-    rows = {"VOICE": flat(call, MINUTE), "SMS": flat(12_345, 1)}
-    services = [replace(plan_service(SERVICES[code], row), tax=tax) for code, row in rows.items()]
-    made = make_tables(
-        plan("small", *services, type="postpaid", monthly_fee_micros=fee, tax=tax),
-        plan("large", *services, type="postpaid", monthly_fee_micros=2 * fee, tax=tax),
-    )
-    return replace(made, taxes={"VAT": Tax("VAT", "VAT", 200_000), "CUT": Tax("CUT", "CUT", 75_000)})
-
-
-def world_of(tables: Tables | None = None, since_s: int = SINCE_S) -> World:
-    account: Account = {**make_account("small", "0"), "type": "postpaid", "since_s": since_s}
-    world = World(tables or tables_of(), account)
-    world.now_s = since_s
-    return world
-
-
-def use(world: World, number: int, at_s: int, units: int = 60, service: str = "VOICE", now_s: int = 0) -> None:
-    """A call or some messages, by a CDR."""
-    counts = (units, 0, 0, 0) if service == "VOICE" else (0, 0, 0, units)
-    one = Cdr(f"r{number}", service, service, "49", "", "", "", "", "", at_s, 60, *counts, 0, "", "", "", 0, False)
-    world.do(ChargeCdrs("f", [CdrItem(f"k{number}", one)], True), now_s=now_s or max(world.now_s, at_s + units))
-
-
-def bill(world: World, period: Period = OCTOBER) -> Computed:
-    return compute(world.account, world.usage, world.postings["acc1"], world.tables, period, 3)
-
-
-def issue(world: World, period: Period = OCTOBER) -> dict[str, Any]:
-    """Issues it; its document."""
-    found = bill(world, period)
-    account, sums = world.account, (found.fees_micros, found.taxes_micros, found.rounding_micros)
-    name = f"bill {period.label}"
-    command = IssueBill(
-        name, account["version"], account["sequence"], period.label, *sums, found.usage, found.doc["due"]
-    )
-    world.do(command, now_s=max(world.now_s, period.end_s))
-    return found.doc
+from mubss.core.model import BuyBundle, Movement, SetPlan, SetState
+from mubss.core.tariff import Bundle
 
 
 def fees(doc: dict[str, Any]) -> list[tuple[str, int, int]]:
@@ -77,6 +31,8 @@ def test_a_period_is_named_by_the_month_it_closes_in() -> None:
     assert (OCTOBER.first, OCTOBER.last, OCTOBER.days) == (date(2026, 10, 4), date(2026, 11, 3), 31)
     assert OCTOBER.end_s - OCTOBER.start_s == 31 * DAY_S + 3600, "winter time begins in it"
     assert last_closed(3, OCTOBER.end_s, BERLIN) == OCTOBER
+    assert following(OCTOBER, BERLIN) == period_of("2026-12", 3, BERLIN)
+    assert following(period_of("2026-12", 28, BERLIN), BERLIN) == period_of("2027-01", 28, BERLIN)
     assert last_closed(3, OCTOBER.end_s - 1, BERLIN).label == "2026-10"
     assert period_of("2026-03", 28, BERLIN).first == date(2026, 3, 1)
     with pytest.raises(InputError, match="period: 'soon'; expected a month like 2026-11"):
@@ -150,12 +106,7 @@ def test_a_bundle_that_renews_as_the_bill_is_issued_is_on_the_next() -> None:
     first = issue(world)
     assert world.account["balance_micros"] == -5_000_000
     found = bill(world)
-    world.do(
-        IssueBill(
-            "b", world.account["version"], world.account["sequence"], "x", 0, 0, 0, found.usage, found.doc["due"]
-        ),
-        now_s=OCTOBER.end_s + 1_000,
-    )
+    world.do(found.command("b"), now_s=OCTOBER.end_s + 1_000)
     assert world.account["balance_micros"] == -10_000_000, "it renewed"
     second = bill(world, period_of("2026-12", 3, BERLIN)).doc
     assert [(one["total"], one["due"]) for one in (first, second)] == [(500, 500), (500, 1000)]
@@ -177,10 +128,9 @@ def test_late_usage_is_on_the_next_bill_and_usage_of_the_next_period_waits() -> 
 def test_an_account_that_changed_meanwhile_is_reckoned_anew() -> None:
     world = world_of()
     found = bill(world)
-    version = world.account["version"]
     use(world, 1, utc(2026, 10, 5))
     with pytest.raises(AccountChanged, match="version: 2; expected 1"):
-        world.do(IssueBill("b", version, 0, "2026-11", found.fees_micros, 0, 0, found.usage, 0))
+        world.do(found.command("b"))
 
 
 USES = st.tuples(st.sampled_from(["VOICE", "SMS"]), st.integers(-40, 80), st.integers(1, 500), st.integers(0, 90))

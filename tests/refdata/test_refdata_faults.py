@@ -24,9 +24,11 @@ TIME = 'expected a quarter of an hour like "08:15", up to "24:00"'
 PREFIX = '; expected 1 to 15 digits, like "49170"'
 DAYS = "expected one of mon, tue, wed, thu, fri, sat, sun, holiday, each once"
 NAMES = (
-    "currencies, taxes, services, holidays, bands, destinations, networks, price_plans, bundles, service_map, "
-    "bill_cycles"
+    "currencies, taxes, bill_discounts, services, holidays, bands, destinations, networks, price_plans, bundles, "
+    "service_map, bill_cycles, dunning"
 )
+OFF = '[[bill_discounts]]\ncode = "OFF"\non = ["usage"]\npercent = "5"\n'
+POSTPAID = PLAN.replace("basic", "post").replace("prepaid", "postpaid")
 
 
 def swapped(old: str, new: str) -> str:
@@ -256,6 +258,56 @@ CASES: dict[str, tuple[str, list[str]]] = {
     "versions of two types": (
         TARIFF + PLAN.replace('"basic"', '"basic"\nvalid_from = "2026-12-01"').replace("prepaid", "postpaid"),
         ["price_plans[basic@2026-12-01].type: postpaid; it is prepaid in tariffs.toml: price_plans[basic]"],
+    ),
+    "bills of a prepaid plan": (
+        TARIFF + OFF + PLAN.replace("basic", "other") + 'monthly_fee = "5"\nfee_timing = "advance"\n'
+        'minimum_bill = "1"\nbill_discounts = "OFF"\n' + RATE,
+        [
+            f"price_plans[other].{name}: is for postpaid plans: no bill would have it"
+            for name in ("fee_timing", "minimum_bill", "bill_discounts")
+        ]
+        + ["price_plans[other].monthly_fee: is for postpaid plans; for prepaid ones sell a bundle that renews"],
+    ),
+    "how fees are charged": (
+        TARIFF + POSTPAID + 'fee_timing = "soon"\nactivation_fee = 5\nminimum_bill = "-1"\n',
+        [
+            "price_plans[post].fee_timing: 'soon'; expected arrears or advance",
+            'price_plans[post].activation_fee: 5; expected text like "0.02", 0 to 1000000, at most 6 decimals',
+            "price_plans[post].minimum_bill: '-1'; expected text like \"0.02\", 0 to 1000000, at most 6 decimals",
+        ],
+    ),
+    "discounts on bills": (
+        TARIFF + OFF.replace('"usage"', '"usage", "sms"') + POSTPAID + 'bill_discounts = ["OFF", "OFF"]\n',
+        [
+            "price_plans[post].bill_discounts[2]: 'OFF'; expected the code of a discount, each once",
+            "bill_discounts[OFF].on[2]: 'sms'; expected fees or usage, each once",
+        ],
+    ),
+    "unknown discounts on bills": (
+        TARIFF + OFF + POSTPAID + 'bill_discounts = ["OFF", "ON"]\n',
+        ["price_plans[post].bill_discounts[2]: 'ON'; expected one of OFF"],
+    ),
+    "dunning": (
+        TARIFF + '[[dunning]]\nstep = 1\ndays = 0\naction = "shout"\nfee = "2"\n'
+        '[[dunning]]\nstep = 2\ndays = 5\naction = "warn"\ncurrency = "EUR"\n',
+        [
+            "dunning[1].days: 0; expected a whole number, 1 to 365",
+            "dunning[1].action: 'shout'; expected remind or warn or suspend",
+            "dunning[1].currency: missing; expected three capital letters of ISO 4217",
+            "dunning[2].currency: means nothing without a fee",
+        ],
+    ),
+    "dunning in a row": (
+        TARIFF
+        + "".join(
+            f'[[dunning]]\nstep = {step}\ndays = {days}\naction = "warn"\nfee = "1"\ncurrency = "{currency}"\n'
+            for step, days, currency in ((3, 5, "EUR"), (1, 7, "GBP"), (2, 7, "EUR"))
+        ),
+        [
+            "dunning[1].currency: 'GBP'; expected one of EUR",
+            "dunning[2].days: 7; expected more than the 7 of step 1",
+            "dunning[3].days: 5; expected more than the 7 of step 2",
+        ],
     ),
     "rollover of nothing": (
         TARIFF + "[price_plans.rollover_units]\nDATA = 5\n",

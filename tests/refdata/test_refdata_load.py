@@ -18,7 +18,14 @@ from refdata_samples import BAND, CALENDAR, CURRENCY, CYCLE, MAP, PLAN, RATE, SE
 ROOT = Path(__file__).parents[2]
 NOTHING = dict.fromkeys(TABLES, Changes(0, 0, 0))
 
-ROWS = {"services": 2, "networks": 0, "holidays": 0, "bundles": 0}  # of the sample, one of the others
+ROWS = {
+    "services": 2,
+    "networks": 0,
+    "holidays": 0,
+    "bundles": 0,
+    "bill_discounts": 0,
+    "dunning": 0,
+}  # of the sample, one of the others
 
 
 def put(store: Store, *texts: str, replace: bool = False, dry_run: bool = False) -> Loaded:

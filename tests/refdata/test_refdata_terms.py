@@ -8,7 +8,7 @@ import pytest
 
 from mubss.core.allowance import Allowance
 from mubss.core.rater import rate_usage
-from mubss.core.tariff import Bundle, Tables
+from mubss.core.tariff import BillDiscount, Bundle, DunningStep, Tables
 from refdata_samples import CALENDAR, TARIFF, tables_of
 
 VOICE = '[[price_plans.rates]]\nservice = "VOICE"\nprice = "0.60"\nper_units = 60\n'
@@ -70,6 +70,26 @@ def test_tiers_of_the_month_count_what_was_paid_before(paid: int, units: int, mi
 def test_discounts(discounts: str, paid: int, micros: int) -> None:
     tables = tables_of(TARIFF + VOICE + f'[[price_plans.discounts]]\nservice = "VOICE"\n{discounts}')
     assert price(tables, 60, paid=paid) == micros
+
+
+def test_how_a_plan_is_billed() -> None:
+    text = (
+        '[[bill_discounts]]\ncode = "OFF"\nname = "Off"\npercent = "12.5"\n'
+        '[[price_plans]]\ncode = "post"\ntype = "postpaid"\ncurrency = "EUR"\nfee_timing = "advance"\n'
+        'activation_fee = "9.90"\nminimum_bill = "20"\nbill_discounts = "OFF"\n'
+        '[[dunning]]\nstep = 10\ndays = 9\naction = "suspend"\nfee = "2.50"\ncurrency = "EUR"\n'
+        '[[dunning]]\nstep = 2\nname = "Reminder"\ndays = 3\naction = "remind"\n'
+    )
+    tables = tables_of(TARIFF + text)
+    post, basic = tables.plans["post"], tables.plans["basic"]
+    assert (post.fee_timing, post.activation_fee_micros, post.minimum_bill_micros) == ("advance", 9_900_000, 20_000_000)
+    assert (basic.fee_timing, basic.minimum_bill_micros, basic.bill_discounts) == ("arrears", 0, ())
+    assert [tables.bill_discounts[code] for code in post.bill_discounts] == [
+        BillDiscount("OFF", "Off", ("fees", "usage"), 125_000)
+    ]
+    reminder, last = tables.dunning
+    assert reminder == DunningStep(2, "Reminder", 3, "remind")
+    assert last == DunningStep(10, "", 9, "suspend", 2_500_000, "EUR")
 
 
 def test_the_best_discount_counts() -> None:
