@@ -11,6 +11,7 @@ from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
 from mubss.core.errors import InputError
+from mubss.core.model import PREPAID
 from mubss.core.money import format_amount
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
@@ -129,6 +130,9 @@ def _print(doc: Doc) -> None:
         }
         for line in doc["lines"]
     ]
+    if doc["kind"] == PREPAID:
+        _print_statement(doc, rows)
+        return
     for tax in doc["taxes"]:
         rows.append({"what": tax["name"], "for": f"on {amount(doc, tax['net'])}", "amount": amount(doc, tax["amount"])})
     sums = [("total", doc["total"]), ("due before", doc["previous_due"]), ("paid", -doc["paid"])]
@@ -137,6 +141,23 @@ def _print(doc: Doc) -> None:
     rows += [{"what": name, "amount": amount(doc, minor)} for name, minor in sums]
     rows.append({"what": "due now", "amount": amount(doc, doc["due"])})
     print_table(rows, _LINES, right=("units", "free", "amount"))
+
+
+def _print_statement(doc: Doc, rows: list[dict[str, Any]]) -> None:
+    """The charges of a prepaid subscriber, between the balances."""
+    paid_in = [
+        {
+            "what": " ".join(filter(None, [one["kind"], one["reference"]])),
+            "for": one["day"],
+            "amount": amount(doc, one["amount"]),
+        }
+        for one in doc["topups"]
+    ]
+    balances = [
+        {"what": f"{name} balance", "amount": amount(doc, doc[f"{name}_balance"])} for name in ("opening", "closing")
+    ]
+    charges = {"what": "charges", "amount": amount(doc, doc["total"])}
+    print_table([balances[0], *paid_in, *rows, charges, balances[1]], _LINES, right=("units", "free", "amount"))
 
 
 def _for(doc: Doc, line: dict[str, Any]) -> str:

@@ -19,7 +19,8 @@ from mubss.config_billing import BillingOptions
 from mubss.core.bill import Computed, compute
 from mubss.core.bill_period import Period
 from mubss.core.errors import AccountChanged, InputError
-from mubss.core.model import Account
+from mubss.core.model import POSTPAID, PREPAID, Account
+from mubss.core.statement import compute_statement
 from mubss.core.tariff import Tables
 from mubss.storage import bills
 from mubss.storage.database import Doc, Store, StoreError, UnknownCommit
@@ -37,11 +38,23 @@ class Run:
     series: str = "INV"
     due_days: int = 14
     skips_zero: bool = False  # no bill for an account that has nothing on it
+    statement_series: str = "STM"
+    statements: bool = True  # for prepaid subscribers
+
+    @property
+    def types(self) -> tuple[str, ...]:
+        """Of which types the subscribers are that it is for."""
+        return (POSTPAID, PREPAID) if self.statements else (POSTPAID,)
+
+    def series_of(self, kind: str) -> str:
+        """What the numbers of a kind of document begin with."""
+        return self.statement_series if kind == PREPAID else self.series
 
 
 def run_for(options: BillingOptions, cycle: int, period: Period) -> Run:
     """The run that the configuration says."""
-    return Run(cycle, period, options.series, options.due_days, options.zero_bills == "skip")
+    skips_zero, statements = options.zero_bills == "skip", options.prepaid_statements
+    return Run(cycle, period, options.series, options.due_days, skips_zero, options.statement_series, statements)
 
 
 class Billed(NamedTuple):
@@ -97,7 +110,8 @@ class Issuer:
         if account is None:
             raise InputError("account: there is none; expected the subscriber's: `mubss ledger check` knows")
         usage, postings = unbilled.usage[person["_id"]], unbilled.postings[person["_id"]]
-        bill = compute(account, usage, postings, self._tables, self._run.period, self._run.cycle)
+        reckon = compute_statement if account["type"] == PREPAID else compute
+        bill = reckon(account, usage, postings, self._tables, self._run.period, self._run.cycle)
         return Drawn(person, account, bill)
 
     def preview(self, people: Sequence[Doc]) -> list[Billed]:
@@ -134,14 +148,19 @@ class Issuer:
         if not drawn:
             return []
         run, today = self._run, datetime.fromtimestamp(now_s, self._tables.calendar.zone).date()
-        counter_id = bills.counter_id(run.series, str(today.year))
-        last = bills.last_number(self._store, counter_id)
+        counters: dict[str, str] = {}
+        last: dict[str, int] = {}
+        for series in {run.series_of(one.bill.doc["kind"]) for one in drawn}:
+            counters[series] = bills.counter_id(series, str(today.year))
+            last[series] = bills.last_number(self._store, counters[series])
         orders = []
-        for number, one in enumerate(drawn, last + 1):
+        for one in drawn:
+            series = run.series_of(one.bill.doc["kind"])
+            number = last[series] = last[series] + 1
             doc: dict[str, Any] = {
                 "_id": bills.bill_id(one.account["_id"], run.cycle, run.period.label),
                 "version": 1,
-                "number": f"{run.series}-{today.year}-{number:07}",
+                "number": f"{series}-{today.year}-{number:07}",
                 "state": NEW,
                 "issued_s": now_s,
                 "due_day": (today + timedelta(run.due_days)).isoformat(),
@@ -149,7 +168,7 @@ class Issuer:
                 "language": one.person["language"],
                 **one.bill.doc,
             }
-            counter = Guard(bills.COUNTERS, {"_id": counter_id, "version": number}, number - 1 or None)
+            counter = Guard(bills.COUNTERS, {"_id": counters[series], "version": number}, number - 1 or None)
             guards = [Guard(bills.BILLS, doc), counter]
             orders.append((one, Order(one.bill.command(doc["_id"]), account=one.account["_id"], guards=guards)))
         return orders

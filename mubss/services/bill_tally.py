@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from mubss.core.model import PREPAID
 from mubss.services.bill_group import Billed
 
 MAX_PARKED = 1000  # that are named; all are counted
@@ -29,6 +30,8 @@ class Tally:
             self.counts["before"] += 1
         else:
             self.counts["issued"] += 1
+            if one.bill["kind"] == PREPAID:
+                return  # a statement adds nothing to what is owed
             sums = self.totals.setdefault(one.bill["currency"], {"total": 0, "decimals": one.bill["decimals"]})
             sums["total"] += one.bill["total"]
 

@@ -17,7 +17,6 @@ from zlib import crc32
 from mubss.charging.engine import Engine
 from mubss.core.bill_period import Period, last_closed, period_of
 from mubss.core.errors import InputError
-from mubss.core.model import POSTPAID
 from mubss.core.tariff import Tables
 from mubss.services.bill_group import Billed, Issuer, Run
 from mubss.storage import subscribers
@@ -76,7 +75,7 @@ def bill_run(
     """
     check_over(run.period, now_s)
     issuer = Issuer(store, tables, run)
-    groups = _groups(store, run.cycle, share, is_stopping)
+    groups = _groups(store, run, share, is_stopping)
     for billed in spread(lambda people: issuer.issue(people, engine, now_s), groups):
         yield from billed
 
@@ -84,7 +83,7 @@ def bill_run(
 def preview(store: Store, tables: Tables, run: Run) -> Iterator[Billed]:
     """What the bills would be; nothing is written, and nothing has a number."""
     issuer = Issuer(store, tables, run)
-    for people in _groups(store, run.cycle, WHOLE, lambda: False):
+    for people in _groups(store, run, WHOLE, lambda: False):
         yield from issuer.preview(people)
 
 
@@ -94,19 +93,21 @@ def bill_one(store: Store, engine: Engine | None, tables: Tables, run: Run, subs
     person = subscribers.get(store, subscriber_id)
     if person is None:
         raise InputError(f"subscriber: {subscriber_id[:40]!r}; expected the id of one")
+    if person["type"] not in run.types:
+        raise InputError(f"subscriber: {subscriber_id} is {person['type']}; expected {' or '.join(run.types)}")
     issuer = Issuer(store, tables, run)
     [billed] = issuer.preview([person]) if engine is None else issuer.issue([person], engine, now_s)
     return billed
 
 
-def count(store: Store, cycle: int) -> int:
-    """How many bills a run of a cycle has to see to."""
-    return sum(map(len, _pages(store, cycle)))
+def count(store: Store, run: Run) -> int:
+    """How many bills a run has to see to."""
+    return sum(map(len, _pages(store, run)))
 
 
-def _groups(store: Store, cycle: int, share: Share, is_stopping: Callable[[], bool]) -> Iterator[list[Doc]]:
+def _groups(store: Store, run: Run, share: Share, is_stopping: Callable[[], bool]) -> Iterator[list[Doc]]:
     waiting: list[Doc] = []
-    for people in _pages(store, cycle):
+    for people in _pages(store, run):
         waiting += [one for one in people if share.has(one["_id"])]
         while len(waiting) >= TOGETHER:
             if is_stopping():
@@ -117,9 +118,10 @@ def _groups(store: Store, cycle: int, share: Share, is_stopping: Callable[[], bo
         yield waiting
 
 
-def _pages(store: Store, cycle: int) -> Iterator[list[Doc]]:
-    """The cycle's postpaid subscribers that have an account of their own; those on another's are on its bill."""
+def _pages(store: Store, run: Run) -> Iterator[list[Doc]]:
+    """The cycle's subscribers that have an account of their own; those on another's are on its bill."""
+    types = run.types
     after = ""
-    while page := subscribers.find(store, {"bill_cycle": cycle}, after=after, limit=_PAGE):
+    while page := subscribers.find(store, {"bill_cycle": run.cycle}, after=after, limit=_PAGE):
         after = page[-1]["_id"]
-        yield [one for one in page if one["type"] == POSTPAID and one["_id"] == one["account"]]
+        yield [one for one in page if one["type"] in types and one["_id"] == one["account"]]

@@ -12,7 +12,7 @@ from mubss.core.activity import FULL_BILLRUN, MASS_PREPAID_RATING, SINGLE_BILLIN
 from mubss.core.errors import InputError
 from mubss.core.model import Rules
 from mubss.refdata.live import Refdata
-from mubss.services.bill_group import Run
+from mubss.services.bill_group import Run, run_for
 from mubss.services.bill_tally import Tally
 from mubss.services.billing import TOGETHER, WHOLE, Share, bill_one, bill_run, count, period_for, preview
 from mubss.services.mass_rating import find_players, findings, play
@@ -64,7 +64,7 @@ class Runs:
     def _full(self, activity: Activity, now_s: int, report: Report, is_stopping: Callable[[], bool]) -> Result:
         """A whole cycle's bills, or what they would be."""
         tally = Tally()
-        total = count(self._store, self.cycle)
+        total = count(self._store, self._run(activity["period"], now_s))
         for part in self._parts(activity, now_s, is_stopping):
             tally.add_part(part)
             report({**tally.counts, "of": total})
@@ -114,7 +114,7 @@ class Runs:
 
     def _run(self, label: str, now_s: int) -> Run:
         period = period_for(self.refdata.tables, self.cycle, label, now_s)
-        return Run(self.cycle, period, self._options.series, self._options.due_days)
+        return run_for(self._options, self.cycle, period)
 
 
 def _result(tally: Tally, total: int) -> Result:

@@ -29,13 +29,13 @@ NOW_S = PERIOD.end_s + 3_600
 RUN = Run(CYCLE, PERIOD)
 
 
-def people(world: World, count: int, cycle: int = CYCLE, currency: str = "EUR") -> list[str]:
-    """So many postpaid subscribers of a cycle."""
+def people(world: World, count: int, cycle: int = CYCLE, currency: str = "EUR", type: str = "postpaid") -> list[str]:
+    """So many subscribers of a cycle."""
     first = len(world.all("accounts"))
     new = [
         NewAccount(
-            "postpaid",
-            "demo-postpaid",
+            type,
+            f"demo-{type}",
             currency,
             (f"e164:{4900000 + number}",),
             0,
@@ -172,3 +172,33 @@ def test_bills_of_nothing_are_skipped_where_the_operator_says_so(world: World) -
     assert "billing" not in (world.get("accounts", idle) or {})
     run(world)
     proved(world, [idle, paid])
+
+
+def test_prepaid_subscribers_get_statements_with_numbers_of_their_own(world: World) -> None:
+    both = people(world, 3) + people(world, TOGETHER, type="prepaid") + people(world, 3)
+    engine = world.engine()
+    world.clock.now_ms = (PERIOD.start_s + 60) * 1000
+    engine.execute([Order(Movement("topup", 4_000_000), account=both[5])])
+    world.clock.now_ms = NOW_S * 1000
+    engine.execute([Order(Movement("topup", 1_000_000), account=both[5])])  # after the period
+    assert not any(one.fault for one in run(world))
+    found = {bill["account"]: bill for bill in world.all("bills")}
+    assert set(found) == set(both)
+    assert sorted(one["number"] for one in found.values()) == [
+        *(f"INV-2026-{number:07}" for number in range(1, 7)),
+        *(f"STM-2026-{number:07}" for number in range(1, TOGETHER + 1)),
+    ]
+    assert found[both[5]]["state"] == "BILL_STATUS_NEW" and found[both[5]]["kind"] == "prepaid"
+    first = {one["_id"]: one["billing"]["sequence"] for one in world.all("accounts")}
+    assert (found[both[5]]["closing_balance"], first[both[5]]) == (400, 1)
+    assert all(one.before for one in run(world))
+    assert check(world.store)[1] == []
+
+
+def test_a_run_without_statements(world: World) -> None:
+    accounts = people(world, 2)
+    people(world, 2, type="prepaid")
+    without = replace(RUN, statements=False)
+    assert {one.account for one in preview(world.store, world.tables, without)} == set(accounts)
+    run(world, without)
+    proved(world, accounts)
