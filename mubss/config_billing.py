@@ -15,6 +15,7 @@ class BillingOptions:
     billcycle: int = option(0, "The cycle that mubss-billing bills; --cycle says it, too. 0: none.", low=0, high=999)
     series: str = option("INV", "What bill numbers begin with: INV-2026-0000001.", check=is_series)
     statement_series: str = option("STM", "What numbers of statements begin with.", check=is_series)
+    credit_series: str = option("CRN", "What numbers of credit notes begin with.", check=is_series)
     prepaid_statements: bool = option(True, "Prepaid subscribers of a bill cycle get a statement of each period.")
     due_days: int = option(14, "How long after its issue a bill is to be paid.", low=0, high=365, unit="days")
     zero_bills: str = option(

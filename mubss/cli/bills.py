@@ -7,14 +7,14 @@ from typing import Any
 import click
 
 from mubss.charging.engine import wall_clock_ms
+from mubss.cli.bill_view import amount, print_bill
+from mubss.cli.bills_money import credit, pay, void
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
-from mubss.core.errors import InputError
-from mubss.core.model import PREPAID
-from mubss.core.money import format_amount
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
+from mubss.services.bill_corrections import find_bill
 from mubss.services.bill_group import run_for
 from mubss.services.billing import period_for
 from mubss.services.billing import preview as preview_all
@@ -30,12 +30,11 @@ _COLUMNS = {
     "due": "due",
     "state": "state",
 }
-_LINES = {"what": "what", "for": "for", "units": "units", "free": "free", "tax": "tax", "amount": "amount"}
 
 
 @click.group("bills", cls=Group)
 def bills() -> None:
-    """Bills: list, show, preview."""
+    """Bills: list, show, preview; void, credit and pay them."""
 
 
 @bills.command("list")
@@ -65,27 +64,17 @@ def _row(doc: Doc) -> dict[str, Any]:
     return {**doc, "total": amount(doc, doc["total"]), "due": amount(doc, doc["due"])}
 
 
-def amount(doc: Doc, minor: int) -> str:
-    """An amount of a bill as people write it: "12.34 EUR"."""
-    decimals = doc["decimals"]
-    units, rest = divmod(abs(minor), 10**decimals)
-    sign = "-" if minor < 0 else ""
-    return f"{sign}{units}.{rest:0{decimals}} {doc['currency']}" if decimals else f"{sign}{units} {doc['currency']}"
-
-
 @bills.command("show")
 @click.argument("number")
 @click.pass_obj
 def show(invocation: Invocation, /, number: str) -> None:
     """One bill, line by line."""
     with open_desk(invocation) as desk:
-        doc = storage.by_number(desk.store, number)
-        if doc is None:
-            raise InputError(f"number: {number[:40]!r}; expected that of a bill; `mubss bills list` shows them")
+        doc = find_bill(desk.store, number)
         if invocation.as_json:
             print_json(doc)
         else:
-            _print(doc)
+            print_bill(doc)
 
 
 @bills.command("preview")
@@ -115,57 +104,5 @@ def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
     return ExitCode.FAILURE if any(one.fault for one in found) else ExitCode.OK
 
 
-def _print(doc: Doc) -> None:
-    click.echo(f"{doc['number']}, {doc['state']}, of {doc['msisdn']}")
-    click.echo(f"{doc['from_day']} to {doc['until_day']}, cycle {doc['cycle']}, plan {doc['plan']}")
-    click.echo()
-    rows: list[dict[str, Any]] = [
-        {
-            "what": f"{line['kind'].replace('_', ' ')} {line['code']}".rstrip(),
-            "for": _for(doc, line),
-            "units": f"{line['units']:,}" if "units" in line else "",
-            "free": f"{line['free_units'] + line['bundle_units']:,}" if "units" in line else "",
-            "tax": line["tax"],
-            "amount": amount(doc, line["amount"]),
-        }
-        for line in doc["lines"]
-    ]
-    if doc["kind"] == PREPAID:
-        _print_statement(doc, rows)
-        return
-    for tax in doc["taxes"]:
-        rows.append({"what": tax["name"], "for": f"on {amount(doc, tax['net'])}", "amount": amount(doc, tax["amount"])})
-    sums = [("total", doc["total"]), ("due before", doc["previous_due"]), ("paid", -doc["paid"])]
-    if doc.get("credited"):
-        sums.append(("credit notes", -doc["credited"]))
-    rows += [{"what": name, "amount": amount(doc, minor)} for name, minor in sums]
-    rows.append({"what": "due now", "amount": amount(doc, doc["due"])})
-    print_table(rows, _LINES, right=("units", "free", "amount"))
-
-
-def _print_statement(doc: Doc, rows: list[dict[str, Any]]) -> None:
-    """The charges of a prepaid subscriber, between the balances."""
-    paid_in = [
-        {
-            "what": " ".join(filter(None, [one["kind"], one["reference"]])),
-            "for": one["day"],
-            "amount": amount(doc, one["amount"]),
-        }
-        for one in doc["topups"]
-    ]
-    balances = [
-        {"what": f"{name} balance", "amount": amount(doc, doc[f"{name}_balance"])} for name in ("opening", "closing")
-    ]
-    charges = {"what": "charges", "amount": amount(doc, doc["total"])}
-    print_table([balances[0], *paid_in, *rows, charges, balances[1]], _LINES, right=("units", "free", "amount"))
-
-
-def _for(doc: Doc, line: dict[str, Any]) -> str:
-    if "days" in line:
-        text = f"{line['days']} of {line['of_days']} days"
-        return f"{text} from {line['from_day']}" if line.get("advance") or line["kind"] == "fee_correction" else text
-    if line["kind"] == "discount":
-        return f"{format_amount(line['rate_ppm'] * 100, 0)} % of {amount(doc, line['base'])}"
-    if line["kind"] == "minimum":
-        return f"{amount(doc, line['counted'])} of {amount(doc, line['minimum'])}"
-    return counted(line["records"], "record") if "records" in line else ""
+for command in (void, credit, pay):
+    bills.add_command(command)

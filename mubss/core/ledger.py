@@ -12,7 +12,15 @@ from collections.abc import Callable
 from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
-from mubss.core.bill_ledger import issue_bill, set_discounts
+from mubss.core.bill_ledger import (
+    credit_bill,
+    dun_bill,
+    issue_bill,
+    pay_bill,
+    set_discounts,
+    settle_bills,
+    void_bill,
+)
 from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bundle
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
@@ -20,7 +28,7 @@ from mubss.core.corrections import Rerate
 from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
-from mubss.core.issuing import IssueBill, SetDiscounts
+from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
 from mubss.core.members import add_member, set_member_state
 from mubss.core.model import (
     ACTIVE,
@@ -209,6 +217,11 @@ _DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
     StopBundle: stop_bundle,
     IssueBill: issue_bill,
     SetDiscounts: set_discounts,
+    VoidBill: void_bill,
+    PayBill: pay_bill,
+    SettleBills: settle_bills,
+    CreditBill: credit_bill,
+    DunBill: dun_bill,
 }
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, NotRequired, TypedDict
 from mubss.core.allowance import Bucket
 from mubss.core.cdr import ChargeCdrs, Verdict
 from mubss.core.corrections import Rerate
-from mubss.core.issuing import IssueBill, SetDiscounts
+from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -384,6 +384,11 @@ Command = (
     | Rerate
     | IssueBill
     | SetDiscounts
+    | VoidBill
+    | PayBill
+    | SettleBills
+    | CreditBill
+    | DunBill
 )
 
 

@@ -20,12 +20,12 @@ from mubss.core.bill import Computed, compute
 from mubss.core.bill_period import Period
 from mubss.core.errors import AccountChanged, InputError
 from mubss.core.model import POSTPAID, PREPAID, Account
+from mubss.core.settling import NEW, VOID
 from mubss.core.statement import compute_statement
 from mubss.core.tariff import Tables
 from mubss.storage import bills
 from mubss.storage.database import Doc, Store, StoreError, UnknownCommit
 
-NEW = "BILL_STATUS_NEW"
 _TRIES = 20  # of a bill whose account changes all the time
 
 
@@ -72,6 +72,7 @@ class Drawn(NamedTuple):
     person: Doc
     account: Account
     bill: Computed
+    wanted: bills.Wanted
 
 
 class Issuer:
@@ -86,13 +87,12 @@ class Issuer:
     def draw(self, people: Sequence[Doc]) -> tuple[list[Billed], list[Drawn]]:
         """Computes bills: of each subscriber what is settled (billed before, or at fault), or the bill."""
         run = self._run
-        ids = {one["_id"]: bills.bill_id(one["_id"], run.cycle, run.period.label) for one in people}
-        unbilled = bills.read_unbilled(self._store, ids)
+        unbilled = bills.read_unbilled(self._store, [one["_id"] for one in people], run.cycle, run.period.label)
         settled: list[Billed] = []
         drawn: list[Drawn] = []
         for person in people:
             account_id = person["_id"]
-            if (bill := unbilled.bills.get(ids[account_id])) is not None:
+            if (bill := unbilled.bills.get(account_id)) is not None:
                 settled.append(Billed(account_id, bill, before=True))
                 continue
             try:
@@ -112,7 +112,7 @@ class Issuer:
         usage, postings = unbilled.usage[person["_id"]], unbilled.postings[person["_id"]]
         reckon = compute_statement if account["type"] == PREPAID else compute
         bill = reckon(account, usage, postings, self._tables, self._run.period, self._run.cycle)
-        return Drawn(person, account, bill)
+        return Drawn(person, account, bill, unbilled.wanted[person["_id"]])
 
     def preview(self, people: Sequence[Doc]) -> list[Billed]:
         """What the bills would be; nothing is written, and nothing has a number."""
@@ -132,7 +132,7 @@ class Issuer:
                 engine.execute([order for _, order in orders])
             waiting, drawn = [], []
             for one, order in orders:
-                if isinstance(order.error, AccountChanged | UnknownCommit):
+                if isinstance(order.error, AccountChanged | UnknownCommit) or _was_voided(order.error):
                     waiting.append(one.person)
                 elif isinstance(order.error, GuardConflict) and order.error.collection == bills.COUNTERS:
                     drawn.append(one)  # it only needs another number
@@ -158,7 +158,7 @@ class Issuer:
             series = run.series_of(one.bill.doc["kind"])
             number = last[series] = last[series] + 1
             doc: dict[str, Any] = {
-                "_id": bills.bill_id(one.account["_id"], run.cycle, run.period.label),
+                "_id": one.wanted.id,
                 "version": 1,
                 "number": f"{series}-{today.year}-{number:07}",
                 "state": NEW,
@@ -168,10 +168,19 @@ class Issuer:
                 "language": one.person["language"],
                 **one.bill.doc,
             }
+            if one.wanted.attempt:
+                doc["attempt"] = one.wanted.attempt
             counter = Guard(bills.COUNTERS, {"_id": counters[series], "version": number}, number - 1 or None)
             guards = [Guard(bills.BILLS, doc), counter]
             orders.append((one, Order(one.bill.command(doc["_id"]), account=one.account["_id"], guards=guards)))
         return orders
+
+
+def _was_voided(error: Exception | None) -> bool:
+    """Whether the bill that is there already was voided meanwhile: the next one has another id."""
+    if not isinstance(error, GuardConflict) or error.collection != bills.BILLS:
+        return False
+    return (error.stored or {}).get("state") == VOID
 
 
 def _outcome(one: Drawn, order: Order) -> Billed:

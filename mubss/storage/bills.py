@@ -2,21 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import NamedTuple
 
 from mubss.core.identity import sequence_id
+from mubss.core.settling import PARTLY_PAID, UNPAID, VOID
 from mubss.xdev.api import Doc, Session, Store
 
-BILLS, COUNTERS = "bills", "counters"
+BILLS, COUNTERS, PAYMENTS = "bills", "counters", "payments"
 ACCOUNTS, USAGE, POSTINGS = "accounts", "usage", "postings"
 PAGE = 1000
 
 
-def bill_id(account_id: str, cycle: int, period: str) -> str:
-    """The `_id` of a bill: there is one of each."""
-    return blake2b(f"{account_id}\0{cycle}\0{period}".encode(), digest_size=16).hexdigest()
+def bill_id(account_id: str, cycle: int, period: str, attempt: int = 0) -> str:
+    """The `_id` of a bill: there is one of each; `attempt` counts those before it that were voided."""
+    text = f"{account_id}\0{cycle}\0{period}" + (f"\0{attempt}" if attempt else "")
+    return blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def note_id(bill: str, notes: int) -> str:
+    """The `_id` of a bill's next credit note, behind so many."""
+    return blake2b(f"{bill}\0credit\0{notes}".encode(), digest_size=16).hexdigest()
+
+
+def payment_id(account_id: str, reference: str) -> str:
+    """The `_id` of a payment: an account has one of a reference."""
+    return blake2b(f"{account_id}\0payment\0{reference}".encode(), digest_size=16).hexdigest()
 
 
 def counter_id(series: str, year: str) -> str:
@@ -30,22 +42,30 @@ def get_many(store: Store, ids: Sequence[str]) -> dict[str, Doc]:
     return {doc["_id"]: doc for doc in found if doc is not None}
 
 
-class Unbilled(NamedTuple):
-    """What a group of accounts is billed from; each is by the account's id, but bills by their own."""
+class Wanted(NamedTuple):
+    """The bill that an account is to have."""
 
+    id: str
+    attempt: int = 0  # how many before it were voided
+
+
+class Unbilled(NamedTuple):
+    """What a group of accounts is billed from, by the account's id."""
+
+    wanted: dict[str, Wanted]
     bills: dict[str, Doc]  # that are there already; of their accounts nothing else is read
     accounts: dict[str, Doc]
     usage: dict[str, list[Doc]]  # at least what no bill has
     postings: dict[str, list[Doc]]
 
 
-def read_unbilled(store: Store, bill_ids: Mapping[str, str]) -> Unbilled:
-    """Account → id of the bill that is wanted: all that the bills are made from, in one visit to the store."""
+def read_unbilled(store: Store, account_ids: Sequence[str], cycle: int, period: str) -> Unbilled:
+    """All that the bills of accounts for a period are made from, in one visit to the store."""
 
     def work(session: Session) -> Unbilled:
-        there = {doc["_id"]: doc for doc in session.collection(BILLS).get_many(list(bill_ids.values())) if doc}
-        wanted = [account for account, bill in bill_ids.items() if bill not in there]
-        accounts = {doc["_id"]: doc for doc in session.collection(ACCOUNTS).get_many(wanted) if doc}
+        wanted, there = _wanted(session, account_ids, cycle, period)
+        unbilled = [account for account in account_ids if account not in there]
+        accounts = {doc["_id"]: doc for doc in session.collection(ACCOUNTS).get_many(unbilled) if doc}
         usage, postings = {}, {}
         for account_id, account in accounts.items():
             billing = account.get("billing", {})
@@ -53,9 +73,27 @@ def read_unbilled(store: Store, bill_ids: Mapping[str, str]) -> Unbilled:
             first = ranges[0][1] if ranges and ranges[0][0] == 1 else 0  # all up to it is on bills
             usage[account_id] = _behind(session, USAGE, account_id, first)
             postings[account_id] = _behind(session, POSTINGS, account_id, billing.get("sequence", 0))
-        return Unbilled(there, accounts, usage, postings)
+        return Unbilled(wanted, there, accounts, usage, postings)
 
     return store.run(work)
+
+
+def _wanted(
+    session: Session, account_ids: Sequence[str], cycle: int, period: str
+) -> tuple[dict[str, Wanted], dict[str, Doc]]:
+    """Which bills accounts are to have, and those that are there; one that was voided has the next in its place."""
+    wanted = {account: Wanted(bill_id(account, cycle, period)) for account in account_ids}
+    there: dict[str, Doc] = {}
+    asked = list(account_ids)
+    while asked:
+        found = session.collection(BILLS).get_many([wanted[account].id for account in asked])
+        docs = {doc["account"]: doc for doc in found if doc is not None}
+        there |= {account: doc for account, doc in docs.items() if doc["state"] != VOID}
+        asked = [account for account, doc in docs.items() if doc["state"] == VOID]
+        for account in asked:
+            attempt = wanted[account].attempt + 1
+            wanted[account] = Wanted(bill_id(account, cycle, period, attempt), attempt)
+    return wanted, there
 
 
 def _behind(session: Session, collection: str, account_id: str, sequence: int) -> list[Doc]:
@@ -85,6 +123,26 @@ def find(store: Store, filters: dict[str, str | int], limit: int) -> list[Doc]:
         return found.bind(filters).execute() if filters else found.execute()
 
     return store.run(work)
+
+
+def open_of(store: Store, account_id: str) -> list[Doc]:
+    """Those of an account's bills of which something is open."""
+    condition = "$.account = :account AND $.settled.open > 0"
+    return store.run(lambda session: session.collection(BILLS).find(condition).bind("account", account_id).execute())
+
+
+def overdue(store: Store, today: str, cycle: int | None = None, after: str = "", limit: int = PAGE) -> list[Doc]:
+    """Bills that aren't paid and were due before a day, in order of their ids behind one; of a cycle, or all."""
+    conditions = ["$.state IN (:unpaid, :partly)", "$.due_day < :today", "_id > :after"]
+    values: dict[str, str | int] = {"unpaid": UNPAID, "partly": PARTLY_PAID, "today": today, "after": after}
+    if cycle is not None:
+        conditions.append("$.cycle = :cycle")
+        values["cycle"] = cycle
+    return store.run(
+        lambda session: (
+            session.collection(BILLS).find(" AND ".join(conditions)).sort("_id").limit(limit).bind(values).execute()
+        )
+    )
 
 
 def by_number(store: Store, number: str) -> Doc | None:

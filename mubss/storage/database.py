@@ -62,7 +62,14 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "outbox": {"due": ("$.peer", "$.due_ms"), "made": ("$.made_s",)},  # what sessions' clients must be told
     "gy_peers": {},  # the connections of every mubss-gy, as each said of its own last
     "gy_origins": {},  # _id: hash of an Origin-Host and its agent; its highest Origin-State-Id
-    "bills": {"account": ("$.account",), "run": ("$.cycle", "$.period")},  # _id: hash of account, cycle and period
+    # _id: hash of account, cycle and period
+    "bills": {
+        "account": ("$.account",),
+        "run": ("$.cycle", "$.period"),
+        "number": ("$.number",),
+        "due": ("$.state", "$.due_day"),
+    },
+    "payments": {"account": ("$.account",)},  # _id: hash of account and reference; payments of bills
     "notifications": {"due": ("$.state", "$.due_s"), "subscriber": ("$.subscriber",)},  # what a subscriber is told
     "tokens": {"revoked": ("$.revoked_s", "$.expires_s"), "expires": ("$.expires_s",)},  # of the CRM's door
     "rpc_keys": {"at": ("$.at_s",)},  # _id: hash of who, what and idempotency key; what was answered
