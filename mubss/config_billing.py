@@ -23,6 +23,9 @@ class BillingOptions:
         "Bills on which nothing is, and nothing is due: issue them, or skip them until there is something.",
         choices=("issue", "skip"),
     )
+    reactivate_paid: bool = option(
+        False, "An account that dunning suspended is active again once nothing of its bills is open."
+    )
     poll_seconds: int = option(
         10,
         "How often mubss-billing looks for queued work, and whether a period has closed; a nudge wakes it.",

@@ -1,6 +1,8 @@
-"""`mubss bills void`, `credit` and `pay`: what becomes of a bill once it is there."""
+"""`mubss bills void`, `credit`, `pay` and `overdue`: what becomes of a bill once it is there."""
 
 from __future__ import annotations
+
+from datetime import datetime
 
 import click
 
@@ -8,9 +10,12 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.bill_view import amount as amount_text
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import open_desk
-from mubss.cli.output import print_json
+from mubss.cli.output import print_json, print_rows
+from mubss.core.dunning import days_overdue
 from mubss.core.money import parse_amount
 from mubss.services import bill_corrections as corrections
+from mubss.services.dunning import reactivate_if_paid
+from mubss.storage import bills as storage
 
 
 @click.command("void", cls=Command)
@@ -63,6 +68,8 @@ def pay(invocation: Invocation, /, number: str, amount: str, reference: str) -> 
     with open_desk(invocation) as desk:
         micros = parse_amount(amount, decimals=corrections.find_bill(desk.store, number)["decimals"])
         paid = corrections.pay(desk.engine, desk.store, number, micros, reference, wall_clock_ms() // 1000)
+        if invocation.config.billing.reactivate_paid:
+            reactivate_if_paid(desk.engine, desk.store, paid.bill["account"])
         desk.nudge()
         if invocation.as_json:
             print_json({**paid.payment, "before": paid.before, "state": paid.bill["state"], **paid.bill["settled"]})
@@ -74,3 +81,32 @@ def pay(invocation: Invocation, /, number: str, amount: str, reference: str) -> 
         rest = paid.payment["amount"] - paid.payment["used"]
         over = f"; {amount_text(doc, rest)} is for bills to come" if rest else ""
         click.echo(f"{number} is {doc['state']}: {amount_text(doc, doc['settled']['open'])} open{over}")
+
+
+_OVERDUE = {
+    "number": "number",
+    "msisdn": "subscriber",
+    "due_day": "due",
+    "days": "days",
+    "open": "open",
+    "step": "step",
+    "action": "last done",
+}
+
+
+@click.command("overdue", cls=Command)
+@click.option("--cycle", type=int, help="Only those of this bill cycle.")
+@click.option("--limit", default=100, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
+@click.pass_obj
+def overdue(invocation: Invocation, /, cycle: int | None, limit: int) -> None:
+    """Bills that are past their due day and not paid, and how far dunning has come with each."""
+    with open_desk(invocation) as desk:
+        today = datetime.fromtimestamp(wall_clock_ms() // 1000, desk.tables.calendar.zone).date()
+        found = storage.overdue(desk.store, today.isoformat(), cycle, limit=limit)
+        rows = []
+        for doc in sorted(found, key=lambda one: (one["due_day"], one["number"])):
+            last = (doc.get("dunned") or [{"step": 0, "action": ""}])[-1]
+            row = {name: doc[name] for name in ("number", "msisdn", "due_day")} | {"days": days_overdue(doc, today)}
+            shown = doc["settled"]["open"] if invocation.as_json else amount_text(doc, doc["settled"]["open"])
+            rows.append({**row, "open": shown, "step": last["step"], "action": last["action"]})
+    print_rows(invocation.as_json, rows, _OVERDUE)

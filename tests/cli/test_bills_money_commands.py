@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import closing
+
 import pytest
 
 from cli_tools import Shell
 from mubss.cli.bill_view import amount
+from mubss.config import load
+from mubss.storage.bills import by_number
+from mubss.storage.database import How, Session, Write, open_database
 from test_bills_commands import billing, desk  # noqa: F401 - a fixture
 
 WHO = "999700000110"
@@ -31,6 +36,40 @@ def test_void_pay_and_what_is_shown(desk: Shell, number: str) -> None:  # noqa: 
     assert "paid of it" in shown and "open of it" in shown and rest in shown
     done = desk.json("bills", "pay", mine["number"], amount(mine, mine["total"]).split()[0], "--reference", "b")
     assert (done["paid"], done["open"], done["before"]) == (mine["total"], 0, False)
+    assert "all add up" in desk.ok("ledger", "check").out
+
+
+def change(number: str, **fields: object) -> None:
+    """Changes a bill past everything."""
+    with closing(open_database(load().store_url)) as store:
+        doc = by_number(store, number)
+        assert doc is not None
+
+        def work(session: Session) -> None:
+            session.begin([])
+            session.finish([Write("bills", [{**doc, **fields, "version": doc["version"] + 1}], How.PUT)])
+
+        store.run(work)
+
+
+def test_overdue_credit_and_payment(desk: Shell, number: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
+    assert desk.json("bills", "overdue") == []
+    done = [{"step": 2, "action": "warn", "day": "2026-01-20", "fee_micros": 0}]
+    change(number, state="BILL_STATUS_UNPAID", due_day="2026-01-05", dunned=done)
+    [row] = desk.json("bills", "overdue", "--cycle", 3)
+    total = desk.json("bills", "show", number)["total"]
+    assert (row["number"], row["open"], row["step"], row["action"]) == (number, total, 2, "warn") and row["days"] > 300
+    assert "warn" in desk.ok("bills", "overdue").out
+    assert desk.json("bills", "overdue", "--cycle", 15) == []
+    note = desk.ok("bills", "credit", number, "--reason", "sorry", "--amount", "1.00").out
+    assert note.startswith("CRN-") and f"gives back 1.00 EUR of {number}" in note
+    shown = desk.ok("bills", "show", note.split()[0]).out
+    assert f"a credit note for {number}: sorry" in shown and f"open of {number}" in shown
+    desk.ok("subscriber", "suspend", WHO, "--reason", f"dunning: {number}")
+    monkeypatch.setenv("MUBSS_BILLING__REACTIVATE_PAID", "true")
+    desk.ok("bills", "pay", number, "500", "--reference", "all of it")
+    assert desk.json("subscriber", "show", WHO)["state"] == "active"
+    assert desk.json("bills", "overdue") == []
     assert "all add up" in desk.ok("ledger", "check").out
 
 
