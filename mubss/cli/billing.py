@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from mubss.charging.engine import wall_clock_ms
-from mubss.cli.bills import amount
+from mubss.cli.bill_view import amount
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table

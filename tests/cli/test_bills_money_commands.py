@@ -6,37 +6,39 @@ from contextlib import closing
 
 import pytest
 
+from billing_process import billing
 from cli_tools import Shell
 from mubss.cli.bill_view import amount
 from mubss.config import load
 from mubss.storage.bills import by_number
 from mubss.storage.database import How, Session, Write, open_database
-from test_bills_commands import billing, desk  # noqa: F401 - a fixture
 
 WHO = "999700000110"
 
 
 @pytest.fixture
-def number(desk: Shell) -> str:  # noqa: F811
+def number(demo_shell: Shell) -> str:
     """The number of a bill."""
-    assert billing("--cycle", "3", "--once") == 0
-    [mine] = desk.json("bills", "list", "--subscriber", WHO)
+    assert billing("--cycle", "3", "--once")[0] == 0
+    [mine] = demo_shell.json("bills", "list", "--subscriber", WHO)
     return str(mine["number"])
 
 
-def test_void_pay_and_what_is_shown(desk: Shell, number: str) -> None:  # noqa: F811
-    assert desk.ok("bills", "void", number, "--reason", "test").out.startswith(f"{number} is void; the next run of ")
-    assert billing("--cycle", "3", "--once") == 0
-    mine, old = desk.json("bills", "list", "--subscriber", WHO)
+def test_void_pay_and_what_is_shown(demo_shell: Shell, number: str) -> None:
+    assert demo_shell.ok("bills", "void", number, "--reason", "test").out.startswith(
+        f"{number} is void; the next run of "
+    )
+    assert billing("--cycle", "3", "--once")[0] == 0
+    mine, old = demo_shell.json("bills", "list", "--subscriber", WHO)
     assert (old["number"], old["state"], mine["total"]) == (number, "BILL_STATUS_VOID", old["total"])
     part, rest = amount(mine, 100).split()[0], amount(mine, mine["total"] - 100)
     for text in (f"{mine['number']} is BILL_STATUS_NEW: {rest} open\n", "a was recorded before, for "):
-        assert desk.ok("bills", "pay", mine["number"], part, "--reference", "a").out.startswith(text)
-    shown = desk.ok("bills", "show", mine["number"]).out
+        assert demo_shell.ok("bills", "pay", mine["number"], part, "--reference", "a").out.startswith(text)
+    shown = demo_shell.ok("bills", "show", mine["number"]).out
     assert "paid of it" in shown and "open of it" in shown and rest in shown
-    done = desk.json("bills", "pay", mine["number"], amount(mine, mine["total"]).split()[0], "--reference", "b")
+    done = demo_shell.json("bills", "pay", mine["number"], amount(mine, mine["total"]).split()[0], "--reference", "b")
     assert (done["paid"], done["open"], done["before"]) == (mine["total"], 0, False)
-    assert "all add up" in desk.ok("ledger", "check").out
+    assert "all add up" in demo_shell.ok("ledger", "check").out
 
 
 def change(number: str, **fields: object) -> None:
@@ -52,28 +54,28 @@ def change(number: str, **fields: object) -> None:
         store.run(work)
 
 
-def test_overdue_credit_and_payment(desk: Shell, number: str, monkeypatch: pytest.MonkeyPatch) -> None:  # noqa: F811
-    assert desk.json("bills", "overdue") == []
+def test_overdue_credit_and_payment(demo_shell: Shell, number: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert demo_shell.json("bills", "overdue") == []
     done = [{"step": 2, "action": "warn", "day": "2026-01-20", "fee_micros": 0}]
     change(number, state="BILL_STATUS_UNPAID", due_day="2026-01-05", dunned=done)
-    [row] = desk.json("bills", "overdue", "--cycle", 3)
-    total = desk.json("bills", "show", number)["total"]
+    [row] = demo_shell.json("bills", "overdue", "--cycle", 3)
+    total = demo_shell.json("bills", "show", number)["total"]
     assert (row["number"], row["open"], row["step"], row["action"]) == (number, total, 2, "warn") and row["days"] > 300
-    assert "warn" in desk.ok("bills", "overdue").out
-    assert desk.json("bills", "overdue", "--cycle", 15) == []
-    note = desk.ok("bills", "credit", number, "--reason", "sorry", "--amount", "1.00").out
+    assert "warn" in demo_shell.ok("bills", "overdue").out
+    assert demo_shell.json("bills", "overdue", "--cycle", 15) == []
+    note = demo_shell.ok("bills", "credit", number, "--reason", "sorry", "--amount", "1.00").out
     assert note.startswith("CRN-") and f"gives back 1.00 EUR of {number}" in note
-    shown = desk.ok("bills", "show", note.split()[0]).out
+    shown = demo_shell.ok("bills", "show", note.split()[0]).out
     assert f"a credit note for {number}: sorry" in shown and f"open of {number}" in shown
-    desk.ok("subscriber", "suspend", WHO, "--reason", f"dunning: {number}")
+    demo_shell.ok("subscriber", "suspend", WHO, "--reason", f"dunning: {number}")
     monkeypatch.setenv("MUBSS_BILLING__REACTIVATE_PAID", "true")
-    desk.ok("bills", "pay", number, "500", "--reference", "all of it")
-    assert desk.json("subscriber", "show", WHO)["state"] == "active"
-    assert desk.json("bills", "overdue") == []
-    assert "all add up" in desk.ok("ledger", "check").out
+    demo_shell.ok("bills", "pay", number, "500", "--reference", "all of it")
+    assert demo_shell.json("subscriber", "show", WHO)["state"] == "active"
+    assert demo_shell.json("bills", "overdue") == []
+    assert "all add up" in demo_shell.ok("ledger", "check").out
 
 
-def test_mistakes(desk: Shell, number: str) -> None:  # noqa: F811
+def test_mistakes(demo_shell: Shell, number: str) -> None:
     for arguments, text in (
         (("void", "INV-1", "--reason", "x"), "number: 'INV-1'; expected that of a bill"),
         (("void", number), "Missing option '--reason'"),
@@ -82,5 +84,5 @@ def test_mistakes(desk: Shell, number: str) -> None:  # noqa: F811
         (("pay", number, "-5", "--reference", "x"), "amount: -5.00; expected a multiple of 0.01 EUR above 0"),
         (("credit", number, "--reason", "x"), "expected a bill that is issued; void it instead"),
     ):
-        done = desk("bills", *arguments)
+        done = demo_shell("bills", *arguments)
         assert done.code and text in done.err, done
