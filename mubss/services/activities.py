@@ -9,7 +9,6 @@ from typing import NamedTuple
 from mubss.core import activity
 from mubss.core.activity import FULL_BILLRUN, MASS_PREPAID_RATING, SINGLE_BILLING, Activity
 from mubss.core.errors import InputError
-from mubss.core.model import POSTPAID
 from mubss.core.tariff import Tables
 from mubss.services.billing import check_over, period_for
 from mubss.services.control import BILLING, ask_all
@@ -57,7 +56,7 @@ def queue_billing(store: Store, tables: Tables, wanted: BillingWanted, by: str, 
 def _payer(store: Store, wanted: BillingWanted) -> str:
     """The account that a subscriber's bill is of."""
     person: Doc = find_subscriber(store, wanted.subscriber)
-    if person["type"] != POSTPAID or person.get("bill_cycle") != wanted.cycle or person["_id"] != person["account"]:
+    if person.get("bill_cycle") != wanted.cycle or person["_id"] != person["account"]:
         text = f"{person['type']}, bill cycle {person.get('bill_cycle')}"
         shares = ", on another's account" if person["_id"] != person["account"] else ""
         raise InputError(f"subscriber: {text}{shares}; expected one that is billed in cycle {wanted.cycle}")

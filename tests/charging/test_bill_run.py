@@ -19,7 +19,7 @@ from mubss.core.errors import InputError
 from mubss.core.model import Movement
 from mubss.services.audit_ledger import check
 from mubss.services.bill_group import Billed, Run
-from mubss.services.billing import TOGETHER, bill_run, preview
+from mubss.services.billing import TOGETHER, bill_one, bill_run, preview
 from mubss.storage.bills import bill_id
 from mubss.storage.database import open_database
 
@@ -197,8 +197,12 @@ def test_prepaid_subscribers_get_statements_with_numbers_of_their_own(world: Wor
 
 def test_a_run_without_statements(world: World) -> None:
     accounts = people(world, 2)
-    people(world, 2, type="prepaid")
+    [prepaid, _] = people(world, 2, type="prepaid")
     without = replace(RUN, statements=False)
+    with pytest.raises(InputError, match="is prepaid; expected postpaid"):
+        bill_one(world.store, None, world.tables, without, prepaid, NOW_S)
+    statement = bill_one(world.store, None, world.tables, RUN, prepaid, NOW_S)
+    assert statement.bill is not None and statement.bill["kind"] == "prepaid"
     assert {one.account for one in preview(world.store, world.tables, without)} == set(accounts)
     run(world, without)
     proved(world, accounts)

@@ -36,6 +36,7 @@ def test_the_demos_cycle_is_billed_once(desk: Shell) -> None:
 def test_a_prepaid_subscriber_gets_a_statement(desk: Shell) -> None:
     who = "4915112345678"
     desk.ok("subscriber", "add", who, "--plan", "demo-prepaid", "--balance", "5", "--bill-cycle", 15)
+    assert desk("billing", "run", "--cycle", 15, "--subscriber", who, "--json").json["kind"] == "SINGLE_BILLING"
     assert billing("--cycle", "15", "--once")[0] == ExitCode.OK
     [mine] = desk.json("bills", "list", "--subscriber", who)
     assert mine["number"].startswith("STM-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from core_bills import DAY_S, LABELS, OCTOBER, bill, issue, period, tables_of, use, world_of
@@ -188,6 +188,7 @@ def test_part_of_a_bill_is_credited_by_tax() -> None:
 
 
 @settings(max_examples=80)
+@example([("VAT", 100), ("CUT", 101), ("", 103)], list(range(1, 20)))
 @given(
     st.lists(st.tuples(st.sampled_from(["VAT", "CUT", ""]), st.integers(-400, 5_000)), min_size=1, max_size=5),
     st.lists(st.integers(1, 3_000), max_size=6),
