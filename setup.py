@@ -57,6 +57,7 @@ setup(
         "Jinja2>=3.1.6,<4",
         "pdfkit>=1.0,<2",
         "cryptography>=50,<51",
+        "pyrage>=1.4,<2",  # age, for files of voucher PINs
         "python-jose>=3.5,<4",
         "msgpack>=1.2,<2",
         "click>=8.5,<9",

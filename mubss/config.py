@@ -17,6 +17,7 @@ from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
+from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
 
@@ -126,6 +127,7 @@ class Config:
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
     crm: CrmOptions = field(default_factory=CrmOptions)
+    vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -164,6 +166,7 @@ SECTIONS: dict[str, type] = {
     "cdr": CdrOptions,
     "billing": BillingOptions,
     "crm": CrmOptions,
+    "vouchers": VoucherOptions,
     "metrics": MetricsOptions,
 }
 

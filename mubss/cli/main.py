@@ -36,6 +36,7 @@ COMMANDS = {
     "token": "mubss.cli.token:token",
     "topup": "mubss.cli.money:topup",
     "usage": "mubss.cli.ledger:usage",
+    "vouchers": "mubss.cli.vouchers:vouchers",
 }
 
 

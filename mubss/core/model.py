@@ -22,6 +22,7 @@ PREPAID, POSTPAID = "prepaid", "postpaid"
 OPEN, CHARGED, ALREADY, DISCARDED = "open", "charged", "already", "discarded"  # of an entry in suspense
 SUSPENSE_STATES = (OPEN, CHARGED, ALREADY, DISCARDED)
 MAIN_BUCKET = "main"
+TOP_UPS = ("topup", "voucher")  # kinds of movements that a subscriber pays for
 
 
 class RequestType(IntEnum):
@@ -333,10 +334,11 @@ class SetPlan:
 
 @dataclass(slots=True)
 class BuyBundle:
-    """A bundle of units, paid from the balance."""
+    """A bundle of units, paid from the balance; or with a voucher, and then once: it doesn't renew by itself."""
 
     bundle: str
     reference: str = ""
+    with_voucher: bool = False
 
 
 @dataclass(slots=True)
