@@ -17,6 +17,7 @@ from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
+from mubss.config_notifications import NotificationOptions
 from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
@@ -128,6 +129,7 @@ class Config:
     billing: BillingOptions = field(default_factory=BillingOptions)
     crm: CrmOptions = field(default_factory=CrmOptions)
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
+    notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -167,6 +169,7 @@ SECTIONS: dict[str, type] = {
     "billing": BillingOptions,
     "crm": CrmOptions,
     "vouchers": VoucherOptions,
+    "notifications": NotificationOptions,
     "metrics": MetricsOptions,
 }
 
