@@ -25,6 +25,7 @@ COMMANDS = {
     "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",
     "ledger": "mubss.cli.ledger:ledger",
+    "notifications": "mubss.cli.notifications:notifications",
     "peers": "mubss.cli.peers:peers",
     "rate": "mubss.cli.rate:rate",
     "rerate": "mubss.cli.rerate:rerate",

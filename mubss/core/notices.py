@@ -39,6 +39,7 @@ from mubss.core.notice_kinds import SUSPENDED as TOLD_SUSPENDED
 from mubss.core.tariff import Tables
 
 DAY_S = 86_400
+_REFUSED = int(Result.CREDIT_LIMIT_REACHED)  # an enum's member takes longer to find
 _PAID_IN = (*TOP_UPS, "payment")
 
 
@@ -51,6 +52,8 @@ def note(
         if SESSION_REFUSED in rules.kinds and applied.outcome is not None and _is_refused(applied.outcome):
             found += _refused(before, command, applied, now_ms // 1000)
         tables = command.tables
+    elif applied.account is not None:
+        found += _commanded(applied.account, command, rules)
     after = applied.account
     if after is None:
         return found
@@ -58,16 +61,14 @@ def note(
         found += _low_balance(before, after, rules, tables)
     if after.get("buckets") is not before.get("buckets"):
         found += _buckets(before, after, rules, now_ms // 1000)
-    if isinstance(command, Movement | SetState | IssueBill):
-        found += _commanded(after, command, rules)
     return found
 
 
 def _is_refused(outcome: Outcome) -> bool:
-    if outcome.result == Result.CREDIT_LIMIT_REACHED:
+    if outcome.result == _REFUSED:
         return True
     for answer in outcome.answers:
-        if answer.result == Result.CREDIT_LIMIT_REACHED:
+        if answer.result == _REFUSED:
             return True
     return False
 
@@ -123,7 +124,7 @@ def _bundle(bucket: Bucket) -> dict[str, str | int]:
     }
 
 
-def _commanded(after: Account, command: Movement | SetState | IssueBill, rules: NoticeRules) -> Iterator[Notice]:
+def _commanded(after: Account, command: Command, rules: NoticeRules) -> Iterator[Notice]:
     if isinstance(command, Movement):
         if TOP_UP in rules.kinds and command.kind in _PAID_IN and command.amount_micros > 0:
             yield Notice(
@@ -132,7 +133,7 @@ def _commanded(after: Account, command: Movement | SetState | IssueBill, rules: 
     elif isinstance(command, SetState):
         if TOLD_SUSPENDED in rules.kinds and command.state == SUSPENDED:
             yield Notice(TOLD_SUSPENDED, command.member or after["_id"], _cause(after), {})
-    elif BILL_READY in rules.kinds:
+    elif isinstance(command, IssueBill) and BILL_READY in rules.kinds:
         yield Notice(BILL_READY, after["_id"], f"bill {command.bill}", {"bill": command.bill})
 
 

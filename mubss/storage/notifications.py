@@ -48,7 +48,7 @@ def due(store: Store, now_s: int, limit: int) -> list[str]:
         lambda session: (
             session.collection(NOTIFICATIONS)
             .find("$.state = :state AND $.due_s <= :now")
-            .fields("$._id")
+            .fields("_id")
             .sort("$.due_s")
             .limit(limit)
             .bind(values)
@@ -71,6 +71,12 @@ def change(store: Store, ids: Sequence[str], decide: Callable[[Doc], Doc]) -> li
             return changed
 
     return store.run(work)
+
+
+def existing(store: Store, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that there are."""
+    found = store.run(lambda session: session.collection(NOTIFICATIONS).get_many(ids))
+    return {doc["_id"] for doc in found if doc is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,7 @@ def forget(store: Store, state: str, before_s: int, limit: int) -> int:
 
     def work(session: Session) -> int:
         collection = session.collection(NOTIFICATIONS)
-        statement = collection.find("$.state = :state AND $.due_s < :before").fields("$._id").limit(limit)
+        statement = collection.find("$.state = :state AND $.due_s < :before").fields("_id").limit(limit)
         return collection.remove_many([doc["_id"] for doc in statement.bind(values).execute()])
 
     return store.run(work)

@@ -105,7 +105,7 @@ def count_used(store: Store, batch: str) -> int:
     def work(session: Session) -> int:
         collection, found, after = session.collection(VOUCHERS), 0, ""
         while True:
-            statement = collection.find("$.batch = :batch AND $.state = :state AND $._id > :after").fields("$._id")
+            statement = collection.find("$.batch = :batch AND $.state = :state AND $._id > :after").fields("_id")
             page = statement.sort("$._id").limit(_PAGE).bind({**values, "after": after}).execute()
             found += len(page)
             if len(page) < _PAGE:

@@ -326,6 +326,18 @@ def test_a_pin_that_is_taken_is_drawn_anew(voucher_world: VoucherWorld, monkeypa
     assert ([int(pin) for pin in first], [int(pin) for pin in second]) == ([2, 3], [4, 5])
 
 
+def test_used_vouchers_are_counted_by_pages(voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = voucher_world
+    monkeypatch.setattr("mubss.storage.vouchers._PAGE", 2)
+    _, pins = world.batch(5)
+    world.batch(1)
+    for used, pin in enumerate(pins, 1):
+        world.redeem(pin)
+        assert [batch["used"] for batch in batches(world.store)] == [0, used]
+    assert [batch["number"] for batch in batches(world.store, 1)] == [2]
+    assert [batch["number"] for batch in batches(world.store, 5, 2)] == [1]
+
+
 def test_makers_at_once_get_numbers_of_their_own(voucher_world: VoucherWorld) -> None:
     world = voucher_world
     made: list[int] = []
