@@ -117,7 +117,16 @@ class Office:
 
 @pytest.fixture
 def office(world: World, tmp_path: Path) -> Office:
+    """On both stores."""
     return Office(world, tmp_path)
+
+
+@pytest.fixture
+def small_office(tmp_path: Path) -> Iterator[Office]:
+    """For what has little to do with the store: on SQLite alone."""
+    world = World(f"sqlite:///{tmp_path}/store.db")
+    yield Office(world, tmp_path)
+    world.store.close()
 
 
 def test_a_notification_is_delivered_once_in_the_subscribers_language(office: Office) -> None:
@@ -159,25 +168,25 @@ def test_one_that_isn_t_taken_is_tried_later_and_later_and_then_is_dead(office: 
     assert "why" not in office.docs()[0]
 
 
-def test_the_waits_are_bounded(office: Office) -> None:
-    options = office.config().notifications
+def test_the_waits_are_bounded(small_office: Office) -> None:
+    options = small_office.config().notifications
     assert [backoff_s(options, tries) for tries in (0, 1, 2, 3, 4, 100)] == [30, 30, 60, 100, 100, 100]
 
 
-def test_a_sink_that_took_it_isn_t_asked_again(office: Office) -> None:
-    office.top_up()
+def test_a_sink_that_took_it_isn_t_asked_again(small_office: Office) -> None:
+    small_office.top_up()
     good, bad = Shelf("good"), Shelf("bad", NotTaken("bad: full"), NotTaken("bad: full"))
-    post = office.post(good, bad)
+    post = small_office.post(good, bad)
     for result in (Delivered(waiting=1), Delivered(waiting=1), Delivered(sent=1)):
         assert deliver(post) == result
-        office.pass_time(DAY_S)
+        small_office.pass_time(DAY_S)
     assert (len(good.offered), len(bad.offered)) == (1, 3)
 
 
-def test_what_no_try_will_deliver_is_dead_at_once(office: Office) -> None:
-    office.top_up()
-    assert deliver(office.post(Shelf("shelf", Undeliverable("shelf: no address")))) == Delivered(dead=1)
-    [dead] = office.docs()
+def test_what_no_try_will_deliver_is_dead_at_once(small_office: Office) -> None:
+    small_office.top_up()
+    assert deliver(small_office.post(Shelf("shelf", Undeliverable("shelf: no address")))) == Delivered(dead=1)
+    [dead] = small_office.docs()
     assert (dead["state"], dead["tries"], dead["why"]) == ("dead", 1, "shelf: no address")
 
 
@@ -206,18 +215,18 @@ def test_who_comes_back_after_its_lease_changes_nothing(office: Office) -> None:
     assert (doc["state"], doc["tries"]) == ("sent", 2) and "why" not in doc
 
 
-def test_what_a_lease_has_no_time_for_is_given_back(office: Office) -> None:
-    office.top_up(3)
+def test_what_a_lease_has_no_time_for_is_given_back(small_office: Office) -> None:
+    small_office.top_up(3)
 
     class Slow(Shelf):
         def send(self, message: Message, now_s: int) -> None:
             super().send(message, now_s)
-            office.pass_time(100)
+            small_office.pass_time(100)
 
     shelf = Slow()
-    assert deliver(office.post(shelf)) == Delivered(sent=3)
+    assert deliver(small_office.post(shelf)) == Delivered(sent=3)
     assert len(shelf.offered) == 3 == len(set(shelf.offered)), "two of the first lease, the third of another"
-    assert {doc["tries"] for doc in office.docs()} == {1}
+    assert {doc["tries"] for doc in small_office.docs()} == {1}
 
 
 def test_a_stop_gives_back_what_was_taken(office: Office) -> None:
@@ -266,15 +275,15 @@ def test_the_end_of_a_bundle_is_told_only_if_something_is_left(office: Office) -
     assert {doc.get("why") for doc in office.docs()} == {None, "the bundle renews"}
 
 
-def test_a_bundle_that_was_stopped_is_told_of(office: Office) -> None:
+def test_a_bundle_that_was_stopped_is_told_of(small_office: Office) -> None:
     shelf = Shelf()
-    office.do(BuyBundle("TALK"), StopBundle("TALK"))
-    assert deliver(office.post(shelf)) == Delivered()
-    office.pass_time(29 * DAY_S)
-    assert deliver(office.post(shelf)) == Delivered(sent=1)
-    office.do(BuyBundle("TALK"), StopBundle("TALK"))
-    office.pass_time(60 * DAY_S)
-    assert deliver(office.post(shelf)) == Delivered(dropped=1), "nobody delivered it while it was of use"
+    small_office.do(BuyBundle("TALK"), StopBundle("TALK"))
+    assert deliver(small_office.post(shelf)) == Delivered()
+    small_office.pass_time(29 * DAY_S)
+    assert deliver(small_office.post(shelf)) == Delivered(sent=1)
+    small_office.do(BuyBundle("TALK"), StopBundle("TALK"))
+    small_office.pass_time(60 * DAY_S)
+    assert deliver(small_office.post(shelf)) == Delivered(dropped=1), "nobody delivered it while it was of use"
 
 
 def test_a_bill_is_told_with_its_number(office: Office) -> None:
@@ -332,11 +341,11 @@ def test_what_is_settled_is_forgotten_the_dead_are_not(office: Office) -> None:
     assert [doc["state"] for doc in office.docs()] == ["dead"]
 
 
-def test_a_mail_server_that_refuses_and_then_takes(office: Office) -> None:
-    office.top_up()
+def test_a_mail_server_that_refuses_and_then_takes(small_office: Office) -> None:
+    small_office.top_up()
     with mail_server() as mails:
         mails.answers = ["451 later", "554 no"]
-        config = office.config(
+        config = small_office.config(
             sinks="smtp",
             smtp_host="127.0.0.1",
             smtp_port=mails.port,
@@ -344,14 +353,14 @@ def test_a_mail_server_that_refuses_and_then_takes(office: Office) -> None:
             smtp_from="bss@op.example",
             smtp_to="{msisdn}@sms.example",
         )
-        post = office.post(config=config)
+        post = small_office.post(config=config)
         for why in ("451", "554"):
             assert deliver(post) == Delivered(waiting=1)
-            assert why in office.docs()[0]["why"]
-            office.pass_time(DAY_S)
+            assert why in small_office.docs()[0]["why"]
+            small_office.pass_time(DAY_S)
         assert deliver(post) == Delivered(sent=1)
         [mail] = mails.taken
-        [doc] = office.docs()
+        [doc] = small_office.docs()
         assert mails.offered == [f"<{doc['_id']}@op.example>"] * 3
         assert (mail["To"], mail["From"], mail["Subject"]) == (
             f"{MSISDN}@sms.example",
@@ -359,31 +368,33 @@ def test_a_mail_server_that_refuses_and_then_takes(office: Office) -> None:
             "Thank you for your payment",
         )
         assert "We received 1.00 EUR" in str(mail.get_payload())
-    office.top_up()
+    small_office.top_up()
     assert deliver(post) == Delivered(waiting=1)
-    assert "refused" in max(doc.get("why", "") for doc in office.docs()), "nobody listens there any more"
+    assert "refused" in max(doc.get("why", "") for doc in small_office.docs()), "nobody listens there any more"
 
 
-def test_a_mail_goes_to_the_subscribers_own_address_in_any_script(office: Office) -> None:
-    account = office.subscriber("491700000002", language="ar", email="someone@home.example")
-    office.do(Movement("topup", 1_000_000), account=account)
-    office.top_up()
+def test_a_mail_goes_to_the_subscribers_own_address_in_any_script(small_office: Office) -> None:
+    account = small_office.subscriber("491700000002", language="ar", email="someone@home.example")
+    small_office.do(Movement("topup", 1_000_000), account=account)
+    small_office.top_up()
     with mail_server() as mails:
         options = {"smtp_host": "127.0.0.1", "smtp_port": mails.port, "smtp_tls": "none", "smtp_from": "bss@op.example"}
-        assert deliver(office.post(config=office.config(sinks="smtp", **options))) == Delivered(sent=1, dead=1)
+        assert deliver(small_office.post(config=small_office.config(sinks="smtp", **options))) == Delivered(
+            sent=1, dead=1
+        )
         [mail] = mails.taken
     assert mail["To"] == "someone@home.example" and mail["Content-Language"] == "ar"
     assert "استلمنا 1.00 EUR" in mail.get_payload(decode=True).decode()  # type: ignore[union-attr]
-    assert {doc.get("why") for doc in office.docs()} == {None, "smtp: the subscriber has no address of mail"}
+    assert {doc.get("why") for doc in small_office.docs()} == {None, "smtp: the subscriber has no address of mail"}
 
 
 @pytest.mark.parametrize("address", ["a@b.example\r\nBcc: c@d.example", "two@a.example,three@b.example", "nobody", "@"])
-def test_an_address_that_is_none(office: Office, address: str) -> None:
-    account = office.subscriber("491700000002", email=address)
-    office.do(Movement("topup", 1_000_000), account=account)
+def test_an_address_that_is_none(small_office: Office, address: str) -> None:
+    account = small_office.subscriber("491700000002", email=address)
+    small_office.do(Movement("topup", 1_000_000), account=account)
     with mail_server() as mails:
         options = {"smtp_host": "127.0.0.1", "smtp_port": mails.port, "smtp_tls": "none", "smtp_from": "bss@op.example"}
-        assert deliver(office.post(config=office.config(sinks="smtp", **options))) == Delivered(dead=1)
+        assert deliver(small_office.post(config=small_office.config(sinks="smtp", **options))) == Delivered(dead=1)
         assert mails.offered == []
 
 
@@ -406,9 +417,9 @@ def secret(file: Path, text: str) -> Path:
     return file
 
 
-def test_mail_by_tls_with_a_login(office: Office, authority: Authority) -> None:
-    office.top_up()
-    password = secret(office.folder / "password", "wrong\n")
+def test_mail_by_tls_with_a_login(small_office: Office, authority: Authority) -> None:
+    small_office.top_up()
+    password = secret(small_office.folder / "password", "wrong\n")
     with mail_server(server_context(authority), login=True) as mails:
         options: dict[str, object] = {
             "sinks": "smtp",
@@ -419,37 +430,37 @@ def test_mail_by_tls_with_a_login(office: Office, authority: Authority) -> None:
             "smtp_user": "bss",
             "smtp_password_file": password,
         }
-        assert deliver(office.post(config=office.config(**options))) == Delivered(waiting=1)
-        assert "certificate" in office.docs()[0]["why"] and mails.users == [], "no password for a stranger"
+        assert deliver(small_office.post(config=small_office.config(**options))) == Delivered(waiting=1)
+        assert "certificate" in small_office.docs()[0]["why"] and mails.users == [], "no password for a stranger"
         options["smtp_ca_file"] = authority.file
-        office.pass_time(DAY_S)
-        assert deliver(office.post(config=office.config(**options))) == Delivered(waiting=1)
-        assert "535" in office.docs()[0]["why"] and "wrong" not in office.docs()[0]["why"]
+        small_office.pass_time(DAY_S)
+        assert deliver(small_office.post(config=small_office.config(**options))) == Delivered(waiting=1)
+        assert "535" in small_office.docs()[0]["why"] and "wrong" not in small_office.docs()[0]["why"]
         secret(password, "correct")
-        office.pass_time(DAY_S)
-        assert deliver(office.post(config=office.config(**options))) == Delivered(sent=1)
+        small_office.pass_time(DAY_S)
+        assert deliver(small_office.post(config=small_office.config(**options))) == Delivered(sent=1)
         assert mails.users[-1] == "bss:correct" and mails.ciphers[-1] is not None
 
 
-def test_a_webhook_that_refuses_and_then_takes(office: Office, authority: Authority) -> None:
-    office.top_up()
-    key = secret(office.folder / "webhook", "k" * 32)
+def test_a_webhook_that_refuses_and_then_takes(small_office: Office, authority: Authority) -> None:
+    small_office.top_up()
+    key = secret(small_office.folder / "webhook", "k" * 32)
     with web_server(server_context(authority)) as posts:
         posts.answers = [503, 307, 200]
-        config = office.config(
+        config = small_office.config(
             sinks="webhook",
             webhook_url=f"https://localhost:{posts.port}/told?by=bss",
             webhook_secret_file=key,
             webhook_ca_file=authority.file,
         )
-        post = office.post(config=config)
+        post = small_office.post(config=config)
         for why in ("webhook: status 503", "webhook: status 307"):
             assert deliver(post) == Delivered(waiting=1)
-            assert office.docs()[0]["why"] == why
-            office.pass_time(DAY_S)
-        now_s = office.world.clock.now_ms // 1000
+            assert small_office.docs()[0]["why"] == why
+            small_office.pass_time(DAY_S)
+        now_s = small_office.world.clock.now_ms // 1000
         assert deliver(post) == Delivered(sent=1)
-        [doc] = office.docs()
+        [doc] = small_office.docs()
         assert [path for path, _, _ in posts.came] == ["/told?by=bss"] * 3, "a redirect isn't followed"
         assert {headers["Mubss-Notification-Id"] for _, headers, _ in posts.came} == {doc["_id"]}
         _, headers, body = posts.came[-1]
@@ -458,31 +469,33 @@ def test_a_webhook_that_refuses_and_then_takes(office: Office, authority: Author
         told = json.loads(body)
         assert (told["id"], told["kind"], told["msisdn"]) == (doc["_id"], "topup", MSISDN)
         assert told["values"]["balance_micros"] == 11_000_000 and told["text"].startswith("We received")
-    office.top_up()
+    small_office.top_up()
     assert deliver(post) == Delivered(waiting=1)
 
 
-def test_a_webhook_of_another_authority_gets_nothing(office: Office, authority: Authority) -> None:
-    office.top_up()
-    key = secret(office.folder / "webhook", "k" * 32)
+def test_a_webhook_of_another_authority_gets_nothing(small_office: Office, authority: Authority) -> None:
+    small_office.top_up()
+    key = secret(small_office.folder / "webhook", "k" * 32)
     with web_server(server_context(authority)) as posts:
         options = {"webhook_url": f"https://localhost:{posts.port}/", "webhook_secret_file": key}
-        assert deliver(office.post(config=office.config(sinks="webhook", **options))) == Delivered(waiting=1)
-        assert posts.came == [] and "certificate" in office.docs()[0]["why"]
+        assert deliver(small_office.post(config=small_office.config(sinks="webhook", **options))) == Delivered(
+            waiting=1
+        )
+        assert posts.came == [] and "certificate" in small_office.docs()[0]["why"]
 
 
-def test_the_log_has_no_number_in_the_clear(office: Office, caplog: pytest.LogCaptureFixture) -> None:
+def test_the_log_has_no_number_in_the_clear(small_office: Office, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
-    assert send_test(office.post(config=office.config()), MSISDN) == [("log", "")]
+    assert send_test(small_office.post(config=small_office.config()), MSISDN) == [("log", "")]
     [record] = [one for one in caplog.records if one.name == "mubss.notifications"]
     line = TextFormatter(masked=True).format(record)
     assert "This is a test message" in line and MSISDN not in line and "*001" in line
 
 
-def test_a_test_message_tells_what_each_sink_said(office: Office) -> None:
+def test_a_test_message_tells_what_each_sink_said(small_office: Office) -> None:
     good, bad = Shelf("good"), Shelf("bad", NotTaken("bad: full"))
-    assert send_test(office.post(good, bad), MSISDN) == [("good", ""), ("bad", "bad: full")]
-    assert good.taken[0].text == f"This is a test message for {MSISDN}." and office.docs() == []
+    assert send_test(small_office.post(good, bad), MSISDN) == [("good", ""), ("bad", "bad: full")]
+    assert good.taken[0].text == f"This is a test message for {MSISDN}." and small_office.docs() == []
 
 
 @pytest.mark.parametrize(
@@ -510,31 +523,31 @@ def test_a_test_message_tells_what_each_sink_said(office: Office) -> None:
         ({"templates": "nowhere"}, "notifications.templates"),
     ],
 )
-def test_options_that_are_refused(office: Office, options: dict[str, Any], fault: str) -> None:
-    secret(office.folder / "short", "short")
+def test_options_that_are_refused(small_office: Office, options: dict[str, Any], fault: str) -> None:
+    secret(small_office.folder / "short", "short")
     with pytest.raises(ConfigError) as caught:
-        office.post(config=office.config(**options))
+        small_office.post(config=small_office.config(**options))
     assert fault in str(caught.value) and "secret@" not in str(caught.value)
 
 
-def test_the_operators_own_texts(office: Office) -> None:
-    own = office.folder / "texts"
+def test_the_operators_own_texts(small_office: Office) -> None:
+    own = small_office.folder / "texts"
     own.mkdir()
     (own / "en.toml").write_text('[topup]\nsubject = "Paid"\ntext = "{amount} came, {msisdn}!"\n')
     (own / "pt-BR.toml").write_text('[topup]\nsubject = "Pago"\ntext = "{amount}"\n')
-    account = office.subscriber("491700000002", language="pt-BR")
-    office.top_up()
-    office.do(Movement("topup", 1_000_000), account=account)
+    account = small_office.subscriber("491700000002", language="pt-BR")
+    small_office.top_up()
+    small_office.do(Movement("topup", 1_000_000), account=account)
     shelf = Shelf()
-    deliver(office.post(shelf, config=office.config(templates="texts")))
+    deliver(small_office.post(shelf, config=small_office.config(templates="texts")))
     assert sorted(message.text for message in shelf.taken) == ["1.00 EUR", f"1.00 EUR came, {MSISDN}!"]
-    assert load_texts(office.config(templates="texts")).find("suspended", "pt-BR")[0] == "en"
+    assert load_texts(small_office.config(templates="texts")).find("suspended", "pt-BR")[0] == "en"
     (own / "de.toml").write_text('[topup]\nsubject = "{x}"\ntext = ""\n[other]\n')
     (own / "en.toml").write_text("not toml")
     (own / "english.toml").write_text("")
     (own / "fr.toml").write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError) as caught:
-        load_texts(office.config(templates="texts"))
+        load_texts(small_office.config(templates="texts"))
     lines = str(caught.value).splitlines()
     assert len(lines) == 6 and [line for line in lines if "en.toml" in line and "not TOML" in line]
 

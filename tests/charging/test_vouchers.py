@@ -99,8 +99,10 @@ def test_two_at_once_get_it_once(voucher_world: VoucherWorld, bundle: str) -> No
     assert {door["wrong"] for door in world.all("voucher_doors")} <= set(range(1, 25))
 
 
-def test_every_fault_of_a_pin_is_told_the_same(voucher_world: VoucherWorld, caplog: pytest.LogCaptureFixture) -> None:
-    world = voucher_world
+def test_every_fault_of_a_pin_is_told_the_same(
+    small_voucher_world: VoucherWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    world = small_voucher_world
     caplog.set_level(logging.DEBUG)
     _, [used, fine, later] = world.batch()
     world.redeem(used)
@@ -127,8 +129,8 @@ def test_every_fault_of_a_pin_is_told_the_same(voucher_world: VoucherWorld, capl
     assert not any(pin in stored for pin in [used, blocked, expired, fine, later, longer])
 
 
-def test_a_blocked_batch_may_be_unblocked(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_a_blocked_batch_may_be_unblocked(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     _, [pin, *_] = world.batch()
     assert block(world.store, 1, "stolen")["reason"] == "stolen"
     assert block(world.store, 1, "stolen")["version"] == 3, "it is already: nothing is written"
@@ -160,8 +162,8 @@ def test_a_batch_that_is_blocked_meanwhile_stops_what_is_under_way(voucher_world
     assert world.balance() == 0 and look_up(world.store, "000001-0000001")[0]["state"] == "unused"
 
 
-def test_wrong_pins_shut_the_subscribers_door_for_longer_and_longer(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_wrong_pins_shut_the_subscribers_door_for_longer_and_longer(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     world.subscriber(OTHER)
     _, [pin, theirs, *_] = world.batch()
     for wait_s in (60, 120, 240):
@@ -180,8 +182,8 @@ def test_wrong_pins_shut_the_subscribers_door_for_longer_and_longer(voucher_worl
     assert world.redeem(pin).value_micros
 
 
-def test_a_channel_has_a_door_too(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_a_channel_has_a_door_too(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     world.subscriber(OTHER)
     _, [pin, *_] = world.batch()
     doors = Doors(LockRules(5, 60, 600, 3600), LockRules(3, 60, 600, 60))
@@ -193,8 +195,8 @@ def test_a_channel_has_a_door_too(voucher_world: VoucherWorld) -> None:
     assert world.redeem(pin, OTHER, channel="shop:8", doors=doors).value_micros
 
 
-def test_right_pins_leave_no_door_behind(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_right_pins_leave_no_door_behind(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     _, pins = world.batch(6)
     for pin in pins:
         world.redeem(pin)
@@ -244,8 +246,8 @@ def test_an_unknown_commit_is_settled_by_looking(voucher_world: VoucherWorld, fa
     assert check(world.store) == (1, [])
 
 
-def test_who_is_gone_redeems_nothing(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_who_is_gone_redeems_nothing(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     _, [pin, *_] = world.batch()
     lifecycle.set_state(world.engine(), world.store, MSISDN, TERMINATED)
     with pytest.raises(LedgerError, match="terminated"):
@@ -272,9 +274,9 @@ def test_pins_are_in_one_file_of_the_owner_alone(voucher_world: VoucherWorld) ->
 
 
 def test_a_batch_whose_file_never_came_is_of_no_use(
-    voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch
+    small_voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    world = voucher_world
+    world = small_voucher_world
     real = os.link
 
     def full(*_: Any, **__: Any) -> None:
@@ -308,8 +310,8 @@ def test_a_batch_whose_file_never_came_is_of_no_use(
         ({"remark": "a\nb"}, "remark: "),
     ],
 )
-def test_batches_that_are_refused(voucher_world: VoucherWorld, more: dict[str, Any], fault: str) -> None:
-    world = voucher_world
+def test_batches_that_are_refused(small_voucher_world: VoucherWorld, more: dict[str, Any], fault: str) -> None:
+    world = small_voucher_world
     fields = {"count": 1, "last_day": TODAY, "value_micros": 10_000_000, "currency": "EUR", **more}
     with pytest.raises(InputError) as caught:
         make(world.store, world.tables, world.pepper, NewBatch(**fields), world.folder / "out", world.now_s)
@@ -317,8 +319,8 @@ def test_batches_that_are_refused(voucher_world: VoucherWorld, more: dict[str, A
     assert world.all("voucher_batches") == [] and not (world.folder / "out").exists()
 
 
-def test_a_pin_that_is_taken_is_drawn_anew(voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    world = voucher_world
+def test_a_pin_that_is_taken_is_drawn_anew(small_voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = small_voucher_world
     drawn = iter([1, 1, 2, 3, 3, 5, 4])
     monkeypatch.setattr("mubss.services.vouchers.secrets.randbelow", lambda _: next(drawn))
     _, first = world.batch(2)
@@ -357,8 +359,8 @@ def test_makers_at_once_get_numbers_of_their_own(voucher_world: VoucherWorld) ->
     assert len({voucher["serial"] for voucher in world.all("vouchers")}) == 8
 
 
-def test_the_pepper_is_made_once_and_kept_from_others(voucher_world: VoucherWorld) -> None:
-    world, file = voucher_world, voucher_world.pepper_file
+def test_the_pepper_is_made_once_and_kept_from_others(small_voucher_world: VoucherWorld) -> None:
+    world, file = small_voucher_world, small_voucher_world.pepper_file
     secret = file.read_text()
     assert stat.S_IMODE(file.stat().st_mode) == 0o600 and len(secret.strip()) == 64
     assert make_pepper(file, world.store) is False and file.read_text() == secret
@@ -385,8 +387,8 @@ def test_the_pepper_is_made_once_and_kept_from_others(voucher_world: VoucherWorl
         read_pepper(file, world.store)
 
 
-def test_expiry_is_the_end_of_the_operators_day(voucher_world: VoucherWorld) -> None:
-    world = voucher_world
+def test_expiry_is_the_end_of_the_operators_day(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
     batch, [pin, other, *_] = world.batch(last_day=TODAY)
     assert batch["expires_s"] == NOW_S + 11 * 3600, "midnight in Berlin"
     world.clock.now_ms = batch["expires_s"] * 1000 - 1
