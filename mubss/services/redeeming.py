@@ -168,11 +168,11 @@ def _redeem(
     error = order.error
     if isinstance(error, UnknownCommit) and storage.get_voucher(store, voucher["_id"])[0] == used:
         return _redeemed(used, batch, lifecycle.find_account(store, person))
-    if isinstance(error, StoreError):
-        raise error
-    if error is not None:
+    if isinstance(error, InputError):  # what the ledger, or another who came first, has against it
         log.info("voucher %s wasn't redeemed: %s", voucher["serial"], error)
         raise VoucherRefused from None
+    if error is not None:  # the store is away, or too much waits: a repeat is welcome
+        raise error
     if order.account_after is None:
         raise StoreUnavailable("the store gave no answer; nothing is known of the voucher")
     return _redeemed(used, batch, order.account_after)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from core_builders import NOW_S
-from mubss.core.errors import ConfigError, InputError, LedgerError, UnknownAccount
+from mubss.core.errors import Busy, ConfigError, InputError, LedgerError, UnknownAccount
 from mubss.core.model import SUSPENDED, TERMINATED
 from mubss.core.vouchers import LockRules
 from mubss.services import lifecycle
@@ -244,6 +244,27 @@ def test_an_unknown_commit_is_settled_by_looking(voucher_world: VoucherWorld, fa
         assert world.balance() == 0
     assert world.all("voucher_doors") == [], "it wasn't the PIN"
     assert check(world.store) == (1, [])
+
+
+def test_an_engine_that_is_busy_is_no_wrong_pin(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
+    _, [pin, *_] = world.batch()
+    engine = world.engine()
+
+    class Full:
+        """An engine whose account another process holds for too long."""
+
+        def execute(self, orders: list[Any]) -> list[Any]:
+            for order in orders:
+                order.fail(Busy("account: it is locked; a repeat is welcome"))
+            return orders
+
+    world.engine = lambda store=None: Full()  # type: ignore[method-assign,assignment,misc]
+    with pytest.raises(Busy):
+        world.redeem(pin)
+    assert world.all("voucher_doors") == []
+    world.engine = lambda store=None: engine  # type: ignore[method-assign,assignment,misc]
+    assert world.redeem(pin).value_micros
 
 
 def test_who_is_gone_redeems_nothing(small_voucher_world: VoucherWorld) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import signal
@@ -11,6 +12,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from billing_process import billing
 from cli_tools import Shell
 from mail_server import web_server
 
@@ -103,3 +105,15 @@ def test_delivery_goes_on_until_it_is_told_to_stop(told_shell: Shell) -> None:
             process.kill()
             process.wait()
     assert [doc["state"] for doc in shell.json("notifications", "list")] == ["sent"]
+
+
+def test_bills_are_told_of(told_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUBSS_NOTIFICATIONS__KINDS", "bill_ready")
+    assert billing("--cycle", "3", "--once")[0] == 0
+    bills = {bill["number"]: bill["due_day"] for bill in told_shell.json("bills", "list")}
+    with web_server() as posts:
+        monkeypatch.setenv("MUBSS_NOTIFICATIONS__WEBHOOK_URL", f"http://127.0.0.1:{posts.port}/")
+        assert told_shell("notifications", "deliver", "--once", "--json").json["sent"] == len(bills) == 10
+        texts = [json.loads(body)["text"] for _, _, body in posts.came]
+    assert sorted(text.split()[2] for text in texts) == sorted(bills)
+    assert all(text.endswith(f"to be paid by {bills[text.split()[2]]}.") for text in texts)
