@@ -88,7 +88,7 @@ def summary(done: SetUp) -> list[str]:
     made = counted(len(done.collections), "collection") + " made" if done.collections else "the store is there already"
     lines = [f"{done.store}: {made}"]
     if done.pepper:
-        lines.append(f"{done.pepper}: made, the secret that PINs of vouchers are hashed with; keep a copy of it")
+        lines += [f"{done.pepper}: made", "PINs of vouchers are hashed with that secret: keep a copy of it"]
     if done.made is not None:
         was = "loaded" if done.refdata_changed else "has the demo's tariffs already"
         lines.append(f"reference data: version {done.refdata_version} {was}")

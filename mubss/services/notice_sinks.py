@@ -11,6 +11,7 @@ import json
 import logging
 import re
 import smtplib
+import socket
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -22,12 +23,14 @@ from urllib.parse import urlsplit
 from mubss.config import Config
 from mubss.config_notifications import LOG, SMTP, WEBHOOK
 from mubss.core.errors import ConfigError, MubssError
+from mubss.services.bounded import Bounded
 from mubss.services.secret_files import read_secret
 
 log = logging.getLogger("mubss.notifications")
 
 _ADDRESS = re.compile(r"[!-?A-~]{1,64}@[A-Za-z0-9.-]{1,255}", re.ASCII)
 _SHOWN_LETTERS = 200
+_MAIL_STEPS = 3  # times the timeout is what a mail may take: greeting and TLS, login, the mail itself
 
 
 class NotTaken(MubssError):
@@ -111,19 +114,14 @@ class MailSink:
         mail.set_content(message.text)
         mail["Content-Language"] = message.language  # set_content would take it away
         try:
-            with self._connect() as link:
+            with Bounded(server.timeout_s * _MAIL_STEPS) as limit, self._connect(limit) as link:
                 link.send_message(mail)
         except (smtplib.SMTPException, OSError, ValueError) as error:
             raise NotTaken(f"smtp: {_told(error)}") from None
 
-    def _connect(self) -> smtplib.SMTP:
+    def _connect(self, limit: Bounded) -> smtplib.SMTP:
         server = self._server
-        if server.tls == "tls":
-            link: smtplib.SMTP = smtplib.SMTP_SSL(
-                server.host, server.port, timeout=server.timeout_s, context=server.context
-            )
-        else:
-            link = smtplib.SMTP(server.host, server.port, timeout=server.timeout_s)
+        link = _MailLink(limit, server)
         try:
             if server.tls == "starttls":
                 link.starttls(context=server.context)
@@ -132,6 +130,22 @@ class MailSink:
         except BaseException:
             link.close()
             raise
+        return link
+
+
+class _MailLink(smtplib.SMTP):
+    """smtplib's client on a connection with a limit."""
+
+    def __init__(self, limit: Bounded, server: MailServer) -> None:
+        self._limit = limit
+        self._server = server
+        super().__init__(server.host, server.port, timeout=server.timeout_s)
+
+    def _get_socket(self, host: str, port: int, timeout: float) -> socket.socket:
+        link = self._limit.connect(host, port)
+        link.settimeout(timeout)
+        if self._server.tls == "tls" and self._server.context is not None:
+            return self._server.context.wrap_socket(link, server_hostname=host)
         return link
 
 
@@ -145,7 +159,8 @@ class WebhookSink:
 
     def __init__(self, url: str, secret: bytes, timeout_s: int, context: ssl.SSLContext | None) -> None:
         parts = urlsplit(url)
-        self._host, self._port = parts.hostname or "", parts.port
+        self._host, self._port = parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80)
+        self._authority = parts.netloc
         self._path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
         self._secret = secret
         self._timeout_s = timeout_s
@@ -167,26 +182,26 @@ class WebhookSink:
             ensure_ascii=False,
         ).encode()
         headers = {
+            "Host": self._authority,
             "Content-Type": "application/json",
             "User-Agent": "mubss",
             "Mubss-Notification-Id": message.id,
             "Mubss-Signature": f"t={now_s},v1={sign(self._secret, now_s, body)}",
         }
-        link = self._connect()
+        link = http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
         try:
-            link.request("POST", self._path, body, headers)
-            status = link.getresponse().status
+            with Bounded(self._timeout_s) as limit:
+                plain = limit.connect(self._host, self._port)
+                context = self._context
+                link.sock = plain if context is None else context.wrap_socket(plain, server_hostname=self._host)
+                link.request("POST", self._path, body, headers)
+                status = link.getresponse().status
         except (http.client.HTTPException, OSError, ValueError) as error:
             raise NotTaken(f"webhook: {_told(error)}") from None
         finally:
             link.close()  # what the server says besides isn't read
         if not 200 <= status <= 299:
             raise NotTaken(f"webhook: status {status}")
-
-    def _connect(self) -> http.client.HTTPConnection:
-        if self._context is None:
-            return http.client.HTTPConnection(self._host, self._port, timeout=self._timeout_s)
-        return http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout_s, context=self._context)
 
 
 def sign(secret: bytes, at_s: int, body: bytes) -> str:

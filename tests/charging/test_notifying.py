@@ -18,7 +18,7 @@ import pytest
 from certificates import Authority
 from charging_world import World
 from core_builders import NOW_S
-from mail_server import mail_server, web_server
+from mail_server import mail_server, trickling_server, web_server
 from mubss.charging.order import Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.config import Config, load
@@ -482,6 +482,33 @@ def test_a_webhook_of_another_authority_gets_nothing(small_office: Office, autho
             waiting=1
         )
         assert posts.came == [] and "certificate" in small_office.docs()[0]["why"]
+
+
+@pytest.mark.parametrize(
+    ("sink", "line"),
+    [
+        ("smtp", b"220-not yet\r\n"),
+        ("smtp-tls", b"\x16\x03\x03\x00\x01\x00"),
+        ("webhook", b"X-Header: more\r\n"),
+        ("webhook", b"HTTP/1.1 100 Continue\r\n\r\n"),
+    ],
+)
+def test_a_server_that_never_comes_to_an_end_holds_nobody_up(small_office: Office, sink: str, line: bytes) -> None:
+    small_office.top_up()
+    key = secret(small_office.folder / "webhook", "k" * 32)
+    with trickling_server(line) as port:
+        options = {
+            "timeout_seconds": 1,
+            "smtp_host": "127.0.0.1",
+            "smtp_port": port,
+            "smtp_tls": "tls" if sink == "smtp-tls" else "none",
+            "smtp_from": "bss@op.example",
+            "smtp_to": "{msisdn}@sms.example",
+            "webhook_url": f"http://127.0.0.1:{port}/",
+            "webhook_secret_file": key,
+        }
+        config = small_office.config(sinks=sink.partition("-")[0], **options)
+        assert deliver(small_office.post(config=config)) == Delivered(waiting=1)
 
 
 def test_the_log_has_no_number_in_the_clear(small_office: Office, caplog: pytest.LogCaptureFixture) -> None:

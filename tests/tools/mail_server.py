@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from dataclasses import dataclass, field
 from email import message_from_bytes
 from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from typing import Any
 
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, Session
@@ -105,3 +107,31 @@ def web_server(context: ssl.SSLContext | None = None) -> Iterator[Posts]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+@contextmanager
+def trickling_server(line: bytes) -> Iterator[int]:
+    """A server that says the same line over and over, an octet at a time, and never comes to an end; its port."""
+    stopping = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def work() -> None:
+        link, _ = listener.accept()
+        try:
+            for octet in cycle(line):
+                if stopping.wait(0.02):
+                    break
+                link.sendall(bytes([octet]))
+        except OSError:
+            pass  # the client has had enough
+        finally:
+            link.close()
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield int(listener.getsockname()[1])
+    finally:
+        stopping.set()
+        thread.join()
+        listener.close()
