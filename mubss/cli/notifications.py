@@ -12,7 +12,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows
-from mubss.core.notice_kinds import KINDS
+from mubss.core.notice_kinds import DUNNING, KINDS
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, setup_logging
 from mubss.services import lifecycle, notifying
@@ -46,7 +46,7 @@ def notifications() -> None:
 
 @notifications.command("list")
 @click.option("--state", type=click.Choice(storage.STATES), help="Only those in this state.")
-@click.option("--kind", type=click.Choice(KINDS), help="Only those of this kind.")
+@click.option("--kind", type=click.Choice([*KINDS, *DUNNING]), help="Only those of this kind.")
 @click.option("--subscriber", default="", metavar="MSISDN", help="Only this one's.")
 @click.option("--limit", default=100, show_default=True, type=click.IntRange(1, MAX_LIST), help="At most so many.")
 @click.pass_obj

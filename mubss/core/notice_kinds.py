@@ -6,11 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+from mubss.core.tariff import ACTIONS
+
 LOW_BALANCE, TOP_UP = "low_balance", "topup"
 BUNDLE_USED, EXPIRY_SOON = "bundle_used", "expiry_soon"
-BILL_READY, BILL_OVERDUE = "bill_ready", "bill_overdue"
+BILL_READY = "bill_ready"
 SUSPENDED, SESSION_REFUSED = "suspended", "session_refused"
-KINDS = (LOW_BALANCE, TOP_UP, BUNDLE_USED, EXPIRY_SOON, BILL_READY, BILL_OVERDUE, SUSPENDED, SESSION_REFUSED)
+KINDS = (LOW_BALANCE, TOP_UP, BUNDLE_USED, EXPIRY_SOON, BILL_READY, SUSPENDED, SESSION_REFUSED)  # if the operator wants
+DUNNING = tuple(f"dunning_{action}" for action in ACTIONS)  # steps of the ladder, told wherever there is one
 TEST = "test"  # what an operator sends to see whether it comes through
 
 

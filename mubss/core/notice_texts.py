@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 from mubss.core.money import format_amount
 from mubss.core.notice_kinds import (
-    BILL_OVERDUE,
     BILL_READY,
     BUNDLE_USED,
+    DUNNING,
     EXPIRY_SOON,
     KINDS,
     LOW_BALANCE,
@@ -32,6 +32,7 @@ _FIELD = re.compile(r"\{([a-z_]+)\}")
 _BRACE = re.compile(r"[{}]")
 _BUNDLE = ("bundle", "units", "left", "until")
 _BILL = ("number", "due", "due_day", "period")
+_DUNNING = ("number", "open", "due_day", "days", "step", "fee")
 
 # Kind of text → what may stand in it, besides {msisdn}.
 FIELDS: dict[str, tuple[str, ...]] = {
@@ -41,7 +42,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     BUNDLE_USED_UP: (*_BUNDLE, "percent"),
     EXPIRY_SOON: _BUNDLE,
     BILL_READY: _BILL,
-    BILL_OVERDUE: _BILL,
+    **dict.fromkeys(DUNNING, _DUNNING),
     SUSPENDED: (),
     SESSION_REFUSED: ("balance",),
     TEST: (),
@@ -102,6 +103,8 @@ def words_of(values: Mapping[str, Any], tables: Tables) -> dict[str, str]:
         if name.endswith("_micros"):
             amount = format_amount(value, currency.decimals if currency is not None else 2)
             found[name.removesuffix("_micros")] = f"{amount} {code}".rstrip()
+        elif name == "open":  # of a bill, in minor units
+            found[name] = f"{format_amount(value * 10**6 // 10 ** values['decimals'], values['decimals'])} {code}"
         elif name.endswith("_s"):
             at = datetime.fromtimestamp(value, tables.calendar.zone)
             found[name.removesuffix("_s")] = at.strftime("%Y-%m-%d %H:%M")

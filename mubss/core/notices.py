@@ -13,6 +13,7 @@ from mubss.core.bundles import code_of
 from mubss.core.issuing import IssueBill
 from mubss.core.members import member_of
 from mubss.core.model import (
+    POSTPAID,
     PREPAID,
     SUSPENDED,
     TOP_UPS,
@@ -20,7 +21,6 @@ from mubss.core.model import (
     Applied,
     Command,
     CreditControl,
-    Movement,
     Outcome,
     Result,
     SetState,
@@ -53,7 +53,7 @@ def note(
             found += _refused(before, command, applied, now_ms // 1000)
         tables = command.tables
     elif applied.account is not None:
-        found += _commanded(applied.account, command, rules)
+        found += _commanded(applied.account, command, applied, rules)
     after = applied.account
     if after is None:
         return found
@@ -124,16 +124,15 @@ def _bundle(bucket: Bucket) -> dict[str, str | int]:
     }
 
 
-def _commanded(after: Account, command: Command, rules: NoticeRules) -> Iterator[Notice]:
-    if isinstance(command, Movement):
-        if TOP_UP in rules.kinds and command.kind in _PAID_IN and command.amount_micros > 0:
-            yield Notice(
-                TOP_UP, after["_id"], _cause(after), {**_balance(after), "amount_micros": command.amount_micros}
-            )
-    elif isinstance(command, SetState):
+def _commanded(after: Account, command: Command, applied: Applied, rules: NoticeRules) -> Iterator[Notice]:
+    if TOP_UP in rules.kinds:
+        paid_micros = sum(one["amount_micros"] for one in applied.postings if one["cause"]["kind"] in _PAID_IN)
+        if paid_micros > 0:
+            yield Notice(TOP_UP, after["_id"], _cause(after), {**_balance(after), "amount_micros": paid_micros})
+    if isinstance(command, SetState):
         if TOLD_SUSPENDED in rules.kinds and command.state == SUSPENDED:
             yield Notice(TOLD_SUSPENDED, command.member or after["_id"], _cause(after), {})
-    elif isinstance(command, IssueBill) and BILL_READY in rules.kinds:
+    elif isinstance(command, IssueBill) and BILL_READY in rules.kinds and after["type"] == POSTPAID:
         yield Notice(BILL_READY, after["_id"], f"bill {command.bill}", {"bill": command.bill})
 
 

@@ -15,8 +15,9 @@ from typing import Any, NamedTuple
 
 from mubss.config_notifications import NotificationOptions
 from mubss.core.errors import ConfigError, InputError
-from mubss.core.notice_kinds import BILL_OVERDUE, BILL_READY, EXPIRY_SOON, TEST
+from mubss.core.notice_kinds import BILL_READY, EXPIRY_SOON, TEST
 from mubss.core.notice_texts import text_kind, words_of
+from mubss.core.settling import VOID
 from mubss.core.tariff import Tables
 from mubss.services.lifecycle import find_subscriber
 from mubss.services.notice_sinks import Message, NotTaken, Sink, Undeliverable
@@ -159,7 +160,7 @@ def message_of(post: Post, doc: Doc) -> Message:
     if person is None:
         raise Dropped("there is no such subscriber any more")
     values: dict[str, Any] = dict(doc["values"])
-    if doc["kind"] in (BILL_READY, BILL_OVERDUE) and "bill" in values:
+    if doc["kind"] == BILL_READY:
         values |= _of_bill(post.store, str(values["bill"]))
     if doc["kind"] == EXPIRY_SOON:
         values |= _of_bucket(post.store, person, str(values["bucket"]), post.clock_s())
@@ -183,8 +184,8 @@ def message_of(post: Post, doc: Doc) -> Message:
 
 def _of_bill(store: Store, bill_id: str) -> dict[str, Any]:
     bill = bills.get_many(store, [bill_id]).get(bill_id)
-    if bill is None:
-        raise Dropped("there is no such bill")
+    if bill is None or bill["state"] == VOID:
+        raise Dropped("there is no such bill, or it was taken back")
     due_micros = bill["due"] * _MONEY // 10 ** bill["decimals"]
     known = {name: bill[name] for name in ("number", "due_day", "period", "currency")}
     return {**known, "due_micros": due_micros}

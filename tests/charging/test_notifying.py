@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import bill_office
 from certificates import Authority
 from charging_world import World
 from core_builders import NOW_S
@@ -45,6 +46,7 @@ from mubss.services.notifying import (
 from mubss.storage import notifications as storage
 from mubss.storage.database import open_database
 from test_bill_run import PERIOD, RUN, people
+from test_dunning import LADDER, ONE, a_pass
 
 MSISDN = "491700000001"
 DAY_S = 86_400
@@ -297,16 +299,34 @@ def test_a_bill_is_told_with_its_number(office: Office) -> None:
     number, day = billed.bill["number"], billed.bill["due_day"]
     assert shelf.taken[0].text == f"Your bill {number} is ready: 15.00 EUR, to be paid by {day}."
     now_s = PERIOD.end_s + DAY_S
-    overdue = storage.make("bill_overdue", billed.account, "en", "bill 1", {"bill": billed.bill["_id"]}, now_s)
-    lost = storage.make("bill_overdue", billed.account, "en", "bill 2", {"bill": "0" * 32}, now_s)
+    lost = storage.make("bill_ready", billed.account, "en", "bill 2", {"bill": "0" * 32}, now_s)
     gone = storage.make("suspended", "nobody", "en", "x", {}, now_s)
-    poor = storage.make("bill_overdue", billed.account, "en", "bill 3", {}, now_s)
-    office.world.store.run(lambda session: session.collection("notifications").add_many([overdue, lost, gone, poor]))
-    assert deliver(office.post(shelf)) == Delivered(sent=1, dropped=2, dead=1)
-    assert shelf.taken[1].subject == f"Your bill {number} is overdue"
+    poor = storage.make("dunning_remind", billed.account, "en", "bill 3", {}, now_s)
+    office.world.store.run(lambda session: session.collection("notifications").add_many([lost, gone, poor]))
+    assert deliver(office.post(shelf)) == Delivered(dropped=2, dead=1)
     whys = {doc["why"] for doc in office.docs() if "why" in doc}
-    assert {"there is no such bill", "there is no such subscriber any more"} < whys
+    assert {"there is no such bill, or it was taken back", "there is no such subscriber any more"} < whys
     assert any("its text can't be made" in why for why in whys)
+
+
+def test_each_step_of_dunning_is_told(small_office: Office) -> None:
+    world = small_office.world
+    world.tables = replace(world.tables, dunning=LADDER)
+    accounts = bill_office.people(world, 1)
+    bill_office.run(world)
+    bill_office.format_all(world)
+    for days in (3, 12, 25):
+        assert len(a_pass(world, days)) == 1
+    shelf = Shelf()
+    assert deliver(small_office.post(shelf)) == Delivered(sent=3)
+    texts = {message.kind: message.text for message in shelf.taken}
+    assert (
+        texts["dunning_remind"]
+        == f"Your bill {ONE} was to be paid by 2026-11-18; 15.00 EUR are open. Please pay them now."
+    )
+    assert texts["dunning_warn"].startswith(f"Your bill {ONE} is 12 days overdue; 15.00 EUR are open.")
+    assert f"15.00 EUR of your bill {ONE} are open" in texts["dunning_suspend"]
+    assert {message.subscriber for message in shelf.taken} == set(accounts)
 
 
 def test_the_dead_are_retried_or_acknowledged_by_their_ids(office: Office) -> None:

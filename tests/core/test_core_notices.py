@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from core_builders import INITIAL, NOW_S, TERMINATE, UPDATE, ccr, demo_tables, event, make_account, mscc
 from mubss.core import ledger
+from mubss.core.bill import no_billing
+from mubss.core.issuing import IssueBill
 from mubss.core.model import Account, AddMember, BuyBundle, Command, Movement, Rules, SetState
 from mubss.core.notice_kinds import KINDS, Notice, NoticeRules
 from mubss.core.notices import note
@@ -130,6 +132,14 @@ def test_money_that_was_paid_in(kind: str) -> None:
     assert kinds(found) == ([] if kind == "adjustment" else ["topup"])
     for notice in found:
         assert notice.values == {"amount_micros": 5_000_000, "balance_micros": 5_000_000, "currency": "EUR"}
+
+
+def test_a_statement_is_no_bill_to_pay() -> None:
+    bill = IssueBill("b1", 0, "", {}, {**no_billing(), "bill": "b1"})
+    assert Teller().do(bill) == []
+    teller = Teller()
+    teller.account["type"] = "postpaid"
+    assert teller.do(bill) == [Notice("bill_ready", "acc1", "bill b1", {"bill": "b1"})]
 
 
 def test_suspension_is_told_to_whom_it_befell() -> None:
