@@ -17,6 +17,8 @@ from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
+from mubss.config_notifications import NotificationOptions
+from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
 
@@ -126,6 +128,8 @@ class Config:
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
     crm: CrmOptions = field(default_factory=CrmOptions)
+    vouchers: VoucherOptions = field(default_factory=VoucherOptions)
+    notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -164,6 +168,8 @@ SECTIONS: dict[str, type] = {
     "cdr": CdrOptions,
     "billing": BillingOptions,
     "crm": CrmOptions,
+    "vouchers": VoucherOptions,
+    "notifications": NotificationOptions,
     "metrics": MetricsOptions,
 }
 

@@ -33,7 +33,7 @@ class Runs:
         self.refdata = Refdata(store, config.general.timezone)
         self._options = config.billing
         self._store = store
-        self._engine = Engine(store, lambda: self.refdata.tables, Rules())
+        self._engine = Engine(store, lambda: self.refdata.tables, Rules(notices=config.notifications.rules))
         self._processes = 1
         self._command: Command | None = None
         self._kinds = {
