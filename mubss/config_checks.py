@@ -87,3 +87,20 @@ def is_series(text: str) -> str:
 def is_folder(text: str) -> str:
     """A path."""
     return "" if text.strip() and text.isprintable() else "a path"
+
+
+def is_iban(text: str) -> str:
+    """An IBAN (ISO 13616) with right check digits, spaces allowed, or nothing."""
+    plain = text.replace(" ", "")
+    if not plain:
+        return ""
+    if re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", plain):
+        digits = "".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])
+        if int(digits) % 97 == 1:
+            return ""
+    return "an IBAN whose check digits are right"
+
+
+def is_link(text: str) -> str:
+    """A link for people, or nothing."""
+    return "" if not text or re.fullmatch(r"https?://[^\s<>\"']+", text) else 'a link like "https://pay.example/"'
