@@ -136,7 +136,7 @@ def with_sums(bill: dict[str, Any], lines: list[dict[str, Any]], tax_name: str) 
     return {**bill, "lines": lines, "taxes": taxes, "net": net, "tax": tax, "total": net + tax}
 
 
-def postpaid(language: str = "en", count: int = 70) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
+def postpaid(language: str = "en", count: int = 60) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
     """A bill with so many records; its usage, and no postings."""
     records = usage(count)
     lines: list[dict[str, Any]] = [

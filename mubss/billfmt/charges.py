@@ -144,14 +144,14 @@ def sums(writer: Writer, bill: Doc, gross: str) -> list[Sum]:
         add("opening", bill["opening_balance"])
         if topups := _topups(bill):
             add("topups", topups)
-    if bill["taxes"] or bill["kind"] != "prepaid":
+    if bill["kind"] != "prepaid":
         add("net", bill["net"])
-    for tax in bill["taxes"]:
+    for tax in bill["taxes"] if bill["kind"] != "prepaid" else ():
         rate = writer.language.percent(tax["rate_ppm"])
         name = str(tax.get("name") or tax["code"])
         said = name if rate.replace("\xa0", " ") in name.replace("\xa0", " ") else f"{name} {rate}"
         found.append(Sum(said, _money(writer, tax["amount"])))
-    add(gross, bill["total"], "sub")
+    add(gross, -bill["total"] if bill["kind"] == "prepaid" else bill["total"], "sub")
     if bill["kind"] == "prepaid":
         add("closing", bill["closing_balance"], "total")
     elif bill["kind"] == "postpaid":

@@ -41,13 +41,13 @@ class Folder(NamedTuple):
 def read_folder(shipped: Path, own: Path | None = None) -> Folder:
     """The program's templates, with the operator's files in place of those that have the same name."""
     files = _read(shipped)
-    font_folders = [shipped / "fonts"]
+    font_folders = [(shipped / "fonts").absolute()]
     if own is not None:
         if not own.is_dir():
             raise ConfigError(f"billfmt.templates: {own}; expected a folder")
         files |= _read(own)
         if (own / "fonts").is_dir():
-            font_folders.insert(0, own / "fonts")
+            font_folders.insert(0, (own / "fonts").absolute())
     if sum(map(len, files.values())) > MAX_OCTETS:
         raise ConfigError(f"billfmt.templates: expected files of up to {MAX_OCTETS >> 20} MiB together")
     for name, content in files.items():

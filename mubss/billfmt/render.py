@@ -7,6 +7,7 @@ from datetime import tzinfo
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, NamedTuple
+from unicodedata import bidirectional
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
@@ -21,6 +22,7 @@ from mubss.core.errors import ConfigError
 
 FORMAT = 1  # of what this program gives the templates; a change of it makes other documents of the same bills
 Doc = Mapping[str, Any]
+_WAYS = {"L": "ltr", "R": "rtl", "AL": "rtl"}
 
 
 class Rendered(NamedTuple):
@@ -81,7 +83,13 @@ def _environment(folder: Folder) -> SandboxedEnvironment:
         auto_reload=False,
     )
     made.filters["css"] = css_text
+    made.filters["dir"] = direction_of
     return made
+
+
+def direction_of(text: object) -> str:
+    """The direction that a text is written in, by its first letter that has one: "ltr" or "rtl"."""
+    return next((_WAYS[way] for one in str(text) if (way := bidirectional(one)) in _WAYS), "ltr")
 
 
 def css_text(text: object) -> Any:

@@ -80,6 +80,7 @@ class View:
     headline: Headline
     sums: Sequence[Sum]
     sections: Sequence[Section]
+    has_quantity: bool
     has_free: bool
     taxes: Sequence[TaxRow]
     payment: Payment | None
@@ -124,6 +125,7 @@ def build(
         _headline(writer, bill),
         sums(writer, bill, GROSS[kind]),
         charges,
+        any(charge.quantity for section in charges for charge in section.charges),
         any(charge.free for section in charges for charge in section.charges),
         tax_rows(writer, bill),
         _payment(bill, options) if kind == POSTPAID and bill["due"] > 0 else None,
