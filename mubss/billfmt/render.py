@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from unicodedata import bidirectional
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import SandboxedEnvironment
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
 
 from mubss.billfmt.engines import PdfEngine, open_engine
 from mubss.billfmt.errors import RenderError
@@ -73,8 +73,17 @@ class Renderer:
             raise ConfigError(f"billfmt.templates: {where}{line}: {error.message or type(error).__name__}") from None
 
 
-def _environment(folder: Folder) -> SandboxedEnvironment:
-    made = SandboxedEnvironment(
+class _Sandbox(ImmutableSandboxedEnvironment):
+    """Templates reach nothing but what they are given, and change nothing of it."""
+
+    intercepted_binops = frozenset(["**"])  # a power may take for ever
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        raise SecurityError(f"{operator} isn't allowed in templates")
+
+
+def _environment(folder: Folder) -> _Sandbox:
+    made = _Sandbox(
         loader=DictLoader(folder.texts()),
         autoescape=True,
         undefined=StrictUndefined,

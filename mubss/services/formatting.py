@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 AT_ONCE = 8  # bills that a thread takes together
 LOOKED_AT = 512  # waiting bills of which some are chosen, so that processes seldom reach for the same
 MAX_FAULT_LETTERS = 500
+PARTS = ".parts"  # where files are until they are whole
+LEFTOVER_S = 3600
 
 
 class Formatted(NamedTuple):
@@ -71,6 +73,7 @@ class Formatter:
 
     def waiting(self, is_stopping: Callable[[], bool] = lambda: False) -> Iterator[Formatted]:
         """All bills that wait, until there are none that nobody has; what is taken is finished."""
+        remove_leftovers(self._folder, self._clock_s() - self._options.lease_seconds - LEFTOVER_S)
         while not is_stopping():
             now_s = self._clock_s()
             ids = bill_documents.waiting(self._store, now_s, LOOKED_AT)
@@ -129,7 +132,7 @@ class Formatter:
             facts = (bill.get("document") or {}).get("facts") or self._facts(bill, usage, postings)
             made = self._renderer.render(bill, usage, postings, facts)
             path = path_of(bill, self._tables())
-            write_whole(self._folder / path, made.pdf)
+            write_whole(self._folder, path, made.pdf)
         except (RenderError, InputError) as error:
             return {"fault": str(error)[:MAX_FAULT_LETTERS]}
         except OSError as error:
@@ -189,24 +192,40 @@ def path_of(bill: Doc, tables: Tables) -> Path:
     return Path(f"{issued.year:04}", f"{issued.month:02}", f"bc_{int(bill.get('cycle') or 0)}", f"{bill['_id']}.pdf")
 
 
-def write_whole(path: Path, content: bytes) -> None:
-    """Writes a file so that there is either all of it or none, also after a loss of power."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+def write_whole(folder: Path, path: Path, content: bytes) -> None:
+    """Writes a file under a folder so that there is either all of it or none, also after a loss of power."""
+    whole, parts = folder / path, folder / PARTS
+    parts.mkdir(parents=True, exist_ok=True)
+    whole.parent.mkdir(parents=True, exist_ok=True)
+    temporary = parts / f"{path.name}.{secrets.token_hex(8)}"
     try:
         with temporary.open("xb") as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        temporary.replace(path)
+        temporary.replace(whole)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    _sync_folder(whole.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(folder)
+        os.fsync(descriptor)
     finally:
-        os.close(folder)
+        os.close(descriptor)
+
+
+def remove_leftovers(folder: Path, before_s: int) -> None:
+    """Removes what processes that were killed had written of files, where it is older than that."""
+    try:
+        for path in (folder / PARTS).iterdir():
+            if path.stat().st_mtime < before_s:
+                path.unlink(missing_ok=True)
+    except OSError:  # there are none, or another process removes them
+        pass
 
 
 def format_waiting(
