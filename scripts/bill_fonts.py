@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes the Latin, Greek and Cyrillic fonts of bills of Inter's: scripts/bill_fonts.py FOLDER-WITH-INTER templates/fonts
+"""Makes the fonts of bills but the Arabic ones of Inter's: scripts/bill_fonts.py FOLDER-WITH-INTER templates/fonts
 
 Digits of one width are Inter's by a feature, whose glyphs a PDF can't be read back from; here they are the digits
 themselves. What bills have no use for is left out. Needs fonttools; Inter is Debian's package fonts-inter.

@@ -154,14 +154,14 @@ def postpaid(language: str = "en", count: int = 60) -> tuple[dict[str, Any], lis
     return bill, records, []
 
 
-def prepaid(language: str = "en", count: int = 45) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
+def prepaid(language: str = "en", count: int = 36) -> tuple[dict[str, Any], list[dict[str, Any]], list[Any]]:
     """A statement with so many movements."""
     records = [{**one, "tax": "", "free_units": 0, "charge_micros": 50_000 + 40_000 * (one["sequence"] % 9)}
                for one in usage(count - 4)]  # fmt: skip
     causes: list[tuple[int, dict[str, Any], int, str]] = [
         (one["from_s"], {"kind": "session"}, -one["charge_micros"], one["service"]) for one in records
     ]
-    causes += [(START_S + day * DAY_S + 33_000, {"kind": "topup", "reference": f"card {day}"}, 10_000_000, "")
+    causes += [(START_S + day * DAY_S + 33_000, {"kind": "topup", "reference": f"APP-{day:04}"}, 10_000_000, "")
                for day in (1, 12, 24)]  # fmt: skip
     causes.append((START_S + 13 * DAY_S, {"kind": "bundle", "bundle": "WEEKEND-DATA"}, -4_000_000, ""))
     balance, postings = 2_350_000, []

@@ -12,7 +12,7 @@ _MASK = 3  # any is right; trying all eight takes 8 ms a code
 
 
 class Code(NamedTuple):
-    """A QR code as an SVG path of squares, in a field of `size` units."""
+    """A QR code as an SVG path of strokes one unit wide, in a field of `size` units."""
 
     size: int
     path: str
@@ -47,6 +47,6 @@ def epc_code(name: str, iban: str, bic: str, cents: int, reference: str) -> Code
             while x < len(row) and row[x]:
                 x += 1
             if x > start:
-                parts.append(f"M{start} {y}h{x - start}v1h-{x - start}z")
+                parts.append(f"M{start} {y}.5h{x - start}")
             x += 1
     return Code(len(rows), "".join(parts))

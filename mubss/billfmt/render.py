@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 from unicodedata import bidirectional
 
 from jinja2 import DictLoader, StrictUndefined, TemplateError, TemplateSyntaxError
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.exceptions import SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from mubss.billfmt.engines import PdfEngine, open_engine
 from mubss.billfmt.errors import RenderError

@@ -148,7 +148,7 @@ def test_what_others_do_to_a_bill_meanwhile_stays(world: World) -> None:
 def test_a_folder_that_cant_be_written_leaves_bills_waiting(world: World) -> None:
     bills = [world.add() for _ in range(3)]
     (world.folder / "invoices").write_text("in the way")
-    with pytest.raises(Busy, match="bills wait: .*invoices can't be written"):
+    with pytest.raises(Busy, match=r"bills wait: .*invoices can't be written"):
         world.run()
     assert all(world.get(bill)["state"] == "BILL_STATUS_NEW" for bill in bills)
     (world.folder / "invoices").unlink()
