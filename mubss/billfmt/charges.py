@@ -85,8 +85,10 @@ def _charge(writer: Writer, line: Doc, rates: Mapping[str, str]) -> Charge:
         name = next(
             (facts[kind][code] for kind in ("plans", "bundles", "discounts") if code in facts.get(kind, {})), code
         )
-    pattern = writer.texts["kinds"].get(line["kind"])
-    said = filled(pattern, name=name) if pattern is not None else f"{line['kind']} {name}".strip()
+    of_balance = line["kind"] == "other"  # a statement's: its code is what moved the balance
+    pattern = writer.texts["causes"].get(code) if of_balance else writer.texts["kinds"].get(line["kind"])
+    fallback = name if of_balance else f"{line['kind']} {name}".strip()
+    said = filled(pattern, name="" if of_balance else name) if pattern is not None else fallback
     free = line.get("free_units", 0) + line.get("bundle_units", 0)
     units = line.get("units")
     tax = line.get("tax") or ""

@@ -27,7 +27,7 @@ from mubss.config import Config, data_path
 from mubss.core.errors import Busy, InputError
 from mubss.core.tariff import Tables
 from mubss.storage import bill_documents, bills, subscribers
-from mubss.storage.bill_documents import FAILED, NEW, PAID, UNPAID, VOID
+from mubss.storage.bill_documents import FAILED, NEW, PAID, PARTLY_PAID, UNPAID, VOID
 from mubss.storage.database import Doc, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -180,10 +180,19 @@ def settled(bill: Doc, done: Doc) -> Doc:
     if "fault" in done:
         state = FAILED if bill["state"] in (NEW, FAILED) else bill["state"]
         return {**bill, "state": state, "fault": done["fault"]}
-    first = UNPAID if bill["kind"] not in (PREPAID, CREDIT_NOTE) else PAID
-    state = first if bill["state"] in (NEW, FAILED) else bill["state"]
+    state = first_state(bill) if bill["state"] in (NEW, FAILED) else bill["state"]
     rest = {name: value for name, value in bill.items() if name != "fault"}
     return {**rest, "state": state, "document": done["document"]}
+
+
+def first_state(bill: Doc) -> str:
+    """The state of a document that its subscriber has now; of a bill by what was paid of it before (`settled`)."""
+    if bill["kind"] in (PREPAID, CREDIT_NOTE):
+        return PAID
+    settled = bill.get("settled") or {"paid": 0, "credited": 0, "open": 1}
+    if settled["open"] <= 0:
+        return PAID
+    return PARTLY_PAID if settled["paid"] or settled["credited"] else UNPAID
 
 
 def path_of(bill: Doc, tables: Tables) -> Path:

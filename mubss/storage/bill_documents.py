@@ -11,7 +11,7 @@ from mubss.storage.bills import BILLS
 from mubss.xdev.api import Doc, Session, Store
 
 NEW, FAILED, VOID = "BILL_STATUS_NEW", "BILL_STATUS_FAILED", "BILL_STATUS_VOID"
-PAID, UNPAID = "BILL_STATUS_PAID", "BILL_STATUS_UNPAID"
+UNPAID, PARTLY_PAID, PAID = "BILL_STATUS_UNPAID", "BILL_STATUS_PARTLY_PAID", "BILL_STATUS_PAID"
 
 
 def waiting(store: Store, now_s: int, limit: int) -> list[str]:

@@ -64,6 +64,11 @@ class World:
         self.store.run(write)
         return bill
 
+    def clear(self) -> None:
+        """Removes all bills, and what they are of."""
+        for name in ("bills", "usage", "postings", "accounts", "subscribers", "identities"):
+            self.store.run(lambda session, name=name: session.collection(name).remove("true").execute())
+
     def put(self, bill: Doc) -> None:
         """What another program does to a bill."""
         self.store.run(lambda session: session.collection("bills").put_many([bill]))

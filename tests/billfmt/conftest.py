@@ -11,8 +11,10 @@ from bill_world import World
 
 
 @pytest.fixture
-def world(empty_store_url: str, tmp_path: Path) -> Iterator[World]:
-    made = World(empty_store_url, tmp_path)
+def world(module_store_url: str, tmp_path: Path) -> Iterator[World]:
+    """An empty one: a module's tests share the store, since a schema of MySQL takes seconds to make."""
+    made = World(module_store_url, tmp_path)
+    made.clear()
     yield made
     made.store.close()
 

@@ -14,7 +14,7 @@ import pytest
 from bill_world import World, text_of
 from mubss.core.errors import Busy, InputError
 from mubss.services import formatting
-from mubss.services.formatting import Formatted, format_waiting, settled, write_whole
+from mubss.services.formatting import Formatted, first_state, format_waiting, settled, write_whole
 from mubss.storage import bill_documents
 from mubss.storage.database import open_database
 
@@ -215,3 +215,22 @@ def test_what_a_killed_process_left_goes_in_time(sqlite_world: World) -> None:
 )
 def test_states(state: str, done: dict[str, Any], expected: str) -> None:
     assert settled({"_id": "a", "version": 1, "kind": "postpaid", "state": state}, done)["state"] == expected
+
+
+@pytest.mark.parametrize(
+    ("kind", "paid", "credited", "still_open", "expected"),
+    [
+        ("postpaid", 0, 0, 500, "BILL_STATUS_UNPAID"),
+        ("postpaid", 100, 0, 400, "BILL_STATUS_PARTLY_PAID"),
+        ("postpaid", 0, 100, 400, "BILL_STATUS_PARTLY_PAID"),
+        ("postpaid", 500, 0, 0, "BILL_STATUS_PAID"),
+        ("postpaid", 0, 0, 0, "BILL_STATUS_PAID"),
+        ("prepaid", 0, 0, 0, "BILL_STATUS_PAID"),
+        ("credit_note", 0, 0, 0, "BILL_STATUS_PAID"),
+    ],
+)
+def test_what_was_paid_before_a_bill_is_known(
+    kind: str, paid: int, credited: int, still_open: int, expected: str
+) -> None:
+    bill = {"kind": kind, "settled": {"paid": paid, "credited": credited, "open": still_open}}
+    assert first_state(bill) == expected
