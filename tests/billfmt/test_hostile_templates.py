@@ -123,7 +123,7 @@ def test_nothing_of_a_frame_or_a_script_is_there(tmp_path: Path, engine: str, li
     assert listener.seen == 0
 
 
-def test_the_program_itself_may_do_neither(listener: Listener) -> None:
+def test_the_program_itself_may_do_neither(listener: Listener, tmp_path: Path) -> None:
     """What the inliner lets by is stopped all the same: no file is read, nobody is called."""
     program("wkhtmltopdf", "wkhtmltopdf")
     engine = open_engine("pdfkit", read_folder(bill_samples.ROOT / "templates"))
@@ -136,7 +136,8 @@ def test_the_program_itself_may_do_neither(listener: Listener) -> None:
     kept = wkhtmltopdf._Inliner
     wkhtmltopdf._Inliner = Blind  # type: ignore[misc]
     try:
-        for url in (f"http://127.0.0.1:{listener.port}/", "file:///etc/passwd"):
+        (tmp_path / "secret.html").write_text(f"<p>{SECRET}</p>")
+        for url in (f"http://127.0.0.1:{listener.port}/", f"file://{tmp_path}/secret.html"):
             for tag in (f'<iframe src="{url}"></iframe>', f'<img src="{url}">', f'<object data="{url}"></object>'):
                 try:
                     text = text_of(engine.make(f"<html><body>{tag} end</body></html>", ABOUT).pdf)
