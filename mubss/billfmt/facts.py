@@ -41,7 +41,7 @@ def facts_of(
         if (service := tables.services.get(code)) is not None
     }
     bundles = {code: one.name or code for code in bundle_codes if (one := tables.bundles.get(code)) is not None}
-    off = getattr(tables, "bill_discounts", {})
+    off = tables.bill_discounts
     discounts = {line["code"]: off[line["code"]].name for line in lines if line.get("code") in off}
     found: dict[str, Any] = {"plans": plans, "services": services, "bundles": bundles, "discounts": discounts}
     found |= {"left": left, "at_s": now_s}

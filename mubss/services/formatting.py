@@ -25,9 +25,10 @@ from mubss.billfmt.render import Renderer
 from mubss.billfmt.view import CREDIT_NOTE, PREPAID
 from mubss.config import Config, data_path
 from mubss.core.errors import Busy, InputError
+from mubss.core.settling import NEW, PAID, VOID, issued_state
 from mubss.core.tariff import Tables
 from mubss.storage import bill_documents, bills, subscribers
-from mubss.storage.bill_documents import FAILED, NEW, PAID, PARTLY_PAID, UNPAID, VOID
+from mubss.storage.bill_documents import FAILED
 from mubss.storage.database import Doc, Store, StoreError
 
 log = logging.getLogger(__name__)
@@ -187,12 +188,7 @@ def settled(bill: Doc, done: Doc) -> Doc:
 
 def first_state(bill: Doc) -> str:
     """The state of a document that its subscriber has now; of a bill by what was paid of it before (`settled`)."""
-    if bill["kind"] in (PREPAID, CREDIT_NOTE):
-        return PAID
-    settled = bill.get("settled") or {"paid": 0, "credited": 0, "open": 1}
-    if settled["open"] <= 0:
-        return PAID
-    return PARTLY_PAID if settled["paid"] or settled["credited"] else UNPAID
+    return PAID if bill["kind"] in (PREPAID, CREDIT_NOTE) else issued_state(bill)
 
 
 def path_of(bill: Doc, tables: Tables) -> Path:

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from mubss.core.settling import NEW
 from mubss.storage.bills import BILLS
 from mubss.xdev.api import Doc, Session, Store
 
-NEW, FAILED, VOID = "BILL_STATUS_NEW", "BILL_STATUS_FAILED", "BILL_STATUS_VOID"
-UNPAID, PARTLY_PAID, PAID = "BILL_STATUS_UNPAID", "BILL_STATUS_PARTLY_PAID", "BILL_STATUS_PAID"
+FAILED = "BILL_STATUS_FAILED"  # its document can't be made; `fault` says why
 
 
 def waiting(store: Store, now_s: int, limit: int) -> list[str]:
