@@ -34,6 +34,7 @@ TEST = [
     "hypothesis>=6.150,<7",
     "setuptools>=70.1",
     "aiosmtpd>=1.4.6,<2",
+    "pypdf>=7,<8",  # reads the text of bills back
 ]
 # What scripts/proto needs: a later grpcio-tools writes code that the protobuf 5.29 of MySQL's connector refuses.
 PROTO = ["grpcio-tools>=1.71,<1.72", "types-protobuf>=5.29,<6"]
@@ -62,7 +63,10 @@ setup(
         "googleapis-common-protos>=1.70,<2",
         "tomlkit>=0.15,<0.16",
         "Jinja2>=3.1.6,<4",
+        "plutoprint>=0.23,<1",
         "pdfkit>=1.0,<2",
+        "Babel>=2.18,<3",
+        "segno>=1.6.6,<2",
         "cryptography>=50,<51",
         "pyrage>=1.4,<2",  # age, for files of voucher PINs
         "python-jose>=3.5,<4",
@@ -80,6 +84,7 @@ setup(
             "mubss-gy = mubss.gy.main:main",
             "mubss-cdr = mubss.workers.cdr_loader:main",
             "mubss-billing = mubss.workers.billing:main",
+            "mubss-billfmt = mubss.workers.billfmt:main",
             "mubss-crm = mubss.crm.main:main",
         ]
     },

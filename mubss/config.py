@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
@@ -127,6 +128,7 @@ class Config:
     charging: ChargingOptions = ChargingOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
+    billfmt: BillfmtOptions = field(default_factory=BillfmtOptions)
     crm: CrmOptions = field(default_factory=CrmOptions)
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
@@ -167,6 +169,7 @@ SECTIONS: dict[str, type] = {
     "charging": ChargingOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,
+    "billfmt": BillfmtOptions,
     "crm": CrmOptions,
     "vouchers": VoucherOptions,
     "notifications": NotificationOptions,

@@ -128,3 +128,20 @@ def is_web_url(text: str) -> str:
 
 def _is_this_machine(host: str) -> bool:
     return host == "localhost" or (is_address(host) == "" and ip_address(host).is_loopback)
+
+
+def is_iban(text: str) -> str:
+    """An IBAN (ISO 13616) with right check digits, spaces allowed, or nothing."""
+    plain = text.replace(" ", "")
+    if not plain:
+        return ""
+    if re.fullmatch(r"[A-Z]{2}[0-9]{2}[A-Z0-9]{11,30}", plain):
+        digits = "".join(str(int(letter, 36)) for letter in plain[4:] + plain[:4])
+        if int(digits) % 97 == 1:
+            return ""
+    return "an IBAN whose check digits are right"
+
+
+def is_link(text: str) -> str:
+    """A link for people, or nothing."""
+    return "" if not text or re.fullmatch(r"https?://[^\s<>\"']+", text) else 'a link like "https://pay.example/"'

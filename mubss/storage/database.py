@@ -67,7 +67,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "account": ("$.account",),
         "run": ("$.cycle", "$.period"),
         "number": ("$.number",),
-        "due": ("$.state", "$.due_day"),
+        "due": ("$.state", "$.due_day"),  # and those that wait for their document
     },
     "payments": {"account": ("$.account",)},  # _id: hash of account and reference; payments of bills
     "notifications": {"due": ("$.state", "$.due_s"), "subscriber": ("$.subscriber",)},  # what a subscriber is told
