@@ -15,9 +15,11 @@ from typing import Any
 import click
 
 from mubss.cli.account_view import money_of
+from mubss.cli.bill_view import amount
 from mubss.cli.ccr import Player
 from mubss.cli.ccr_build import SERVICES, Subject
 from mubss.cli.command import Command, Invocation
+from mubss.cli.demo_bills import CYCLE, bill_cycle
 from mubss.cli.demo_cdr import load_sample
 from mubss.cli.demo_folder import LOG, fresh, write_config
 from mubss.cli.demo_server import DemoServer
@@ -116,6 +118,7 @@ def _play(story: Story, config_file: Path, serve: bool) -> None:
             _charge(story, config, server.port)
             _show_cost(story, desk, doc, before)
             _load_cdrs(story, desk, config_file)
+            _bill(story, desk, config_file)
         if serve:
             _end(story, config_file, server.port, serve=True)
             code = server.process.wait()
@@ -211,6 +214,28 @@ def _load_cdrs(story: Story, desk: Desk, config_file: Path) -> None:
         print_table(
             rows, dict(zip(rows[0], rows[0], strict=True)), f"What {POSTPAID} used", right=("units", "free", "charge")
         )
+
+
+def _bill(story: Story, desk: Desk, config_file: Path) -> None:
+    """The bills of the last closed period, and their files."""
+    documents = bill_cycle(desk.config, config_file, desk.store)
+    story.parts["bills"] = [{**one.bill, "path": str(one.path)} for one in documents]
+    period = documents[0].bill["period"] if documents else ""
+    story.head(f"A bill run of cycle {CYCLE}, period {period}: {counted(len(documents), 'bill')}, each as a PDF")
+    if story.as_json:
+        return
+    rows = [
+        {
+            "number": one.bill["number"],
+            "msisdn": one.bill["msisdn"],
+            "total": amount(one.bill, one.bill["total"]),
+            "due": amount(one.bill, one.bill["due"]),
+            "path": _short(one.path),
+        }
+        for one in documents
+    ]
+    columns = {"number": "number", "msisdn": "subscriber", "total": "total", "due": "due", "path": "file"}
+    print_table(rows, columns, right=("total", "due"))
 
 
 def _end(story: Story, config_file: Path, port: int, *, serve: bool) -> None:

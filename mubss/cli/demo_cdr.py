@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 from mubss.cdr import texts
 from mubss.cdr.writer import writing
+from mubss.cli.demo_process import run_worker
 from mubss.config import Config, data_path
 from mubss.core.errors import MubssError
 from mubss.storage import cdr as storage
 from mubss.storage.database import Doc, Store
 
 SAMPLE, SOURCE = "conf/cdr/sample.csv", "msc1"
-
-
-class NotLoaded(MubssError):
-    """mubss-cdr didn't do what the demo promises."""
 
 
 def load_sample(config: Config, config_file: Path, store: Store) -> Doc:
@@ -32,10 +26,8 @@ def load_sample(config: Config, config_file: Path, store: Store) -> Doc:
     ):
         for row in texts.rows(sample):
             writer.write(texts.to_record(row.fields))
-    command = [sys.executable, "-m", "mubss.workers.cdr_loader", "--once", "--config", str(config_file)]
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    run_worker("mubss-cdr", "mubss.workers.cdr_loader", config_file)
     found = storage.find_files(store, 1)
-    if done.returncode or not found:
-        raise NotLoaded(f"mubss-cdr: exit code {done.returncode}: {done.stderr[-500:]}")
+    if not found:
+        raise MubssError(f"mubss-cdr: it took no file out of {folder}; expected one")
     return found[0]

@@ -43,6 +43,8 @@ def test_the_demo_shows_the_main_job(tmp_path: Path) -> None:
     amounts = [["10.00", "10.00"], ["-0.04", "9.96"], ["-0.06", "9.90"], ["-0.02", "9.88"]]
     assert postings == [*amounts, ["-0.09", "9.79"], ["-0.09", "9.70"], ["-0.08", "9.62"]]
     assert "20 accounts checked: every balance is the sum of its postings" in lines
+    files = [line.split()[-1] for line in lines if line.startswith("INV-")]
+    assert len(files) == 10 and all((tmp_path / file).is_file() for file in files)
     assert max(map(len, lines)) <= max(100, len(str(tmp_path)) + 60)
     assert not (tmp_path / "own.db").exists()
     assert (tmp_path / "demo/mubss.toml").read_text().startswith(MARK)
@@ -69,6 +71,8 @@ def test_the_demo_again_is_made_anew_and_prints_json(tmp_path: Path) -> None:
         assert len(one["exchanges"]) == 8
         assert all(exchange["answer"]["success"] for exchange in one["exchanges"])
         assert one["ledger"] == {"accounts": 20, "findings": []}
+        assert len(one["bills"]) >= 10 and {bill["cycle"] for bill in one["bills"]} == {3}
+        assert all(Path(bill["path"]).read_bytes().startswith(b"%PDF-") for bill in one["bills"])
         assert not is_listening(one["port"])
 
 
