@@ -27,7 +27,15 @@ class BuildWithData(build_py):
 
 
 COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
-TEST = [*COMPRESSION, "pytest>=9.0,<10", "pytest-xdist>=3.8,<4", "hypothesis>=6.150,<7", "setuptools>=70.1"]
+TEST = [
+    *COMPRESSION,
+    "pytest>=9.0,<10",
+    "pytest-xdist>=3.8,<4",
+    "hypothesis>=6.150,<7",
+    "setuptools>=70.1",
+    "aiosmtpd>=1.4.6,<2",
+    "pypdf>=7,<8",  # reads the text of bills back
+]
 # What scripts/proto needs: a later grpcio-tools writes code that the protobuf 5.29 of MySQL's connector refuses.
 PROTO = ["grpcio-tools>=1.71,<1.72", "types-protobuf>=5.29,<6"]
 CHECKS = ["ruff>=0.17.6,<0.18", "mypy>=2.4,<3", "import-linter>=2.16,<3"]
@@ -55,8 +63,12 @@ setup(
         "googleapis-common-protos>=1.70,<2",
         "tomlkit>=0.15,<0.16",
         "Jinja2>=3.1.6,<4",
+        "plutoprint>=0.23,<1",
         "pdfkit>=1.0,<2",
+        "Babel>=2.18,<3",
+        "segno>=1.6.6,<2",
         "cryptography>=50,<51",
+        "pyrage>=1.4,<2",  # age, for files of voucher PINs
         "python-jose>=3.5,<4",
         "msgpack>=1.2,<2",
         "click>=8.5,<9",
@@ -72,6 +84,7 @@ setup(
             "mubss-gy = mubss.gy.main:main",
             "mubss-cdr = mubss.workers.cdr_loader:main",
             "mubss-billing = mubss.workers.billing:main",
+            "mubss-billfmt = mubss.workers.billfmt:main",
             "mubss-crm = mubss.crm.main:main",
         ]
     },

@@ -12,11 +12,14 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
+from mubss.config_notifications import NotificationOptions
+from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
 
@@ -125,7 +128,10 @@ class Config:
     charging: ChargingOptions = ChargingOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
+    billfmt: BillfmtOptions = field(default_factory=BillfmtOptions)
     crm: CrmOptions = field(default_factory=CrmOptions)
+    vouchers: VoucherOptions = field(default_factory=VoucherOptions)
+    notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -163,7 +169,10 @@ SECTIONS: dict[str, type] = {
     "charging": ChargingOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,
+    "billfmt": BillfmtOptions,
     "crm": CrmOptions,
+    "vouchers": VoucherOptions,
+    "notifications": NotificationOptions,
     "metrics": MetricsOptions,
 }
 

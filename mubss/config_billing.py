@@ -33,6 +33,9 @@ class BillingOptions:
         high=86_400,
         unit="seconds",
     )
+    dunning_minutes: int = option(
+        60, "How often overdue bills are looked for; 0: never by mubss-billing.", low=0, high=10_080, unit="minutes"
+    )
     workers: int = option(1, "Processes that a bill run is shared out to, by a hash of the account.", low=1, high=64)
     greenlets: int = option(4, "Groups of 64 subscribers that a process bills side by side.", low=1, high=64)
     store_threads: int = option(3, "Native threads that wait for the embedded store.", low=1, high=64)

@@ -24,11 +24,13 @@ from mubss.core.model import (
     Rules,
     SessionRecord,
 )
+from mubss.core.notices import note
 from mubss.core.outbox import last_of_each
 from mubss.core.sessions import refuse
 from mubss.core.suspense import request_was_taken
 from mubss.core.tariff import Tables
 from mubss.storage import accounts as storage
+from mubss.storage import notifications
 from mubss.storage.database import Doc, How, Lock, Session, Write
 
 MAX_REDIRECTS = 3
@@ -159,6 +161,8 @@ class Batch:
             applied = ledger.apply(
                 account, order.command, record, self._now_ms, self._rules, self._tables, self._cdrs.beside
             )
+            if self._rules.notices is not None:
+                applied.notices = note(account, order.command, applied, self._rules.notices, self._tables, self._now_ms)
         except Exception as error:  # this one alone; whatever it was, the others go on
             order.fail(error)
             return
@@ -238,6 +242,10 @@ class Batch:
             suspense,
             last_of_each(entry for applied in self._applied for entry in applied.outbox),
         )
+        notices = [notice for applied in self._applied for notice in applied.notices]
+        if notices:
+            docs = [notifications.of_notice(notice, self._now_ms // 1000) for notice in notices]
+            writes.append(Write(notifications.NOTIFICATIONS, docs, How.PUT))
         return writes + _guard_writes(self._guards) + self._cdrs.writes()
 
 

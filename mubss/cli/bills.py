@@ -9,6 +9,7 @@ import click
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.bill_view import amount, print_bill
 from mubss.cli.bills_money import credit, overdue, pay, void
+from mubss.cli.bills_reformat import reformat
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
@@ -34,7 +35,7 @@ _COLUMNS = {
 
 @click.group("bills", cls=Group)
 def bills() -> None:
-    """Bills: list, show, preview, overdue; void, credit and pay them."""
+    """Bills: list, show, preview, overdue; void, credit, pay and reformat them."""
 
 
 @bills.command("list")
@@ -104,5 +105,5 @@ def preview(invocation: Invocation, /, cycle: int, period: str) -> ExitCode:
     return ExitCode.FAILURE if any(one.fault for one in found) else ExitCode.OK
 
 
-for command in (void, credit, pay, overdue):
+for command in (void, credit, pay, overdue, reformat):
     bills.add_command(command)

@@ -33,7 +33,11 @@ class Desk:
     def engine(self) -> Engine:
         """A charging engine that does each command at once, in this thread."""
         charging = self.config.charging
-        rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
+        rules = Rules(
+            charging.outcome_history,
+            charging.session_supervision_seconds,
+            notices=self.config.notifications.rules,
+        )
         return Engine(self.store, lambda: self.tables, rules)
 
     def nudge(self) -> None:

@@ -19,6 +19,7 @@ from mubss.refdata.form import read_files
 from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
 from mubss.services import demo, stores
+from mubss.services.pepper import make_pepper
 from mubss.storage.database import open_database
 
 
@@ -28,6 +29,7 @@ class SetUp:
 
     store: str
     collections: list[str]  # that it added
+    pepper: str = ""  # the file it made
     refdata_version: int | None = None
     refdata_changed: bool = False
     made: demo.Made | None = None
@@ -37,14 +39,17 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
     """Makes the configured store as far as it isn't there, and fills it with the demo's data if that is wanted."""
     url = config.store_url
     added = stores.make(url)
+    pepper_file = config.resolve(config.vouchers.pepper_file)
+    with closing(open_database(url)) as store:
+        pepper = str(pepper_file) if make_pepper(pepper_file, store) else ""
     if not with_demo:
-        return SetUp(stores.place(url), added)
+        return SetUp(stores.place(url), added, pepper)
     now_s = int(time.time())
     calendar = operator_calendar(config.general.timezone)
     with closing(open_database(url)) as store:
         loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s)
         made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
-    return SetUp(stores.place(url), added, loaded.version.number, loaded.changed, made)
+    return SetUp(stores.place(url), added, pepper, loaded.version.number, loaded.changed, made)
 
 
 @click.command("init", cls=Command)
@@ -65,6 +70,7 @@ def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
             {
                 "store": done.store,
                 "collections_added": done.collections,
+                "pepper_made": done.pepper or None,
                 "refdata_version": done.refdata_version,
                 "refdata_changed": done.refdata_changed,
                 "demo": None if done.made is None else done.made._asdict(),
@@ -81,6 +87,8 @@ def summary(done: SetUp) -> list[str]:
     """What was done, a line each."""
     made = counted(len(done.collections), "collection") + " made" if done.collections else "the store is there already"
     lines = [f"{done.store}: {made}"]
+    if done.pepper:
+        lines += [f"{done.pepper}: made", "PINs of vouchers are hashed with that secret: keep a copy of it"]
     if done.made is not None:
         was = "loaded" if done.refdata_changed else "has the demo's tariffs already"
         lines.append(f"reference data: version {done.refdata_version} {was}")

@@ -25,6 +25,7 @@ COMMANDS = {
     "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",
     "ledger": "mubss.cli.ledger:ledger",
+    "notifications": "mubss.cli.notifications:notifications",
     "peers": "mubss.cli.peers:peers",
     "rate": "mubss.cli.rate:rate",
     "rerate": "mubss.cli.rerate:rerate",
@@ -36,6 +37,7 @@ COMMANDS = {
     "token": "mubss.cli.token:token",
     "topup": "mubss.cli.money:topup",
     "usage": "mubss.cli.ledger:usage",
+    "vouchers": "mubss.cli.vouchers:vouchers",
 }
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -14,6 +12,7 @@ from mubss.cli.account_view import money_of, view
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table
+from mubss.cli.progress import progress_bar
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
 from mubss.services import importing, lifecycle
@@ -97,11 +96,11 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
     """
     with open_desk(invocation) as desk:
         began = time.perf_counter()
-        with _progress(f"checking {file}", None) as progress:
+        with progress_bar(f"checking {file}", None) as progress:
             found = importing.read(desk.store, desk.tables, file, skip_existing=skip_existing, progress=progress)
         written = 0
         if not check:
-            with _progress("adding", len(found.new)) as progress:
+            with progress_bar("adding", len(found.new)) as progress:
                 written = importing.write(desk.store, desk.tables, found, progress)
         seconds = time.perf_counter() - began
     per_second = int(len(found.new) / seconds) if seconds else 0
@@ -118,21 +117,6 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
         click.echo(f"{right} right{skipped}; nothing was written")
     else:
         click.echo(f"{counted(written, 'subscriber')} added in {seconds:.1f} s ({per_second:,}/s){skipped}")
-
-
-@contextmanager
-def _progress(what: str, total: int | None) -> Iterator[Callable[[int], None]]:
-    """A bar on stderr where that is a terminal, else nothing."""
-    if not sys.stderr.isatty():
-        yield lambda count: None
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(what, total=total)
-        yield lambda count: bar.update(task, completed=count)
 
 
 @subscriber.command("show")

@@ -30,19 +30,11 @@ def usage_lines(records: Iterable[Record], scale: int) -> list[Line]:
     lines: dict[tuple[str, str], Line] = {}
     for one in records:
         tax = one.get("tax", "")
-        line = lines.setdefault(
-            (one["service"], tax),
-            {
-                "kind": "usage",
-                "code": one["service"],
-                "records": 0,
-                "units": 0,
-                "free_units": 0,
-                "bundle_units": 0,
-                "tax": tax,
-                "exact_micros": 0,
-            },
-        )
+        at = one["service"], tax
+        line = lines.get(at)
+        if line is None:
+            zeros = dict.fromkeys(("records", "units", "free_units", "bundle_units"), 0)
+            line = lines[at] = {"kind": "usage", "code": at[0], **zeros, "tax": tax, "exact_micros": 0}
         line["records"] += "corrects" not in one
         line["units"] += one["units"]
         line["free_units"] += one["free_units"]
@@ -127,7 +119,13 @@ def tax_lines(lines: Iterable[Mapping[str, Any]], tables: Tables) -> list[Line]:
 
 def with_sequences(ranges: Sequence[Sequence[int]], more: Iterable[int]) -> list[list[int]]:
     """Closed ranges with more numbers in them, sorted and joined; exact, however many there are."""
-    return joined([*ranges, *([one, one] for one in more)])
+    runs: list[list[int]] = []
+    for number in sorted(more):
+        if runs and number - 1 <= runs[-1][1]:  # nearly always: a bill's records follow each other
+            runs[-1][1] = number
+        else:
+            runs.append([number, number])
+    return joined([*ranges, *runs])
 
 
 def joined(ranges: Iterable[Sequence[int]]) -> list[list[int]]:

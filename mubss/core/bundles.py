@@ -7,6 +7,7 @@ needs no clock of its own, and whether it can be paid comes out as it would have
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from mubss.core.allowance import Bucket, in_order
 from mubss.core.calendar import QUARTER_SECONDS
@@ -26,6 +27,7 @@ def buy_bundle(draft: Draft, command: BuyBundle) -> None:
     """Charges the price and adds the units; LedgerError, with nothing moved, where that can't be.
 
     Of a bundle that renews the newest does: one that is bought again before its end takes the place of the one before.
+    One that a voucher pays comes beside them.
     """
     account, bundle = draft.account, draft.tables.bundles.get(command.bundle)
     if bundle is None:
@@ -35,15 +37,19 @@ def buy_bundle(draft: Draft, command: BuyBundle) -> None:
         raise LedgerError(f"bundle: {bundle.code} is sold in {bundle.currency}; expected {account['currency']}")
     if account["state"] != ACTIVE:
         raise LedgerError(f"state: {account['state']}; a bundle needs an active subscriber")
+    if command.with_voucher:
+        bundle = replace(bundle, price_micros=0, renews=False)
     if bundle.price_micros > max(0, draft.available_micros):
         price, available = format_amount(bundle.price_micros), format_amount(draft.available_micros)
         raise LedgerError(f"price: {price} {bundle.currency}; expected no more than the {available} available")
     if not _make_room(draft):
         raise LedgerError(f"buckets: {MAX_BUCKETS} bundles already; expected fewer")
-    _no_longer(draft, bundle.code)
-    cause = {"kind": "bundle", "bundle": bundle.code, "reference": command.reference}
+    kind = "voucher" if command.with_voucher else "bundle"
+    if not command.with_voucher:
+        _no_longer(draft, bundle.code)
+    cause = {"kind": kind, "bundle": bundle.code, "reference": command.reference}
     _add(draft, bundle, cause, draft.now_s, _end_s(draft, bundle))
-    tell_sessions(draft, REAUTH, "bundle")
+    tell_sessions(draft, REAUTH, kind)
 
 
 def stop_bundle(draft: Draft, command: StopBundle) -> None:

@@ -34,6 +34,7 @@ from mubss.core.model import (
     ACTIVE,
     STATES,
     TERMINATED,
+    TOP_UPS,
     Account,
     AddMember,
     Applied,
@@ -132,9 +133,9 @@ def _move(draft: Draft, movement: Movement) -> None:
     amount, kind = movement.amount_micros, movement.kind
     if amount == 0 or abs(amount) > MAX_MICROS:
         raise LedgerError(f"amount_micros: {amount}; expected 1 to {MAX_MICROS} either way")
-    if kind == "topup" and amount < 0:
+    if kind in TOP_UPS and amount < 0:
         raise LedgerError(f"amount_micros: {amount}; a top-up is positive")
-    if draft.account["state"] == TERMINATED and amount > 0 and kind == "topup":
+    if draft.account["state"] == TERMINATED and kind in TOP_UPS:
         raise LedgerError("state: terminated; a top-up needs an account that lives")
     if not draft.can_hold(amount):
         raise LedgerError(f"amount_micros: {amount}; the balance would leave ±{MAX_MICROS}")

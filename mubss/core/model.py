@@ -14,6 +14,7 @@ from mubss.core.allowance import Bucket
 from mubss.core.cdr import ChargeCdrs, Verdict
 from mubss.core.corrections import Rerate
 from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
+from mubss.core.notice_kinds import Notice, NoticeRules
 from mubss.core.tariff import Tables
 
 ACTIVE, SUSPENDED, BARRED, TERMINATED = "active", "suspended", "barred", "terminated"
@@ -22,6 +23,7 @@ PREPAID, POSTPAID = "prepaid", "postpaid"
 OPEN, CHARGED, ALREADY, DISCARDED = "open", "charged", "already", "discarded"  # of an entry in suspense
 SUSPENSE_STATES = (OPEN, CHARGED, ALREADY, DISCARDED)
 MAIN_BUCKET = "main"
+TOP_UPS = ("topup", "voucher")  # kinds of movements that a subscriber pays for
 
 
 class RequestType(IntEnum):
@@ -156,6 +158,7 @@ class Account(TypedDict):
     members: NotRequired[dict[str, str]]  # identity → subscriber, where several share the account
     member_states: NotRequired[dict[str, str]]  # subscriber → state, of those that aren't active though the account is
     drawn: NotRequired[dict[str, dict[str, int]]]  # month → subscriber/service → units of the shared ones
+    told: NotRequired[dict[str, int]]  # subscriber → when it was last told that it was refused (notices.py)
 
 
 def state_of(account: Account, member: str) -> str:
@@ -333,10 +336,11 @@ class SetPlan:
 
 @dataclass(slots=True)
 class BuyBundle:
-    """A bundle of units, paid from the balance."""
+    """A bundle of units, paid from the balance; or with a voucher, and then once: it doesn't renew by itself."""
 
     bundle: str
     reference: str = ""
+    with_voucher: bool = False
 
 
 @dataclass(slots=True)
@@ -401,6 +405,7 @@ class Rules:
     replay_s: int = 86_400  # how long an ended session's outcomes stay
     refund_limit_micros: int = 100_000_000  # the most that one REFUND_ACCOUNT gives back
     match_s: int = 0  # how long it is known after a session's end that Gy charged it, for CDRs; 0: not at all
+    notices: NoticeRules | None = None  # what subscribers are told; None: nothing
 
 
 @dataclass(slots=True)
@@ -417,6 +422,7 @@ class Applied:
     settled: dict[str, dict[str, Any]] = field(default_factory=dict)  # fields of guarded documents, by `_id`
     verdicts: Sequence[Verdict] = ()  # on CDRs, in their order
     noted: Sequence[tuple[str, dict[str, Any], bool]] = ()  # of CDRs: collection, document, whether it must be new
+    notices: Sequence[Notice] = ()  # what subscribers must be told
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ from mubss.core.issuing import SettleBills
 from mubss.core.model import Account, Billing
 from mubss.core.money import Rounding, divide
 
-PAYMENTS = ("opening", "topup", "payment")
+PAYMENTS = ("opening", "topup", "voucher", "payment")
 NEW, UNPAID, PARTLY_PAID, PAID, VOID = (
     f"BILL_STATUS_{name}" for name in ("NEW", "UNPAID", "PARTLY_PAID", "PAID", "VOID")
 )

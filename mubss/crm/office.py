@@ -45,7 +45,9 @@ class Office:
         self._clock_ms = clock_ms
         self.nudge = Nudge(config.resolve(FOLDER))  # sessions' clients may have to be told something
         charging = config.charging
-        rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
+        rules = Rules(
+            charging.outcome_history, charging.session_supervision_seconds, notices=config.notifications.rules
+        )
         limits = Limits(charging.lanes, charging.batch_limit, charging.queue_limit)
         self.engine: Engine = LaneEngine(store, lambda: self.refdata.tables, rules, limits, clock_ms)
 

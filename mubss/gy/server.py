@@ -95,6 +95,7 @@ class Server:
                 charging.session_supervision_seconds,
                 refund_limit_micros=charging.refund_limit_micros,
                 match_s=self._match_s,
+                notices=config.notifications.rules,
             ),
             Limits(
                 charging.lanes,

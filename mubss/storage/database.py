@@ -67,13 +67,16 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
         "account": ("$.account",),
         "run": ("$.cycle", "$.period"),
         "number": ("$.number",),
-        "due": ("$.state", "$.due_day"),
+        "due": ("$.state", "$.due_day"),  # and those that wait for their document
     },
     "payments": {"account": ("$.account",)},  # _id: hash of account and reference; payments of bills
     "notifications": {"due": ("$.state", "$.due_s"), "subscriber": ("$.subscriber",)},  # what a subscriber is told
     "tokens": {"revoked": ("$.revoked_s", "$.expires_s"), "expires": ("$.expires_s",)},  # of the CRM's door
     "rpc_keys": {"at": ("$.at_s",)},  # _id: hash of who, what and idempotency key; what was answered
     "activities": {"due": ("$.billcycle", "$.due_s"), "made": ("$.made_s",)},  # the queue of mubss-billing
+    "vouchers": {"serial": ("$.serial",), "batch": ("$.batch", "$.state")},  # _id: hash of the PIN
+    "voucher_batches": {},  # _id: number; what its vouchers are worth, until when, whether they may be redeemed
+    "voucher_doors": {},  # _id: hash of a subscriber or a channel; wrong PINs that came from there
     "counters": {},  # _id: what is counted; the last number given
     "cdr_files": {"started": ("$.started_ms",)},  # _id: hash of source, sequence and digest; how far it is taken
     "cdr_sources": {},  # _id: hash of a source; the sequence numbers of its files

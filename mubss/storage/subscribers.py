@@ -107,6 +107,16 @@ def page_of(store: Store, collection: str, account_id: str, after: int, limit: i
     return store.run(lambda session: session.collection(collection).scan(after=first, until=until, limit=limit))
 
 
+def postings_between(store: Store, account_id: str, first: int, last: int) -> list[Doc]:
+    """The postings of an account from one sequence to another, in order."""
+    return list(_walk(store, POSTINGS, sequence_id(account_id, first - 1), sequence_id(account_id, last + 1)))
+
+
+def usage_between(store: Store, account_id: str, first: int, last: int) -> list[Doc]:
+    """The usage records of an account from one sequence to another, in order."""
+    return list(_walk(store, USAGE, sequence_id(account_id, first - 1), sequence_id(account_id, last + 1)))
+
+
 def all_accounts(store: Store) -> Iterator[Doc]:
     """Every account, in order of its id."""
     return _walk(store, ACCOUNTS)

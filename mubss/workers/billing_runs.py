@@ -15,6 +15,7 @@ from mubss.refdata.live import Refdata
 from mubss.services.bill_group import Run, run_for
 from mubss.services.bill_tally import Tally
 from mubss.services.billing import TOGETHER, WHOLE, Share, bill_one, bill_run, count, period_for, preview
+from mubss.services.dunning import Dunned, dun
 from mubss.services.mass_rating import find_players, findings, play
 from mubss.storage.database import Store
 from mubss.workers.billing_shares import Command, run_shares
@@ -32,7 +33,7 @@ class Runs:
         self.refdata = Refdata(store, config.general.timezone)
         self._options = config.billing
         self._store = store
-        self._engine = Engine(store, lambda: self.refdata.tables, Rules())
+        self._engine = Engine(store, lambda: self.refdata.tables, Rules(notices=config.notifications.rules))
         self._processes = 1
         self._command: Command | None = None
         self._kinds = {
@@ -60,6 +61,11 @@ class Runs:
                 yield tally
                 tally = Tally()
         yield tally
+
+    def dun(self, now_s: int, is_stopping: Callable[[], bool]) -> list[Dunned]:
+        """A pass over the cycle's bills that are overdue."""
+        tables, reactivates = self.refdata.tables, self._options.reactivate_paid
+        return dun(self._store, self._engine, tables, self.cycle, now_s, is_stopping, reactivates)
 
     def _full(self, activity: Activity, now_s: int, report: Report, is_stopping: Callable[[], bool]) -> Result:
         """A whole cycle's bills, or what they would be."""

@@ -7,6 +7,7 @@ is told to stop what is begun is finished, and the rest is left to whoever comes
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Generator
@@ -54,6 +55,7 @@ class Worker:
         self._current: Claim | None = None
         self._queued = ""  # the last period that was
         self._woken = Event()
+        self._dunned_s = -math.inf  # when it was last looked for overdue bills
         self._started_s = int(time.monotonic())
         self._control = Control(config.resolve(FOLDER), BILLING)
         self._control.handlers |= {"ping": self._ping, "nudge": self._nudge}
@@ -113,6 +115,7 @@ class Worker:
                 if claim is not None:
                     found = True
                     self._do(claim, retries=True)
+        self._dun()
 
     def _queue_closed_period(self) -> None:
         """A period that has closed is billed by itself, once; only people begin it again."""
@@ -122,6 +125,19 @@ class Worker:
             new = activity.make(FULL_BILLRUN, self._cycle, now_s, "timer", period=label, subscriber="", dry_run=False)
             storage.change(self._store, new["_id"], lambda stored: new if stored is None else None)
             self._queued = label
+
+    def _dun(self) -> None:
+        """Now and then overdue bills go up the ladder of dunning."""
+        minutes, now_s = self._options.dunning_minutes, time.monotonic()
+        if not minutes or now_s < self._dunned_s + minutes * 60:
+            return
+        done = self._runs.dun(_now_s(), self._stopping.is_set)
+        for one in done:
+            if one.fault:
+                log.error("bill %s can't be dunned: %s", one.number, one.fault)
+            else:
+                log.info("bill %s is overdue: %s, step %d", one.number, one.action, one.step)
+        self._dunned_s = now_s
 
     # ── one activity ───────────────────────────────────────────────────────────────────────────────
 

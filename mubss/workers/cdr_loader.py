@@ -58,7 +58,9 @@ class Worker:
         self._refdata = Refdata(store, config.general.timezone)
         self._store_is_away = False
         self._fault = ""  # of the folder, told once
-        rules = Rules(charging.outcome_history, charging.session_supervision_seconds)
+        rules = Rules(
+            charging.outcome_history, charging.session_supervision_seconds, notices=config.notifications.rules
+        )
         engine = Engine(store, lambda: self._refdata.tables, rules, Limits(batch=options.window))
         lanes = options.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
         load_rules = LoadRules(options.window, options.max_reject_percent, options.charge_prepaid, lanes)

@@ -13,6 +13,7 @@ import pytest
 from billing_process import billing, start_billing
 from cli_tools import Shell
 from mubss.runtime import ExitCode
+from mubss.storage.database import Session, open_database
 
 
 @pytest.fixture
@@ -143,3 +144,24 @@ def test_a_cycle_must_be_named(desk: Shell) -> None:
     assert os.environ.get("MUBSS_BILLING__BILLCYCLE") is None
     code, told = billing("--once")
     assert code == ExitCode.USAGE and "--cycle" in told
+
+
+def test_a_process_duns_what_is_overdue(desk: Shell) -> None:
+    assert billing("--cycle", "3", "--once")[0] == 0
+    (desk.folder / "ladder.toml").write_text('[[dunning]]\nstep = 1\nname = "Reminder"\ndays = 3\naction = "remind"\n')
+    desk.ok("ref", "load", desk.folder / "ladder.toml")
+    store = open_database(f"sqlite:///{desk.folder}/var/mubss.db")
+
+    def let_time_pass(session: Session) -> None:  # the bills have been with their subscribers for long
+        bills = [doc for doc in session.collection("bills").scan() if doc["kind"] == "postpaid"]
+        late = {"state": "BILL_STATUS_UNPAID", "due_day": "2026-01-05"}
+        session.collection("bills").put_many([{**doc, **late, "version": doc["version"] + 1} for doc in bills])
+
+    store.run(let_time_pass)
+    with serving() as process:
+        rows = []
+        while process.poll() is None and not (rows and all(row["step"] for row in rows)):
+            rows = desk.json("bills", "overdue")
+    told = store.run(lambda session: session.collection("notifications").scan())
+    store.close()
+    assert len(rows) == 10 and {doc["kind"] for doc in told} == {"dunning_remind"} and len(told) == 10

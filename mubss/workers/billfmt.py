@@ -1,0 +1,101 @@
+"""`mubss-billfmt`: bills as PDF files."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+from contextlib import closing
+
+import click
+
+from mubss.config import Config, load
+from mubss.core.errors import Busy
+from mubss.refdata.live import Refdata
+from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
+from mubss.services.formatting import Formatter
+from mubss.services.stores import open_made
+from mubss.storage.database import Store, StoreError
+
+log = logging.getLogger("mubss.billfmt")
+
+
+@click.command()
+@click.option("--config", "config_file", metavar="FILE", help="Configuration file.")
+@click.option("--once", is_flag=True, help="One pass over the bills that wait; exit code 1 if one can't be rendered.")
+def cli(config_file: str | None, once: bool) -> None:
+    """Renders each bill that was issued and makes it due; any number of these may run."""
+
+    def work() -> int:
+        config = load(config_file)
+        setup_logging(config.general)
+        stopping = threading.Event()
+        on_drain(stopping.set)
+        with closing(open_made(config.store_url)) as store, closing(Worker(config, store, stopping)) as worker:
+            return worker.once() if once else worker.serve()
+
+    sys.exit(run_main("mubss-billfmt", work))
+
+
+class Worker:
+    """Passes over the bills that wait."""
+
+    def __init__(self, config: Config, store: Store, stopping: threading.Event) -> None:
+        self._options = config.billfmt
+        self._stopping = stopping
+        self._store_is_away = False
+        self._refdata = Refdata(store, config.general.timezone)
+        self._refdata.load()
+        self._formatter = Formatter(store, config, lambda: self._refdata.tables, lambda: int(time.time()))
+
+    def close(self) -> None:
+        """Ends its threads."""
+        self._formatter.close()
+
+    def once(self) -> int:
+        """One pass."""
+        return ExitCode.FAILURE if self._run() else ExitCode.OK
+
+    def serve(self) -> int:
+        """Passes until told to stop; bills that are taken are finished."""
+        log.info("templates %s, looking every %d s", self._formatter.version, self._options.poll_seconds)
+        while not self._stopping.is_set():
+            try:
+                self._refdata.poll()
+                self._run()
+                if self._store_is_away:
+                    log.info("the store is back")
+                self._store_is_away = False
+            except StoreError as error:
+                if not self._store_is_away:
+                    log.warning("the store is away, bills wait: %s", error)
+                self._store_is_away = True
+            except Busy as error:
+                log.error("%s", error)
+            except Exception:
+                log.exception("a pass failed")
+            self._stopping.wait(self._options.poll_seconds)
+        log.info("stopped")
+        return ExitCode.OK
+
+    def _run(self) -> int:
+        """One pass; how many bills couldn't be rendered."""
+        made = faults = 0
+        for one in self._formatter.waiting(self._stopping.is_set):
+            if one.fault:
+                log.error("bill %s can't be rendered: %s", one.bill["number"], one.fault)
+            made += not one.fault
+            faults += bool(one.fault)
+        if made or faults:
+            log.info("%d bills rendered, %d can't be", made, faults)
+        return faults
+
+
+def main() -> None:
+    """The console script."""
+    cli(prog_name="mubss-billfmt")
+
+
+if __name__ == "__main__":
+    main()
