@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from bill_office import CYCLE, FIRST, SECOND, bill, format_all, people, run
+from bill_office import CYCLE, FIRST, SECOND, bill, format_all, people, put, run
 from charging_world import World
 from mubss.charging.order import Order
-from mubss.core.errors import InputError
+from mubss.core.errors import Busy, InputError
 from mubss.core.model import Movement
 from mubss.services.audit_ledger import check
 from mubss.services.bill_corrections import credit, pay, settle_account, void
@@ -63,6 +63,18 @@ def test_a_statement_is_voided_like_a_bill(world: World) -> None:
     number = run(world)[account]["number"]
     void(world.engine(), world.store, number, "wrong", NOW_S)
     assert run(world)[account]["number"] == "STM-2026-0000002"
+
+
+def test_a_bill_that_cant_be_rendered_is_voided_and_one_that_is_being_rendered_waits(world: World) -> None:
+    people(world, 1)
+    run(world)
+    held = {**bill(world, ONE), "lease": {"owner": "other", "until_s": NOW_S + 1}}
+    put(world, [held])
+    with pytest.raises(Busy, match="is being rendered; try again"):
+        void(world.engine(), world.store, ONE, "x", NOW_S)
+    put(world, [{**held, "state": "BILL_STATUS_FAILED"}])
+    done = void(world.engine(), world.store, ONE, "x", NOW_S + 1)
+    assert done["state"] == "BILL_STATUS_VOID" and "lease" not in done
 
 
 def test_what_cant_be_voided(world: World) -> None:
