@@ -12,6 +12,7 @@ from mubss.core.errors import ConfigError
 
 MAX_OCTETS = 64 * 1024 * 1024
 _TEXTS = (".html", ".css", ".svg", ".toml")
+_OTHERS = {"notifications"}  # texts beside those of bills: a change of them makes no other bills
 
 
 class Folder(NamedTuple):
@@ -64,7 +65,8 @@ def _read(folder: Path) -> dict[str, bytes]:
     try:
         root = folder.resolve(strict=True)
         for place, folders, names in os.walk(root):
-            folders[:] = sorted(one for one in folders if not one.startswith("."))
+            others = _OTHERS if Path(place) == root else set()
+            folders[:] = sorted(one for one in folders if not one.startswith(".") and one not in others)
             for name in sorted(names):
                 path = Path(place, name)
                 if name.startswith("."):

@@ -209,6 +209,12 @@ def test_a_folder_is_only_what_is_in_it(tmp_path: Path) -> None:
         read_folder(bill_samples.ROOT / "templates", tmp_path / "nowhere")
 
 
+def test_texts_of_notifications_are_none_of_bills() -> None:
+    files = read_folder(bill_samples.ROOT / "templates").files
+    assert (bill_samples.ROOT / "templates/notifications").is_dir()
+    assert "texts/en.toml" in files and not [name for name in files if name.startswith("notifications")]
+
+
 def test_a_part_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "parts").mkdir()
     (tmp_path / "parts/letterhead.html").write_text("<p>ACME of {{ view.operator.name }}</p>")
