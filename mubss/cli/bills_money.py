@@ -25,7 +25,7 @@ from mubss.storage import bills as storage
 def void(invocation: Invocation, /, number: str, reason: str) -> None:
     """Takes back bill NUMBER before anybody has it: the next run of its period makes another, with a new number.
 
-    It must be in BILL_STATUS_NEW, and its account's last. It keeps its number and is BILL_STATUS_VOID.
+    It must be in BILL_STATUS_NEW or _FAILED, and its account's last. It keeps its number and is BILL_STATUS_VOID.
     """
     with open_desk(invocation) as desk:
         doc = corrections.void(desk.engine, desk.store, number, reason, wall_clock_ms() // 1000)

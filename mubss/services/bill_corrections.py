@@ -12,17 +12,18 @@ from typing import NamedTuple, TypeVar, cast
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core.crediting import credit_note
-from mubss.core.errors import AccountChanged, InputError
+from mubss.core.errors import AccountChanged, Busy, InputError
 from mubss.core.issuing import CreditBill, PayBill, VoidBill
 from mubss.core.model import POSTPAID, Account
 from mubss.core.money import format_amount
 from mubss.core.settling import ISSUED, NEW, VOID, settle, with_settled
 from mubss.core.tariff import Tables
 from mubss.services.lifecycle import check_text, run
-from mubss.storage import bills, subscribers
+from mubss.storage import bill_documents, bills, subscribers
 from mubss.storage.database import Doc, Store
 
 _Result = TypeVar("_Result")
+UNSENT = (NEW, bill_documents.FAILED)  # nobody has such a bill: it waits for its document, or can't have one
 _TRIES = 20  # where others change the same bill, or take the same number
 
 
@@ -51,14 +52,16 @@ def void(engine: Engine, store: Store, number: str, reason: str, now_s: int) -> 
 
     def once() -> Doc:
         doc = find_bill(store, number)
-        if doc["state"] != NEW or "before" not in doc:
+        if doc["state"] not in UNSENT or "before" not in doc:
             way = "`mubss bills credit` gives money back" if doc["state"] in ISSUED else f"it is {doc['state']}"
             raise InputError(f"number: {number}; expected a bill in {NEW}, which nobody has yet: {way}")
+        if bill_documents.is_held(doc, now_s):
+            raise Busy(f"bill {number} is being rendered; try again")
         account = subscribers.get_account(store, doc["account"]) or {}
         if account.get("billing", {}).get("bill") != doc["_id"]:
             raise InputError(f"number: {number}; expected the last bill of its account: void those behind it first")
         after = {
-            **doc,
+            **{name: value for name, value in doc.items() if name != "lease"},
             "version": doc["version"] + 1,
             "state": VOID,
             "void_reason": reason,
@@ -142,7 +145,7 @@ def credit(
     def once() -> Doc:
         doc = find_bill(store, number)
         if doc["kind"] != POSTPAID or doc["state"] not in ISSUED:
-            way = "void it instead" if doc["state"] == NEW and doc["kind"] == POSTPAID else f"it is {doc['state']}"
+            way = "void it instead" if doc["state"] in UNSENT and doc["kind"] == POSTPAID else f"it is {doc['state']}"
             raise InputError(f"number: {number}; expected a bill that is issued; {way}")
         left = doc["total"] - doc["settled"]["credited"]
         amount = left if amount_micros is None else _minor(doc, amount_micros)

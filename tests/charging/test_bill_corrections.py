@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
 
-from bill_office import CYCLE, FIRST, SECOND, bill, format_all, people, run
+from bill_office import CYCLE, FIRST, SECOND, bill, format_all, people, put, run
 from charging_world import World
 from mubss.charging.order import Order
-from mubss.core.errors import InputError
+from mubss.core.errors import Busy, InputError
 from mubss.core.model import Movement
 from mubss.services.audit_ledger import check
 from mubss.services.bill_corrections import credit, pay, settle_account, void
@@ -62,6 +63,18 @@ def test_a_statement_is_voided_like_a_bill(world: World) -> None:
     number = run(world)[account]["number"]
     void(world.engine(), world.store, number, "wrong", NOW_S)
     assert run(world)[account]["number"] == "STM-2026-0000002"
+
+
+def test_a_bill_that_cant_be_rendered_is_voided_and_one_that_is_being_rendered_waits(world: World) -> None:
+    people(world, 1)
+    run(world)
+    held = {**bill(world, ONE), "lease": {"owner": "other", "until_s": NOW_S + 1}}
+    put(world, [held])
+    with pytest.raises(Busy, match="is being rendered; try again"):
+        void(world.engine(), world.store, ONE, "x", NOW_S)
+    put(world, [{**held, "state": "BILL_STATUS_FAILED"}])
+    done = void(world.engine(), world.store, ONE, "x", NOW_S + 1)
+    assert done["state"] == "BILL_STATUS_VOID" and "lease" not in done
 
 
 def test_what_cant_be_voided(world: World) -> None:
@@ -147,9 +160,12 @@ def test_payments_without_a_bill_go_to_the_oldest(world: World) -> None:
     assert not settle_account(engine, world.store, world.tables, account)
 
 
-@pytest.mark.parametrize(
-    ("number", "micros", "reference", "text"),
-    [
+def test_what_cant_be_paid(world: World) -> None:
+    people(world, 2)
+    people(world, 1, "prepaid")
+    run(world)
+    void(world.engine(), world.store, "INV-2026-0000002", "x", NOW_S)
+    for number, micros, reference, text in (
         (ONE, 0, "r", "amount: 0.00; expected a multiple of 0.01 EUR above 0"),
         (ONE, -5 * CENT, "r", "amount: -0.05; expected a multiple"),
         (ONE, 5, "r", "amount: 0.000005; expected a multiple"),
@@ -158,14 +174,8 @@ def test_payments_without_a_bill_go_to_the_oldest(world: World) -> None:
         (ONE, CENT, "a\nb", "reference: "),
         ("STM-2026-0000001", CENT, "r", "is a document of kind prepaid; expected a bill"),
         ("INV-2026-0000002", CENT, "r", "is void; expected a bill"),
-    ],
-)
-def test_what_cant_be_paid(world: World, number: str, micros: int, reference: str, text: str) -> None:
-    people(world, 2)
-    people(world, 1, "prepaid")
-    run(world)
-    void(world.engine(), world.store, "INV-2026-0000002", "x", NOW_S)
-    refused(lambda: pay(world.engine(), world.store, number, micros, reference, NOW_S), text, world)
+    ):
+        refused(partial(pay, world.engine(), world.store, number, micros, reference, NOW_S), text, world)
 
 
 # ── credit ─────────────────────────────────────────────────────────────────────────────────────────
