@@ -32,7 +32,7 @@ class BillfmtOptions:
     lease_seconds: int = option(
         120,
         "How long a process has the bills that it took; after it another takes them over.",
-        low=10,
+        low=2,
         high=3600,
         unit="seconds",
     )

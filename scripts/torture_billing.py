@@ -3,9 +3,10 @@
 
 Each process is killed when so many bills, which the seed decides, are there; by turns it is one process, one with two
 shares, and two of which the second takes over. The last one ends by itself. What is then due of each account must be
-what its usage records sum up to, reckoned here anew; numbers have no gap, and the ledger adds up.
+what its usage records sum up to, reckoned here anew; numbers have no gap, and the ledger adds up. Then mubss-billfmt is
+killed as well, when so many files are there, and each bill must have one whole PDF.
 
-    scripts/torture billing [--store URL] [--accounts 1500] [--kills 20] [--seed 7]
+    scripts/torture billing [--store URL] [--accounts 1500] [--kills 20] [--format-kills 20] [--seed 7]
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -30,8 +33,8 @@ RECORDS = 10
 LATER = 100  # bills that another process has issued when it is killed, too
 
 
-class Billing:
-    """Processes of mubss-billing over one store."""
+class Workers:
+    """Processes of mubss-billing and mubss-billfmt over one store."""
 
     def __init__(self, url: str, folder: Path) -> None:
         self._environment = {
@@ -39,30 +42,38 @@ class Billing:
             "MUBSS_STORE__URL": url,
             "MUBSS_GENERAL__DATA_DIR": str(folder),
             "MUBSS_BILLING__LEASE_SECONDS": "2",
+            "MUBSS_BILLFMT__LEASE_SECONDS": "5",
         }
 
-    def start(self, *arguments: str) -> subprocess.Popen[str]:
-        """A process that makes one run."""
-        command = [sys.executable, "-m", "mubss.workers.billing", "--cycle", str(CYCLE), "--once", *arguments]
+    def bill(self, *arguments: str) -> subprocess.Popen[str]:
+        """A process that makes one bill run."""
+        return self._start("billing", "--cycle", str(CYCLE), *arguments)
+
+    def format(self) -> subprocess.Popen[str]:
+        """A process that makes one pass over the bills that wait."""
+        return self._start("billfmt")
+
+    def _start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", f"mubss.workers.{module}", "--once", *arguments]
         return subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
 
-    def finish(self) -> str:
-        """A run that ends by itself; what it logged."""
-        process = self.start()
-        _, told = process.communicate()
-        if process.returncode:
-            sys.exit(f"torture billing: mubss-billing ended with {process.returncode}:\n{told}")
-        return told
+
+def finished(process: subprocess.Popen[str]) -> str:
+    """What a process logs that must end well by itself."""
+    _, told = process.communicate()
+    if process.returncode:
+        sys.exit(f"torture billing: {process.args} ended with {process.returncode}:\n{told}")
+    return told
 
 
-def kill_when(processes: list[subprocess.Popen[str]], store: Store, bills: int) -> int:
-    """Kills the first process when so many bills are there, and each other one a little after the one before.
+def kill_when(processes: list[subprocess.Popen[str]], done: Callable[[], int], goal: int) -> int:
+    """Kills the first process when so much is done, and each other one a little after the one before.
 
     How many were killed rather than ended.
     """
     killed = 0
     for number, process in enumerate(processes):
-        while process.poll() is None and _count(store, "bills") < bills + number * LATER:
+        while process.poll() is None and done() < goal + number * LATER:
             time.sleep(0.002)
         killed += process.poll() is None
         process.kill()
@@ -101,6 +112,32 @@ def findings(store: Store) -> list[str]:
     return found + [f"{one.account}: {one.fault}" for one in check(store)[1]]
 
 
+def format_all(workers: Workers, store: Store) -> str:
+    """Passes until no bill waits: a dead process's lease must run out first. What they logged."""
+    told = ""
+    for _ in range(20):
+        told += finished(workers.format())
+        if not any(bill["state"] == "BILL_STATUS_NEW" for bill in _all(store, "bills")):
+            break
+        time.sleep(1)
+    return told
+
+
+def wrong_files(store: Store, invoices: Path) -> list[str]:
+    """Bills that haven't one whole PDF, and files that no bill has."""
+    found = []
+    wanted = {}
+    for bill in _all(store, "bills"):
+        path = invoices / bill.get("document", {}).get("path", "-")
+        wanted[path] = bill
+        if bill["state"] != "BILL_STATUS_UNPAID" or not path.is_file():
+            found.append(f"{bill['number']}: {bill['state']}, file {path.is_file()}; expected a PDF")
+        elif sha256(path.read_bytes()).hexdigest() != bill["document"]["sha256"]:
+            found.append(f"{bill['number']}: its file isn't what it says")
+    others = [path for path in invoices.rglob("*") if path.is_file() and path not in wanted]
+    return found + [f"{path}: no bill's" for path in others]
+
+
 def _count(store: Store, name: str) -> int:
     return store.run(lambda session: session.collection(name).count())
 
@@ -114,17 +151,26 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     rng = random.Random(options.seed)
     url = options.store or f"sqlite:///{folder}/mubss.db"
     store = make_cycle(url, options.accounts, RECORDS, folder, options.seed)
-    billing = Billing(url, folder)
-    goals = sorted(rng.sample(range(1, options.accounts), options.kills))
-    kills, ways = 0, ([()], [("--workers", "2")], [(), ()])
-    for number, goal in enumerate(goals):
-        kills += kill_when([billing.start(*arguments) for arguments in ways[number % len(ways)]], store, goal)
-    told = billing.finish()
+    workers, invoices = Workers(url, folder), folder / "invoices"
+    ways: tuple[list[tuple[str, ...]], ...] = ([()], [("--workers", "2")], [(), ()])
+    kills = 0
+    for number, goal in enumerate(sorted(rng.sample(range(1, options.accounts), options.kills))):
+        processes = [workers.bill(*arguments) for arguments in ways[number % len(ways)]]
+        kills += kill_when(processes, lambda: _count(store, "bills"), goal)
+    told = finished(workers.bill())
     found = findings(store)
+    format_kills = 0
+    for number, goal in enumerate(sorted(rng.sample(range(options.accounts), options.format_kills))):
+        processes = [workers.format() for _ in range(1 + number % 2)]
+        format_kills += kill_when(processes, lambda: sum(1 for _ in invoices.rglob("*.pdf")), goal)
+    if options.format_kills:
+        told += format_all(workers, store)
+        found += wrong_files(store, invoices)
     store.close()
     return {
         "seed": options.seed,
         "kills": kills,
+        "format_kills": format_kills,
         "accounts": options.accounts,
         "findings": found[:10],
         "tracebacks": told.count("Traceback"),
@@ -139,6 +185,7 @@ def main() -> None:
     parser.add_argument("--store", default="", help="URL of a store that isn't made yet; else an embedded one")
     parser.add_argument("--accounts", type=int, default=1_500)
     parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--format-kills", type=int, default=20, help="0: bills aren't formatted")
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp") as folder:

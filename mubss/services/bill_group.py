@@ -19,7 +19,7 @@ from mubss.config_billing import BillingOptions
 from mubss.core.bill import Computed, compute
 from mubss.core.bill_period import Period
 from mubss.core.errors import AccountChanged, InputError
-from mubss.core.model import POSTPAID, PREPAID, Account
+from mubss.core.model import POSTPAID, PREPAID, TERMINATED, Account
 from mubss.core.settling import NEW, VOID
 from mubss.core.statement import compute_statement
 from mubss.core.tariff import Tables
@@ -97,7 +97,7 @@ class Issuer:
                 continue
             try:
                 found = self._compute(person, unbilled)
-                if run.skips_zero and found.bill.is_zero:
+                if found.bill.is_zero and (run.skips_zero or found.account["state"] == TERMINATED):
                     settled.append(Billed(account_id, None))
                 else:
                     drawn.append(found)

@@ -16,7 +16,7 @@ from mubss.charging.order import Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.bill_period import Period, period_of
 from mubss.core.errors import InputError
-from mubss.core.model import Movement
+from mubss.core.model import Movement, SetState
 from mubss.services.audit_ledger import check
 from mubss.services.bill_group import Billed, Run
 from mubss.services.billing import TOGETHER, bill_one, bill_run, preview
@@ -172,6 +172,14 @@ def test_bills_of_nothing_are_skipped_where_the_operator_says_so(world: World) -
     assert "billing" not in (world.get("accounts", idle) or {})
     run(world)
     proved(world, [idle, paid])
+
+
+def test_a_terminated_subscriber_has_no_bill_of_nothing(world: World) -> None:
+    [gone, stays] = people(world, 2)
+    world.clock.now_ms = PERIOD.start_s * 1000
+    world.engine().execute([Order(SetState("terminated"), account=gone)])
+    world.clock.now_ms = NOW_S * 1000
+    assert [(one.account, one.bill is None) for one in run(world)] == [(gone, True), (stays, False)]
 
 
 def test_prepaid_subscribers_get_statements_with_numbers_of_their_own(world: World) -> None:
