@@ -15,7 +15,6 @@ import random
 import re
 import subprocess
 import sys
-import tempfile
 import threading
 import time
 from concurrent.futures import ProcessPoolExecutor
@@ -27,7 +26,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python"))
 
 from mubss_crm import Crm
 
-from bench_gy import mysql
+from benching import add_store, place
 from cdr_files import FIRST, make_store
 from mubss.config import load
 from mubss.core.roles import ADMIN
@@ -99,20 +98,17 @@ def play(address: str, token: str, ca: bytes, name: str, clients: int, seconds: 
     return took
 
 
-def bench(url: str, options: argparse.Namespace) -> None:
+def bench(url: str, folder: Path, options: argparse.Namespace) -> None:
     """Both calls, so many runs each."""
-    with tempfile.TemporaryDirectory(prefix="mubss-crm-", dir="/var/tmp") as name:
-        folder = Path(name)
-        url = url or f"sqlite:///{folder}/mubss.db"
-        make_store(url, options.accounts, 100, folder).close()
-        server = Server(url, folder)
-        try:
-            with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
-                for call in ("Subscribers/GetSubscriber", "Balances/TopUp"):
-                    rates = [_run(pool, server, call, run, options) for run in range(options.runs + 1)][1:]
-                    print(json.dumps({"call": call, "median_per_s": sorted(rates)[len(rates) // 2]}))
-        finally:
-            server.stop()
+    make_store(url, options.accounts, 100, folder).close()
+    server = Server(url, folder)
+    try:
+        with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
+            for call in ("Subscribers/GetSubscriber", "Balances/TopUp"):
+                rates = [_run(pool, server, call, run, options) for run in range(options.runs + 1)][1:]
+                print(json.dumps({"call": call, "median_per_s": sorted(rates)[len(rates) // 2]}))
+    finally:
+        server.stop()
 
 
 def _run(pool: ProcessPoolExecutor, server: Server, call: str, run: int, options: argparse.Namespace) -> int:
@@ -149,20 +145,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench crm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--store", default="sqlite", help="sqlite, mysql (one of its own), or a URL")
+    add_store(parser)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    if options.store == "mysql":
-        with (
-            tempfile.TemporaryDirectory(prefix="mubss-mysql-", dir="/var/tmp") as folder,
-            mysql(Path(folder), tls=False) as (url, _),
-        ):
-            bench(url, options)
-    else:
-        bench("" if options.store == "sqlite" else options.store, options)
+    with place(options.store) as (folder, url):
+        bench(url, folder, options)
 
 
 if __name__ == "__main__":

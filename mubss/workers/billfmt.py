@@ -7,16 +7,17 @@ import sys
 import threading
 import time
 from contextlib import closing
+from functools import partial
 
 import click
 
 from mubss.config import Config, load
-from mubss.core.errors import Busy
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.formatting import Formatter
 from mubss.services.stores import open_made
-from mubss.storage.database import Store, StoreError
+from mubss.storage.database import Store
+from mubss.workers.passes import repeat
 
 log = logging.getLogger("mubss.billfmt")
 
@@ -44,7 +45,6 @@ class Worker:
     def __init__(self, config: Config, store: Store, stopping: threading.Event) -> None:
         self._options = config.billfmt
         self._stopping = stopping
-        self._store_is_away = False
         self._refdata = Refdata(store, config.general.timezone)
         self._refdata.load()
         self._formatter = Formatter(store, config, lambda: self._refdata.tables, lambda: int(time.time()))
@@ -60,24 +60,13 @@ class Worker:
     def serve(self) -> int:
         """Passes until told to stop; bills that are taken are finished."""
         log.info("templates %s, looking every %d s", self._formatter.version, self._options.poll_seconds)
-        while not self._stopping.is_set():
-            try:
-                self._refdata.poll()
-                self._run()
-                if self._store_is_away:
-                    log.info("the store is back")
-                self._store_is_away = False
-            except StoreError as error:
-                if not self._store_is_away:
-                    log.warning("the store is away, bills wait: %s", error)
-                self._store_is_away = True
-            except Busy as error:
-                log.error("%s", error)
-            except Exception:
-                log.exception("a pass failed")
-            self._stopping.wait(self._options.poll_seconds)
-        log.info("stopped")
+        wait = partial(self._stopping.wait, self._options.poll_seconds)
+        repeat(self._pass, wait, self._stopping.is_set, log, "bills")
         return ExitCode.OK
+
+    def _pass(self) -> None:
+        self._refdata.poll()
+        self._run()
 
     def _run(self) -> int:
         """One pass; how many bills couldn't be rendered."""

@@ -33,6 +33,7 @@ from mubss.storage import activities as storage
 from mubss.storage.database import Store, StoreError
 from mubss.workers.billing_runs import Runs
 from mubss.workers.claims import Claim, Claims
+from mubss.workers.passes import repeat
 from mubss.workers.progress import Progress
 
 log = logging.getLogger("mubss.billing")
@@ -84,22 +85,13 @@ class Worker:
         """Does what is queued, and queues each period as it closes, until told to stop."""
         log.info("bill cycle %d, looking every %d s", self._cycle, self._options.poll_seconds)
         self._runs.refdata.load()
-        store_is_away = False
         with self._alive():
-            while not self._stopping.is_set():
-                try:
-                    self._look()
-                    store_is_away = False
-                except StoreError as error:
-                    if not store_is_away:
-                        log.warning("the store is away, work waits: %s", error)
-                    store_is_away = True
-                except Exception:
-                    log.exception("looking for work failed")
-                self._woken.wait(self._options.poll_seconds)
-                self._woken.clear()
-        log.info("stopped")
+            repeat(self._look, self._wait, self._stopping.is_set, log, "bills")
         return ExitCode.OK
+
+    def _wait(self) -> None:
+        self._woken.wait(self._options.poll_seconds)
+        self._woken.clear()
 
     def _look(self) -> None:
         self._runs.refdata.poll()

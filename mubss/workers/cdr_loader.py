@@ -7,12 +7,12 @@ import logging
 import sys
 import threading
 from contextlib import closing
+from functools import partial
 
 import click
 
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config, load
-from mubss.core.errors import ConfigError
 from mubss.core.model import Rules
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
@@ -20,7 +20,8 @@ from mubss.services.cdr_load import Loader, LoadRules
 from mubss.services.cdr_pass import Pass, Passed
 from mubss.services.stores import open_made
 from mubss.storage import cdr as storage
-from mubss.storage.database import Store, StoreError
+from mubss.storage.database import Store
+from mubss.workers.passes import repeat
 from mubss.workers.progress import Progress, progress_bar
 
 log = logging.getLogger("mubss.cdr")
@@ -56,8 +57,6 @@ class Worker:
         self._options = options
         self._stopping = stopping
         self._refdata = Refdata(store, config.general.timezone)
-        self._store_is_away = False
-        self._fault = ""  # of the folder, told once
         rules = Rules(
             charging.outcome_history, charging.session_supervision_seconds, notices=config.notifications.rules
         )
@@ -83,26 +82,13 @@ class Worker:
         """Passes until the process is told to stop; it ends between two windows of a file."""
         log.info("looking for CDR files every %d s", self._options.poll_seconds)
         self._refdata.load()
-        while not self._stopping.is_set():
-            try:
-                self._refdata.poll()
-                self._run()
-                if self._store_is_away:
-                    log.info("the store is back")
-                self._store_is_away = False
-            except StoreError as error:
-                if not self._store_is_away:
-                    log.warning("the store is away, files wait: %s", error)
-                self._store_is_away = True
-            except ConfigError as error:
-                if str(error) != self._fault:
-                    log.error("files wait: %s", error)
-                self._fault = str(error)
-            except Exception:
-                log.exception("a pass failed")
-            self._stopping.wait(self._options.poll_seconds)
-        log.info("stopped")
+        wait = partial(self._stopping.wait, self._options.poll_seconds)
+        repeat(self._pass_once, wait, self._stopping.is_set, log, "CDR files")
         return ExitCode.OK
+
+    def _pass_once(self) -> None:
+        self._refdata.poll()
+        self._run()
 
     def _run(self) -> Passed:
         now_s = wall_clock_ms() // 1000
