@@ -44,6 +44,13 @@ NAMES = {
 }
 
 
+CUSTOMERS = {
+    "en": {"name": "Jane Doe", "address": "Flat 3, 12 Harbour Road\nLeith, Edinburgh EH6 6JQ\nUnited Kingdom"},
+    "de": {"name": "Erika Mustermann", "address": "Lindenallee 7\n20357 Hamburg"},
+    "ar": {"name": "ليلى منصور", "address": "شارع الزيتون 12\nعمّان 11118\nالأردن"},
+}
+
+
 def renderer(**options: Any) -> Renderer:
     """The program's own templates, with an operator's details."""
     return Renderer(replace(OPTIONS, **options), ROOT / "templates", None, ZONE)
@@ -117,6 +124,7 @@ def head(kind: str, language: str, number: str) -> dict[str, Any]:
         "account": "account-1",
         "msisdn": "4917012345678",
         "language": language,
+        "customer": CUSTOMERS.get(language, CUSTOMERS["en"]),
         "cycle": 3,
         "period": "2026-11",
         "from_day": "2026-10-04",

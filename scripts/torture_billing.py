@@ -26,6 +26,7 @@ from typing import Any
 
 from bill_accounts import CYCLE, make_cycle
 from mubss.services.audit_ledger import check
+from mubss.services.formatting import PARTS
 from mubss.storage.database import Doc, Store
 
 FEE, VAT_PERCENT, MICROS = 1500, 20, 10_000  # cents, and micros of a cent: the plan of cdr_files.py
@@ -134,7 +135,8 @@ def wrong_files(store: Store, invoices: Path) -> list[str]:
             found.append(f"{bill['number']}: {bill['state']}, file {path.is_file()}; expected a PDF")
         elif sha256(path.read_bytes()).hexdigest() != bill["document"]["sha256"]:
             found.append(f"{bill['number']}: its file isn't what it says")
-    others = [path for path in invoices.rglob("*") if path.is_file() and path not in wanted]
+    whole = [path for path in invoices.rglob("*") if path.is_file() and PARTS not in path.parts]
+    others = [path for path in whole if path not in wanted]  # what was begun is removed an hour later
     return found + [f"{path}: no bill's" for path in others]
 
 

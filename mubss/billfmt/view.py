@@ -77,6 +77,7 @@ class View:
     number: str
     facts: Sequence[tuple[str, str]]  # the head: number, date, period, …
     operator: Operator
+    customer: Sequence[str]  # the lines of its name and address; none where they aren't known
     headline: Headline
     sums: Sequence[Sum]
     sections: Sequence[Section]
@@ -122,6 +123,7 @@ def build(
         bill["number"],
         _head(writer, bill),
         Operator(options.operator, options.address, options.tax_id, options.email, options.phone, options.logo),
+        _customer(bill),
         _headline(writer, bill),
         sums(writer, bill, GROSS[kind]),
         charges,
@@ -137,6 +139,12 @@ def build(
         _page(texts),
         About(f"{title} {bill['number']}", options.operator, way.tag, way.is_rtl, bill["issued_s"]),
     )
+
+
+def _customer(bill: Doc) -> list[str]:
+    """Whom it is addressed to."""
+    known = bill.get("customer", {})
+    return [line for line in (known.get("name", ""), *known.get("address", "").split("\n")) if line]
 
 
 def _tag(bill: Doc, tag: str) -> str:

@@ -46,6 +46,8 @@ def subscriber() -> None:
 @click.option("--balance", default="0", show_default=True, metavar="AMOUNT", help="Opening balance.")
 @click.option("--bill-cycle", type=int, help="Bill cycle; postpaid needs one.")
 @click.option("--language", default="en", show_default=True, help="Of bills and messages.")
+@click.option("--name", default="", help="As it stands on bills.")
+@click.option("--address", multiple=True, metavar="LINE", help="As it stands on bills; again for each line.")
 @click.pass_obj
 def add(
     invocation: Invocation,
@@ -58,6 +60,8 @@ def add(
     balance: str,
     bill_cycle: int | None,
     language: str,
+    name: str,
+    address: tuple[str, ...],
 ) -> None:
     """Adds the subscriber of MSISDN: with an account of its own, or on that of another (--account).
 
@@ -66,7 +70,8 @@ def add(
     if not plan and not account:
         raise click.UsageError("Missing option '--plan'.")
     micros = parse_amount(balance, "balance")
-    new = lifecycle.NewSubscriber(msisdn.removeprefix("+"), imsi, kind or "", plan, micros, bill_cycle, language)
+    number, lines = msisdn.removeprefix("+"), "\n".join(address)
+    new = lifecycle.NewSubscriber(number, imsi, kind or "", plan, micros, bill_cycle, language, name, lines)
     with open_desk(invocation) as desk:
         now_ms = time.time_ns() // 1_000_000
         if account:
@@ -92,7 +97,8 @@ def add(
 def import_command(invocation: Invocation, /, file: str, skip_existing: bool, check: bool) -> None:
     """Adds the subscribers of FILE.csv; nothing is written unless every line is right.
 
-    Its first line names the columns: msisdn and plan, and of imsi, type, balance, bill_cycle, language what is there.
+    Its first line names the columns: msisdn and plan, and of imsi, type, balance, bill_cycle, language, name, address
+    (a | between its lines) what is there.
     """
     with open_desk(invocation) as desk:
         began = time.perf_counter()

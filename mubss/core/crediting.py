@@ -41,7 +41,7 @@ def credit_note(bill: Mapping[str, Any], amount: int) -> dict[str, Any]:
     still_open = bill["settled"]["open"]
     return {
         "kind": KIND,
-        **{name: bill[name] for name in _COPIED},
+        **{name: bill[name] for name in (*_COPIED, "customer") if name in bill},
         "credits": bill["number"],
         "lines": lines,
         "usage": [],

@@ -166,6 +166,7 @@ class Issuer:
                 "due_day": (today + timedelta(run.due_days)).isoformat(),
                 "msisdn": one.person["msisdn"],
                 "language": one.person["language"],
+                **customer_of(one.person),
                 **one.bill.doc,
             }
             if one.wanted.attempt:
@@ -181,6 +182,12 @@ def _was_voided(error: Exception | None) -> bool:
     if not isinstance(error, GuardConflict) or error.collection != bills.BILLS:
         return False
     return (error.stored or {}).get("state") == VOID
+
+
+def customer_of(person: Doc) -> Doc:
+    """Whom a bill is addressed to, as it stands when it is issued; nothing where that isn't known."""
+    known = {name: person[name] for name in ("name", "address") if person.get(name)}
+    return {"customer": known} if known else {}
 
 
 def _outcome(one: Drawn, order: Order) -> Billed:

@@ -27,6 +27,7 @@ _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
 _IDENTITY = re.compile(r"e164:[0-9]{1,15}|imsi:[0-9]{14,15}")
 MAX_OPENING_MICROS = 10**12
 MAX_TEXT_LETTERS = 200
+MAX_NAME_LETTERS, MAX_ADDRESS_LINES = 80, 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class NewSubscriber:
     balance_micros: int = 0
     bill_cycle: int | None = None
     language: str = "en"
+    name: str = ""  # as it stands on bills
+    address: str = ""  # lines of it
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -66,11 +69,24 @@ def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
         yield f"bill_cycle: none; expected one of {_bill_cycles(tables)} for a {POSTPAID} subscriber"
     if not _LANGUAGE.fullmatch(new.language):
         yield f"language: {new.language[:20]!r}; expected a code like en or pt-BR"
+    yield from postal_faults(new.name, new.address)
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
         amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
         yield f"balance: {amount}; expected at most {limit} either way"
     elif new.balance_micros < 0 and plan is not None and plan.type == PREPAID:
         yield f"balance: {format_amount(new.balance_micros)}; expected 0 or more for a {PREPAID} subscriber"
+
+
+def postal_faults(name: str, address: str) -> Iterator[str]:
+    """What is wrong with a name and the lines of an address as bills have them."""
+    if len(name) > MAX_NAME_LETTERS or not name.isprintable():
+        yield f"name: {name[:40]!r}, {len(name)} letters; expected up to {MAX_NAME_LETTERS} printable ones"
+    lines = address.split("\n")
+    if len(lines) > MAX_ADDRESS_LINES or any(len(one) > MAX_NAME_LETTERS or not one.isprintable() for one in lines):
+        yield (
+            f"address: {address[:40]!r}; expected up to {MAX_ADDRESS_LINES} lines of up to {MAX_NAME_LETTERS} "
+            f"printable letters"
+        )
 
 
 def _bill_cycles(tables: Tables) -> str:
@@ -88,6 +104,7 @@ def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
         "language": new.language,
         "bill_cycle": new.bill_cycle,
         "created_s": now_s,
+        **{key: value for key, value in (("name", new.name), ("address", new.address)) if value},
     }
     limit = plan.credit_limit_micros
     return NewAccount(plan.type, plan.code, plan.currency, new.identities, new.balance_micros, limit, person)

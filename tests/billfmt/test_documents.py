@@ -49,6 +49,17 @@ def test_a_bill_says_it_in_its_language(language: str, wanted: str) -> None:
     assert [one for one in wanted.split("|") if one not in text] == []
 
 
+def test_whom_a_bill_is_for() -> None:
+    bill, usage, postings = bill_samples.postpaid("en", 3)
+    made = bill_samples.renderer().render(bill, usage, postings, bill_samples.facts())
+    assert "Jane Doe Flat 3, 12 Harbour Road Leith, Edinburgh EH6 6JQ United Kingdom" in plain(text_of(made.pdf))
+    bill["customer"] = {"name": "Σάρα <b>&amp; Søn</b>"}
+    made = bill_samples.renderer().render(bill, usage, postings, bill_samples.facts())
+    assert "Σάρα <b>&amp; Søn</b>" in plain(text_of(made.pdf))
+    del bill["customer"]
+    assert "Invoice" in text_of(bill_samples.renderer().render(bill, usage, postings, bill_samples.facts()).pdf)
+
+
 def test_arabic_is_all_there_from_right_to_left() -> None:
     made = render("postpaid", "ar")
     text = normalize("NFKC", text_of(made.pdf))  # letters come back in the shapes that they are drawn in

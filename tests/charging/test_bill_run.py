@@ -174,6 +174,15 @@ def test_bills_of_nothing_are_skipped_where_the_operator_says_so(world: World) -
     proved(world, [idle, paid])
 
 
+def test_a_bill_is_addressed_to_its_subscriber_as_it_was_then(world: World) -> None:
+    [account] = people(world, 1)
+    person = world.get("subscribers", account)
+    assert person is not None
+    known = {"name": "Ada L.", "address": "12 Rd\nTown"}
+    world.store.run(lambda session: session.collection("subscribers").put_many([{**person, **known}]))
+    assert [one.bill["customer"] for one in run(world) if one.bill is not None] == [known]
+
+
 def test_a_terminated_subscriber_has_no_bill_of_nothing(world: World) -> None:
     [gone, stays] = people(world, 2)
     world.clock.now_ms = PERIOD.start_s * 1000

@@ -27,6 +27,30 @@ def write(shell: Shell, text: str | bytes) -> Path:
     return file
 
 
+def test_names_and_addresses(demo_shell: Shell) -> None:
+    file = write(demo_shell, "msisdn,plan,name,address\n4917000009,demo-prepaid,Ada L.,12 Rd | Town |UK\n")
+    demo_shell.ok("subscriber", "import", file)
+    doc = demo_shell.json("subscriber", "show", "4917000009")
+    assert (doc["name"], doc["address"]) == ("Ada L.", "12 Rd\nTown\nUK")
+    add = (
+        "subscriber",
+        "add",
+        "4917000010",
+        "--plan",
+        "demo-prepaid",
+        "--name",
+        "Bo",
+        "--address",
+        "a",
+        "--address",
+        "b",
+    )
+    assert demo_shell.json(*add)["address"] == "a\nb"
+    for more in (("--name", "x" * 81), ("--name", "a\tb"), ("--address", "x" * 81), ("--address", "x") * 7):
+        done = demo_shell("subscriber", "add", "4917000011", "--plan", "demo-prepaid", *more)
+        assert done.code == ExitCode.INPUT and f"{more[0].removeprefix('--')}: " in done.err
+
+
 def count(shell: Shell) -> int:
     return int(shell.json("status")["subscribers"]["active"])
 
