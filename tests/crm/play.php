@@ -6,6 +6,7 @@
 //   {"address": "https://…", "token": "…", "caFile": "…"}  ->  {"ready": true}
 //   {"call": "Balances/TopUp", "fields": {…}, "seconds": 5}  ->  {"answer": {…}} or {"error": {…}}
 //   {"call": "Balances/TopUp", "fields": {…}, "times": 2}  ->  the answers to one message object, sent twice
+//   {"eval": "$crm->call(…)"}  ->  the answer, or a stream's first
 //   {"stream": "Billing/WatchActivity", "fields": {…}, "most": 3}  ->  {"answer": {…}} for each, then {"end": true}
 
 declare(strict_types=1);
@@ -30,6 +31,11 @@ function tell_answer(Message $answer): void
 
 function play(Client $crm, array $asked): void
 {
+    if (isset($asked['eval'])) {
+        $answer = eval("return {$asked['eval']};");
+        tell_answer($answer instanceof Generator ? $answer->current() : $answer);
+        return;
+    }
     $name = $asked['call'] ?? $asked['stream'];
     $fields = $asked['fields'] ?? [];
     $more = [$asked['seconds'] ?? null, $asked['requestId'] ?? null];

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 import peers
+from crm_examples import EXAMPLES, php_call
 from crm_world import POSTPAID, PREPAID, CrmWorld
+from examples import RPCS, may_come_to
 from mubss.core.roles import VIEWER
 from mubss.pb import crm_pb2
 from mubss.services import private_ca
@@ -272,6 +274,14 @@ def test_the_example_runs(program: str, crm: CrmWorld) -> None:
     environment["MUBSS_TOKEN"] = "x"
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 1 and done.stderr.startswith("Subscribers/CreateSubscriber: UNAUTHENTICATED: ")
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_the_examples_of_the_documents_are_accepted(php: Php, name: str) -> None:
+    try:
+        php.run(name, php_call(name, RPCS[name]))
+    except Refused as refused:
+        assert refused.status in may_come_to(name), refused
 
 
 def test_php_knows_every_call(program: str) -> None:
