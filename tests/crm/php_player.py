@@ -59,10 +59,18 @@ class Php:
         return _message(name, self._told("answer"))
 
     def stream(
-        self, name: str, /, seconds: float | None = None, most: int = 0, meanwhile: str = "", **fields: Any
+        self,
+        name: str,
+        /,
+        seconds: float | None = None,
+        most: int = 0,
+        meanwhile: str = "",
+        request_id: str | None = None,
+        **fields: Any,
     ) -> Iterator[Any]:
         """Answers as they come, at most so many; for each, `meanwhile` is called with the same fields."""
-        self._ask({"stream": name, "fields": fields, "seconds": seconds, "most": most, "meanwhile": meanwhile})
+        options = {"seconds": seconds, "most": most, "meanwhile": meanwhile, "requestId": request_id}
+        self._ask({"stream": name, "fields": fields, **options})
         while (told := self._told("answer", "end")) is not True:
             yield _message(name, told)
 

@@ -110,8 +110,11 @@ final class Answer
         if ($this->http !== 200) {
             return new RpcException(Status::ofHttp($this->http), "HTTP status $this->http without a grpc-status");
         }
+        if ($this->isGrpc()) { // curl is content with that where a server ends the connection right behind its answer
+            return new RpcException(Status::UNAVAILABLE, 'the answer broke off before its grpc-status');
+        }
         $type = $this->headers['content-type'] ?? 'none';
-        return new RpcException(Status::UNKNOWN, 'no grpc-status; the content-type is ' . substr($type, 0, 80));
+        return new RpcException(Status::UNKNOWN, 'no gRPC: the content-type is ' . substr($type, 0, 80));
     }
 
     private function isGrpc(): bool

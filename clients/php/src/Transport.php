@@ -44,6 +44,7 @@ final class Transport
             CURLOPT_PROTOCOLS => $isPlain ? CURLPROTO_HTTP : CURLPROTO_HTTPS,
             CURLOPT_FOLLOWLOCATION => false,
             CURLOPT_PROXY => '', // whatever the environment names: few proxies pass trailers on
+            CURLOPT_FORBID_REUSE => $isPlain, // curl 7.88, Debian 12's, breaks off a plain connection's second call
             CURLOPT_POST => true,
             CURLOPT_NOSIGNAL => true,
             CURLOPT_CONNECTTIMEOUT => self::CONNECT_SECONDS,
