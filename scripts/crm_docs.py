@@ -9,9 +9,11 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import NamedTuple
 
 from google.protobuf.descriptor_pb2 import (
     DescriptorProto,
+    EnumDescriptorProto,
     FieldDescriptorProto,
     FileDescriptorProto,
     FileDescriptorSet,
@@ -31,8 +33,17 @@ _MARK = """<!-- Written by scripts/crm_docs from proto/crm.proto, mubss/crm/perm
 scripts/crm_examples.py: change those, then run it again. -->
 """
 
-# Where comments stand, by the numbers of fields in descriptor.proto: "A message's second field" is 4, 0, 2, 1.
-_MESSAGE, _SERVICE, _FIELD, _METHOD = 4, 6, 2, 2
+# Where comments stand, by the numbers of fields in descriptor.proto: the first message's second field is 4, 0, 2, 1.
+_MESSAGE, _ENUM, _SERVICE = 4, 5, 6
+_FIELD, _INNER_MESSAGE, _INNER_ENUM = 2, 3, 4  # of a message
+_METHOD = _VALUE = 2  # of a service; of an enumeration
+
+
+class Place(NamedTuple):
+    """A message or an enumeration, and where it stands."""
+
+    form: DescriptorProto | EnumDescriptorProto
+    path: tuple[int, ...]
 
 
 class Book:
@@ -44,44 +55,69 @@ class Book:
             tuple(place.path): place.leading_comments or place.trailing_comments
             for place in file.source_code_info.location
         }
-        self._messages = {f".{file.package}.{message.name}": at for at, message in enumerate(file.message_type)}
+        self.types: dict[str, Place] = {}
+        for at, message in enumerate(file.message_type):
+            self._index(f".{file.package}", message, (_MESSAGE, at))
+        for at, enum in enumerate(file.enum_type):
+            self.types[f".{file.package}.{enum.name}"] = Place(enum, (_ENUM, at))
+
+    def _index(self, within: str, message: DescriptorProto, path: tuple[int, ...]) -> None:
+        name = f"{within}.{message.name}"
+        self.types[name] = Place(message, path)
+        for at, inner in enumerate(message.nested_type):
+            self._index(name, inner, (*path, _INNER_MESSAGE, at))
+        for at, enum in enumerate(message.enum_type):
+            self.types[f"{name}.{enum.name}"] = Place(enum, (*path, _INNER_ENUM, at))
 
     def comment(self, *path: int) -> str:
         """What is said of something; "" where nothing is."""
         return " ".join(self._comments.get(path, "").split())
 
-    def message_at(self, type_name: str) -> int:
-        """Where a message stands."""
-        return self._messages[type_name]
+    def cell(self, *path: int) -> str:
+        """The same for a cell of a table."""
+        return self.comment(*path).replace("|", "\\|")
 
-    def fields(self, at: int) -> Iterator[str]:
-        """The table of a message's fields."""
-        message = self.file.message_type[at]
-        if not message.field:
-            yield from ("It has no fields.", "")
-            return
-        yield from ("| field | type | |", "|---|---|---|")
-        for number, field in enumerate(message.field):
-            said = self.comment(_MESSAGE, at, _FIELD, number).replace("|", "\\|")
-            yield f"| `{field.name}` | {self._type(message, field)} | {said} |"
+    def table(self, type_name: str) -> Iterator[str]:
+        """A message's fields, or an enumeration's values."""
+        form, path = self.types[type_name]
+        if isinstance(form, EnumDescriptorProto):
+            yield from ("| value | |", "|---|---|")
+            yield from (f"| `{one.name}` | {self.cell(*path, _VALUE, at)} |" for at, one in enumerate(form.value))
+        elif form.field:
+            yield from ("| field | type | |", "|---|---|---|")
+            for at, field in enumerate(form.field):
+                yield f"| `{field.name}` | {self._type(form, field)} | {self.cell(*path, _FIELD, at)} |"
+        else:
+            yield "It has no fields."
         yield ""
 
     def _type(self, message: DescriptorProto, field: FieldDescriptorProto) -> str:
-        for inner in message.nested_type:
-            if inner.options.map_entry and field.type_name == f".{self.file.package}.{message.name}.{inner.name}":
-                key, value = (self._type(inner, one) for one in inner.field)
-                return f"map of {key} to {value}"
+        known = self.types.get(field.type_name)
+        if known is not None and isinstance(known.form, DescriptorProto) and known.form.options.map_entry:
+            key, value = (self._type(known.form, one) for one in known.form.field)
+            return f"map of {key} to {value}"
         if field.type in (FieldDescriptorProto.TYPE_MESSAGE, FieldDescriptorProto.TYPE_ENUM):
             name = self._link(field.type_name)
         else:
             name = FieldDescriptorProto.Type.Name(field.type).removeprefix("TYPE_").lower()
         if field.label == FieldDescriptorProto.LABEL_REPEATED:
             return f"{name}, repeated"
-        return f"{name}, optional" if field.proto3_optional else name
+        if field.proto3_optional:
+            return f"{name}, optional"
+        if field.HasField("oneof_index"):
+            return f"{name}, or another of `{message.oneof_decl[field.oneof_index].name}`"
+        return name
+
+    def title(self, type_name: str) -> str:
+        """The heading of a message or an enumeration."""
+        kind = "Enum" if isinstance(self.types[type_name].form, EnumDescriptorProto) else "Message"
+        return f"{kind} {type_name.removeprefix(f'.{self.file.package}.')}"
 
     def _link(self, type_name: str) -> str:
-        name = type_name.rpartition(".")[2]
-        return f"[{name}](#message-{name.lower()})" if type_name in self._messages else f"`{type_name[1:]}`"
+        if type_name not in self.types:
+            return f"`{type_name[1:]}`"
+        title = self.title(type_name)
+        return f"[{title.partition(' ')[2]}](#{title.lower().replace(' ', '-').replace('.', '')})"
 
     def call(
         self, service: ServiceDescriptorProto, at: int, method: MethodDescriptorProto, number: int
@@ -92,7 +128,7 @@ class Book:
         known = crm_pb2.DESCRIPTOR.services_by_name[service.name].methods_by_name[method.name]
         yield from (f"### {name}", "", self.comment(_SERVICE, at, _METHOD, number), "")
         yield from (f"Least role `{LEAST_ROLE[name]}`. Answer: {stream}{self._link(method.output_type)}. Request:", "")
-        yield from self.fields(self.message_at(method.input_type))
+        yield from self.table(method.input_type)
         for language, text in (("php", php_call(name, known)), ("python", python_call(name, known))):
             yield from (f"```{language}", _statement(language, text, method.server_streaming), "```", "")
 
@@ -121,21 +157,18 @@ def document(file: FileDescriptorProto) -> str:
         for number, method in enumerate(service.method):
             name = f"{service.name}/{method.name}"
             anchor = name.replace("/", "").lower()
-            said = book.comment(_SERVICE, at, _METHOD, number).replace("|", "\\|")
-            lines.append(f"| [{name}](#{anchor}) | `{LEAST_ROLE[name]}` | {said} |")
+            lines.append(f"| [{name}](#{anchor}) | `{LEAST_ROLE[name]}` | {book.cell(_SERVICE, at, _METHOD, number)} |")
     lines.append("")
     for at, service in enumerate(file.service):
         lines += [f"## {service.name}", "", book.comment(_SERVICE, at), ""]
         for number, method in enumerate(service.method):
             lines += book.call(service, at, method, number)
     lines += ["## Messages", "", "What answers are, and what is within them and within requests.", ""]
-    for message in sorted(file.message_type, key=lambda one: one.name):
-        type_name = f".{file.package}.{message.name}"
-        if type_name in asked:
-            continue
-        at = book.message_at(type_name)
-        said = book.comment(_MESSAGE, at)
-        lines += [f"### Message {message.name}", "", *((said, "") if said else ()), *book.fields(at)]
+    for type_name, (form, path) in sorted(book.types.items()):
+        is_map = isinstance(form, DescriptorProto) and form.options.map_entry
+        if type_name not in asked and not is_map:
+            said = book.comment(*path)
+            lines += [f"### {book.title(type_name)}", "", *((said, "") if said else ()), *book.table(type_name)]
     return "\n".join(lines)
 
 
