@@ -31,6 +31,7 @@ from mubss.storage.database import Doc, Store
 
 FEE, VAT_PERCENT, MICROS = 1500, 20, 10_000  # cents, and micros of a cent: the plan of cdr_files.py
 RECORDS = 10
+LOOK_SECONDS = 0.005
 LATER = 100  # bills that another process has issued when it is killed, too
 
 
@@ -38,6 +39,7 @@ class Workers:
     """Processes of mubss-billing and mubss-billfmt over one store."""
 
     def __init__(self, url: str, folder: Path) -> None:
+        self._log = folder / "torture.log"
         self._environment = {
             **os.environ,
             "MUBSS_STORE__URL": url,
@@ -56,15 +58,19 @@ class Workers:
 
     def _start(self, module: str, *arguments: str) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", f"mubss.workers.{module}", "--once", *arguments]
-        return subprocess.Popen(command, env=self._environment, stderr=subprocess.PIPE, text=True)
+        self._log.parent.mkdir(exist_ok=True)
+        with self._log.open("a") as log:  # a pipe that nobody reads would stop who writes much
+            return subprocess.Popen(command, env=self._environment, stderr=log, text=True)
 
+    def finish(self, process: subprocess.Popen[str]) -> None:
+        """Waits for a process that must end well by itself."""
+        if process.wait():
+            sys.exit(f"torture billing: {process.args} ended with {process.returncode}:\n{self.told[-5000:]}")
 
-def finished(process: subprocess.Popen[str]) -> str:
-    """What a process logs that must end well by itself."""
-    _, told = process.communicate()
-    if process.returncode:
-        sys.exit(f"torture billing: {process.args} ended with {process.returncode}:\n{told}")
-    return told
+    @property
+    def told(self) -> str:
+        """What all of them logged."""
+        return self._log.read_text()
 
 
 def kill_when(processes: list[subprocess.Popen[str]], done: Callable[[], int], goal: int) -> int:
@@ -75,10 +81,10 @@ def kill_when(processes: list[subprocess.Popen[str]], done: Callable[[], int], g
     killed = 0
     for number, process in enumerate(processes):
         while process.poll() is None and done() < goal + number * LATER:
-            time.sleep(0.002)
+            time.sleep(LOOK_SECONDS)
         killed += process.poll() is None
         process.kill()
-        process.communicate()
+        process.wait()
     return killed
 
 
@@ -113,15 +119,18 @@ def findings(store: Store) -> list[str]:
     return found + [f"{one.account}: {one.fault}" for one in check(store)[1]]
 
 
-def format_all(workers: Workers, store: Store) -> str:
-    """Passes until no bill waits: a dead process's lease must run out first. What they logged."""
-    told = ""
+def format_all(workers: Workers, store: Store) -> None:
+    """Passes until no bill waits: a dead process's lease must run out first."""
     for _ in range(20):
-        told += finished(workers.format())
+        workers.finish(workers.format())
         if not any(bill["state"] == "BILL_STATUS_NEW" for bill in _all(store, "bills")):
             break
         time.sleep(1)
-    return told
+
+
+def _files(invoices: Path) -> int:
+    """How many documents are there, whole; all lie in one folder."""
+    return sum(1 for _ in invoices.glob("*/*/*/*.pdf"))
 
 
 def wrong_files(store: Store, invoices: Path) -> list[str]:
@@ -159,14 +168,14 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
     for number, goal in enumerate(sorted(rng.sample(range(1, options.accounts), options.kills))):
         processes = [workers.bill(*arguments) for arguments in ways[number % len(ways)]]
         kills += kill_when(processes, lambda: _count(store, "bills"), goal)
-    told = finished(workers.bill())
+    workers.finish(workers.bill())
     found = findings(store)
     format_kills = 0
     for number, goal in enumerate(sorted(rng.sample(range(options.accounts), options.format_kills))):
         processes = [workers.format() for _ in range(1 + number % 2)]
-        format_kills += kill_when(processes, lambda: sum(1 for _ in invoices.rglob("*.pdf")), goal)
+        format_kills += kill_when(processes, lambda: _files(invoices), goal)
     if options.format_kills:
-        told += format_all(workers, store)
+        format_all(workers, store)
         found += wrong_files(store, invoices)
     store.close()
     return {
@@ -175,7 +184,7 @@ def torture(options: argparse.Namespace, folder: Path) -> dict[str, Any]:
         "format_kills": format_kills,
         "accounts": options.accounts,
         "findings": found[:10],
-        "tracebacks": told.count("Traceback"),
+        "tracebacks": workers.told.count("Traceback"),
     }
 
 
