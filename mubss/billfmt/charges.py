@@ -151,7 +151,7 @@ def sums(writer: Writer, bill: Doc, gross: str) -> list[Sum]:
     for tax in bill["taxes"] if bill["kind"] != "prepaid" else ():
         rate = writer.language.percent(tax["rate_ppm"])
         name = str(tax.get("name") or tax["code"])
-        said = name if rate.replace("\xa0", " ") in name.replace("\xa0", " ") else f"{name} {rate}"
+        said = name if "".join(rate.split()) in "".join(name.split()) else f"{name} {rate}"
         found.append(Sum(said, _money(writer, tax["amount"])))
     add(gross, -bill["total"] if bill["kind"] == "prepaid" else bill["total"], "sub")
     if bill["kind"] == "prepaid":

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 
 from babel import Locale, UnknownLocaleError
 from babel.dates import format_date, format_interval, format_skeleton
+from babel.numbers import get_currency_symbol
 from babel.units import format_unit
 
 from mubss.core.money import Rounding, divide
@@ -142,13 +143,18 @@ def digits(value: int, decimals: int, signs: Signs) -> str:
 
 @lru_cache(maxsize=1000)
 def _money(locale: Locale, currency: str) -> Money:
-    """What Babel puts around the digits of an amount."""
+    """What Babel puts around the digits of an amount.
+
+    A sign like JP¥ falls apart among letters that are written from right to left: there it is the currency's code.
+    """
+    sign = get_currency_symbol(currency, locale)
+    is_torn = locale.character_order == "right-to-left" and any(one.isascii() and one.isalpha() for one in sign)
     pattern: Any = copy(locale.currency_formats["standard"])
     pattern.frac_prec = (0, 0)
     found = []
     for value in (Decimal(1), Decimal(-1)):
         before, _, after = pattern.apply(value, locale, currency=currency, currency_digits=False).partition("1")
-        found += [before, after]
+        found += [part.replace(sign, currency) for part in (before, after)] if is_torn else [before, after]
     return Money(*found)
 
 

@@ -43,6 +43,8 @@ class Renderer:
         self._zone = zone
         folder = read_folder(shipped, own)
         self._texts = read_texts(folder)
+        if options.logo and options.logo not in folder.files:
+            raise ConfigError(f"billfmt.logo: {options.logo[:80]!r}; expected a file of the folder of templates")
         self._environment = _environment(folder)
         self._engine: PdfEngine = open_engine(options.engine, folder)
         for kind in TITLES:

@@ -14,7 +14,7 @@ from mubss.cli.bill_view import amount
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table
-from mubss.core.activity import ENDED, FAILED, Activity
+from mubss.core.activity import ENDED, FAILED, STATES, Activity
 from mubss.core.errors import InputError
 from mubss.runtime import ExitCode
 from mubss.services import activities as service
@@ -113,7 +113,7 @@ def _show_progress(doc: Activity, *, quiet: bool) -> None:
 
 @billing.command("list")
 @click.option("--cycle", type=int, help="Only those of this bill cycle.")
-@click.option("--state", default="", help="Only those in this state: NEW, RUNNING, DONE, FAILED, CANCELLED.")
+@click.option("--state", default="", type=click.Choice(["", *STATES], case_sensitive=False), help="Only those in it.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="At most so many.")
 @click.pass_obj
 def list_command(invocation: Invocation, /, cycle: int | None, state: str, limit: int) -> None:

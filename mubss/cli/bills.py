@@ -13,6 +13,7 @@ from mubss.cli.bills_reformat import reformat
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
 from mubss.cli.output import counted, print_json, print_table
+from mubss.core.bill_period import checked_label
 from mubss.runtime import ExitCode
 from mubss.services import lifecycle
 from mubss.services.bill_corrections import find_bill
@@ -51,7 +52,7 @@ def list_command(invocation: Invocation, /, cycle: int | None, period: str, subs
         if cycle is not None:
             filters["cycle"] = cycle
         if period:
-            filters["period"] = period
+            filters["period"] = checked_label(period)
         if subscriber:
             filters["account"] = str(lifecycle.find_subscriber(desk.store, subscriber)["account"])
         found = storage.find(desk.store, filters, limit)

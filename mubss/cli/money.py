@@ -1,4 +1,4 @@
-"""`mubss topup` and `mubss balance`: money of one subscriber."""
+"""`mubss topup`, `mubss adjust` and `mubss balance`: money of one subscriber."""
 
 from __future__ import annotations
 
@@ -34,6 +34,27 @@ def topup(invocation: Invocation, /, msisdn: str, amount: str, reference: str) -
         else:
             added, after = money_of(desk, account, micros), money_of(desk, account, account["balance_micros"])
             click.echo(f"{added} added to {_msisdn(desk, msisdn)}; balance {after}")
+
+
+@click.command("adjust", cls=Command, context_settings={"ignore_unknown_options": True})
+@click.argument("msisdn")
+@click.argument("amount")
+@click.option("--reason", required=True, metavar="TEXT", help="Kept with the posting, and on the next bill.")
+@click.pass_obj
+def adjust(invocation: Invocation, /, msisdn: str, amount: str, reason: str) -> None:
+    """Adds AMOUNT (5, or -2.50) to the balance of MSISDN, or takes it: a correction, no payment."""
+    with open_desk(invocation) as desk:
+        account = lifecycle.find_account(desk.store, lifecycle.find_subscriber(desk.store, msisdn))
+        currency = desk.tables.currencies.get(account["currency"])
+        micros = parse_amount(amount, decimals=currency.decimals if currency is not None else 6)
+        lifecycle.check_text("reason", reason)
+        account = lifecycle.move(desk.engine, desk.store, msisdn, "adjustment", micros, reason)
+        desk.nudge()
+        if invocation.as_json:
+            print_json({"msisdn": _msisdn(desk, msisdn), "amount_micros": micros, **balance_view(desk, account)})
+        else:
+            moved, after = money_of(desk, account, micros), money_of(desk, account, account["balance_micros"])
+            click.echo(f"{moved} for {_msisdn(desk, msisdn)}: {reason}; balance {after}")
 
 
 def _msisdn(desk: Desk, identity: str) -> str:

@@ -34,7 +34,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, plan, suspend, reactivate, terminate."""
+    """Subscribers: add, import, show, list, plan, discount, bundle, suspend, reactivate, terminate."""
 
 
 @subscriber.command("add")

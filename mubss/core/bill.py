@@ -54,6 +54,14 @@ class Computed(NamedTuple):
             [*amounts, doc["previous_due"], doc["due"], doc["paid"], doc["credited"], *doc.get("topups", ())]
         )
 
+    @property
+    def has_nothing_new(self) -> bool:
+        """Whether nothing happened in its period, though something may be due."""
+        doc = self.doc
+        return not any(
+            [*(line["amount"] for line in doc["lines"]), doc["paid"], doc["credited"], *doc.get("topups", ())]
+        )
+
     def command(self, bill_id: str) -> IssueBill:
         """What issues it under an id."""
         return IssueBill(bill_id, self.version, self.previous, self.posted, {**self.billing, "bill": bill_id})
@@ -74,15 +82,20 @@ def compute(
     chosen = [
         one for one in usage if one["from_s"] < period.end_s and find_range(billing["usage"], one["sequence"]) is None
     ]
-    moved = [one for one in postings if one["sequence"] > billing["sequence"]]
+    behind = [one for one in postings if one["sequence"] > billing["sequence"]]
+    closed = (one["sequence"] for one in behind if one["at_ms"] < period.end_s * 1000)
+    last = max(closed, default=billing["sequence"])  # what was posted after the close is on the next bill
+    moved = [one for one in behind if one["sequence"] <= last]
+    since = billing.get("payments", billing["sequence"])  # payments are those until the bill is issued
+    received = [one for one in postings if one["sequence"] > since]
     fees = monthly_fees(account, billing, tables, period, scale)
-    posted_before = _posted_before(account, chosen, moved, tables, scale)
+    posted_before = _posted_before(account, chosen, moved, tables, period, scale)
     exact = sum(line.pop("exact_micros") for line in posted_before)
     rounding = sum(line["amount"] for line in posted_before) * scale - exact
     lines = _lines(account, billing, fees, posted_before, tables, period, scale)
     taxes = tax_lines(lines, tables)
-    payments = [one["amount_micros"] for one in moved if one["cause"]["kind"] in PAYMENTS]
-    credits = [one["amount_micros"] for one in moved if one["cause"]["kind"] == CREDIT]
+    payments = [one["amount_micros"] for one in received if one["cause"]["kind"] in PAYMENTS]
+    credits = [one["amount_micros"] for one in received if one["cause"]["kind"] == CREDIT]
     paid, credited = (sum(minor_of(micros, scale) for micros in found) for found in (payments, credits))
     rounding -= (paid + credited) * scale - sum(payments) - sum(credits)
     net, tax = sum(line["amount"] for line in lines), sum(one["amount"] for one in taxes)
@@ -92,13 +105,13 @@ def compute(
         if line["kind"] in POSTED:
             posted[POSTED[line["kind"]]] += line["amount"] * scale
     posted |= {"taxes": tax * scale, "rounding": rounding}
-    settled, after = _settled(billing, moved, net + tax, scale)
+    settled, after = _settled(billing, postings, net + tax, scale)
     doc = {
         "kind": POSTPAID,
         **head(account, period, cycle, currency.decimals),
         "lines": lines,
         "usage": with_sequences((), (one["sequence"] for one in chosen)),  # whose records are on it
-        "postings": [billing["sequence"], account["sequence"]],  # those behind the first, up to the second
+        "postings": [billing["sequence"], last],  # those behind the first, up to the second
         "taxes": taxes,
         "net": net,
         "tax": tax,
@@ -115,10 +128,11 @@ def compute(
         "bill": "",
         "period": period.label,
         "due": due,
-        "sequence": account["sequence"],
+        "sequence": last,
         "usage": with_sequences(billing["usage"], (one["sequence"] for one in chosen)),
         "days": fees.days,
         "looked": account["sequence"],
+        "payments": account["sequence"],
         **after,
     }
     if fees.advance:
@@ -129,24 +143,24 @@ def compute(
 
 
 def head(account: Account, period: Period, cycle: int, decimals: int) -> dict[str, Any]:
-    """What a bill says of whose it is and when."""
+    """What a bill says of whose it is and when; its plan is that in force at the close."""
     return {
         "account": account["_id"],
         "cycle": cycle,
         "period": period.label,
         "from_day": period.first.isoformat(),
         "until_day": period.last.isoformat(),
-        "plan": account["plan"],
+        "plan": plan_and_state(account, period.end_s - 1)[0] or account["plan"],
         "currency": account["currency"],
         "decimals": decimals,
     }
 
 
 def _posted_before(
-    account: Account, usage: Sequence[Record], moved: Sequence[Record], tables: Tables, scale: int
+    account: Account, usage: Sequence[Record], moved: Sequence[Record], tables: Tables, period: Period, scale: int
 ) -> list[Line]:
     """Lines of what the ledger has already."""
-    plan = tables.plans.get(account["plan"])
+    plan = tables.plans.get(plan_and_state(account, period.end_s - 1)[0])
     own_tax = plan.tax if plan is not None else ""
     return [*usage_lines(usage, scale), *bundle_lines(moved, own_tax, scale), *adjustment_lines(moved, scale)]
 

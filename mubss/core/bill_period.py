@@ -25,13 +25,19 @@ class Period(NamedTuple):
 
 def period_of(label: str, closing_day: int, zone: tzinfo) -> Period:
     """The period that closes in a month ("2026-11"); InputError for what is no month."""
-    try:
-        month = datetime.strptime(label, "%Y-%m").date()
-    except ValueError:
-        raise InputError(f"period: {label[:20]!r}; expected a month like 2026-11") from None
+    month = datetime.strptime(checked_label(label), "%Y-%m").date()
     last = month.replace(day=closing_day)  # closing days are 1 to 28: every month has them
     first = _month_before(last) + timedelta(1)
     return Period(month.isoformat()[:7], start_of(first, zone), start_of(last + timedelta(1), zone), first, last)
+
+
+def checked_label(label: str) -> str:
+    """The name of a period; InputError for what is no month."""
+    try:
+        datetime.strptime(label, "%Y-%m")
+    except ValueError:
+        raise InputError(f"period: {label[:20]!r}; expected a month like 2026-11") from None
+    return label
 
 
 def last_closed(closing_day: int, now_s: int, zone: tzinfo) -> Period:

@@ -17,15 +17,19 @@ def days_overdue(bill: Mapping[str, Any], today: date) -> int:
 def next_step(bill: Mapping[str, Any], ladder: Sequence[DunningStep], today: date) -> DunningStep | None:
     """The first step that is due and hasn't been done for the bill; None where there is none today.
 
-    Steps come in their order, and one a day: after a rest of the pass nobody gets all of them at once. What was done is
-    known by its number, so a ladder that changes goes on behind it.
+    Steps come in their order and as far apart as the ladder has them, whenever the one before was done: who hears the
+    first one late has as long to pay until the next. What was done is known by its number, so a ladder that changes
+    goes on behind it.
     """
     done = bill.get("dunned", ())
-    if done and done[-1]["day"] >= today.isoformat():
-        return None
     last = max((one["step"] for one in done), default=0)
-    due = date.fromisoformat(bill["due_day"])
-    return next((step for step in ladder if step.step > last and due + timedelta(step.days) <= today), None)
+    days = next((step.days for step in ladder if step.step == last), 0)
+    due, since = date.fromisoformat(bill["due_day"]), date.fromisoformat(done[-1]["day"]) if done else None
+    for step in ladder:
+        if step.step > last:
+            apart = timedelta(max(1, step.days - days))
+            return step if due + timedelta(step.days) <= today and (since is None or since + apart <= today) else None
+    return None
 
 
 def dunned(bill: Mapping[str, Any], step: DunningStep, fee_micros: int, today: date) -> dict[str, Any]:

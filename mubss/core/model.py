@@ -123,6 +123,7 @@ class Billing(TypedDict):
     due: int  # after it, in minor units
     sequence: int  # of the last posting that is in it
     usage: list[list[int]]  # sequences of all usage that is on a bill, as closed ranges
+    payments: NotRequired[int]  # the last posting when it was issued: payments up to it are on a bill
     days: NotRequired[list[list[int]]]  # ordinals of dates whose monthly fee is settled, as closed ranges
     advance: NotRequired[dict[str, Any]]  # what was charged in advance, for a period whose days aren't settled yet
     activated: NotRequired[bool]  # the activation fee, if there is one, was charged

@@ -97,7 +97,7 @@ class Issuer:
                 continue
             try:
                 found = self._compute(person, unbilled)
-                if found.bill.is_zero and (run.skips_zero or found.account["state"] == TERMINATED):
+                if self._is_skipped(found):
                     settled.append(Billed(account_id, None))
                 else:
                     drawn.append(found)
@@ -105,10 +105,22 @@ class Issuer:
                 settled.append(Billed(account_id, None, _told(fault)))
         return settled, drawn
 
+    def _is_skipped(self, found: Drawn) -> bool:
+        """Whether there is no bill: of an account that is younger than the period, or of nothing."""
+        if found.account.get("since_s", 0) >= self._run.period.end_s:
+            return True
+        is_over = found.account["state"] == TERMINATED and found.bill.has_nothing_new
+        return is_over or (self._run.skips_zero and found.bill.is_zero)
+
     def _compute(self, person: Doc, unbilled: bills.Unbilled) -> Drawn:
         account: Any = unbilled.accounts.get(person["_id"])
         if account is None:
             raise InputError("account: there is none; expected the subscriber's: `mubss ledger check` knows")
+        last = account.get("billing", {}).get("period", "")
+        if last > self._run.period.label:
+            raise InputError(
+                f"period: {self._run.period.label}; expected one behind {last}, which is billed: void that first"
+            )
         usage, postings = unbilled.usage[person["_id"]], unbilled.postings[person["_id"]]
         reckon = compute_statement if account["type"] == PREPAID else compute
         bill = reckon(account, usage, postings, self._tables, self._run.period, self._run.cycle)

@@ -102,6 +102,15 @@ class Formatter:
             raise Busy(f"bill {number} was taken over by another process; try again")
         return found[0]
 
+    def failed(self, is_stopping: Callable[[], bool] = lambda: False) -> Iterator[Formatted]:
+        """All bills that couldn't be rendered, once more each."""
+        ids, wanted = bill_documents.failed(self._store), self._options.threads * AT_ONCE
+        for start in range(0, len(ids), wanted):
+            if is_stopping():
+                return
+            part = ids[start : start + wanted]
+            yield from self._format(self._take(part, self._clock_s(), lambda bill: bill["state"] == FAILED))
+
     def _take(self, ids: Sequence[str], now_s: int, wanted: Callable[[Doc], bool]) -> list[Doc]:
         until_s = now_s + self._options.lease_seconds
         return bill_documents.take(self._store, ids, self._owner, now_s, until_s, wanted)

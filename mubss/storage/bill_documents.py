@@ -29,6 +29,16 @@ def waiting(store: Store, now_s: int, limit: int) -> list[str]:
     return [doc["_id"] for doc in found if not is_held(doc, now_s)]
 
 
+def failed(store: Store) -> list[str]:
+    """Ids of bills that couldn't be rendered."""
+    found = store.run(
+        lambda session: (
+            session.collection(BILLS).find("$.state = :state").fields("$._id AS _id").bind("state", FAILED).execute()
+        )
+    )
+    return [doc["_id"] for doc in found]
+
+
 def is_held(bill: Doc, now_s: int) -> bool:
     """Whether somebody's lease on it still runs."""
     lease = bill.get("lease")

@@ -66,16 +66,21 @@ class Worker:
         self._runs.refdata.load()
         wanted = BillingWanted(self._cycle, label)
         queued = queue_billing(self._store, self._runs.refdata.tables, wanted, self._claims.owner, _now_s())
+        waits = False
         with self._alive():
             while not self._stopping.is_set():
                 doc = storage.get(self._store, queued.activity["_id"])
                 if doc is None or doc["state"] in activity.ENDED:
+                    self._dun()
                     is_fine = doc is not None and doc["state"] == DONE and not doc["progress"]["parked"]
                     return ExitCode.OK if is_fine else ExitCode.FAILURE
                 claim = self._claims.take(doc, _now_s())
                 if claim is not None:
                     self._do(claim, retries=False)
                 else:
+                    if not waits:
+                        log.info("another process is at it: %s; waiting for it", doc.get("owner", "none yet"))
+                    waits = True
                     progress = doc.get("progress", {})
                     self._show("another process is at it", progress.get("done", 0), progress.get("of", 0))
                     self._stopping.wait(ONCE_LOOK_SECONDS)

@@ -59,6 +59,24 @@ def test_reformat_by_hand(sqlite_world: World) -> None:
     assert code == ExitCode.INPUT and "number: 'INV-9'" in err
 
 
+def test_all_that_failed_are_rendered_once_more(sqlite_world: World) -> None:
+    bad, good = sqlite_world.add(), sqlite_world.add()
+    doc = sqlite_world.get(bad)
+    sqlite_world.put({**doc, "currency": 7, "version": doc["version"] + 1})
+    assert run(sqlite_world, "--once")[0] == ExitCode.FAILURE
+    failed = sqlite_world.get(bad)
+    assert (failed["state"], sqlite_world.get(good)["state"]) == ("BILL_STATUS_FAILED", "BILL_STATUS_UNPAID")
+    arguments = ("bills", "reformat", "--failed")
+    assert run(sqlite_world, *arguments, module="mubss.cli.main")[0] == ExitCode.FAILURE
+    again = sqlite_world.get(bad)
+    sqlite_world.put({**again, "currency": "EUR", "version": again["version"] + 1})
+    code, out, err = run(sqlite_world, *arguments, module="mubss.cli.main")
+    assert (code, err) == (ExitCode.OK, "") and "2 pages, BILL_STATUS_UNPAID" in out
+    assert run(sqlite_world, *arguments, module="mubss.cli.main")[1] == ""
+    code, _, err = run(sqlite_world, "bills", "reformat", module="mubss.cli.main")
+    assert code == ExitCode.USAGE and "NUMBER, or --failed" in err
+
+
 def test_told_to_stop_it_finishes_what_is_under_way(sqlite_world: World) -> None:
     for _ in range(60):
         sqlite_world.add(count=3)
@@ -109,6 +127,7 @@ def test_two_processes_do_the_work_once(world: World) -> None:
         ("MUBSS_BILLFMT__TEMPLATES", "/nonexistent", "billfmt.templates: /nonexistent; expected a folder"),
         ("MUBSS_BILLFMT__IBAN", "DE00370400440532013000", "an IBAN whose check digits are right"),
         ("MUBSS_BILLFMT__PAYMENT_LINK", "javascript:x", "a link like"),
+        ("MUBSS_BILLFMT__LOGO", "images/none.svg", "billfmt.logo: 'images/none.svg'; expected a file"),
     ],
 )
 def test_a_configuration_that_cant_be(sqlite_world: World, variable: str, value: str, text: str) -> None:

@@ -23,7 +23,10 @@ def test_amounts_are_babels(tag: str, currency: tuple[str, int], value: int) -> 
     way = language(tag)
     code, decimals = currency
     exact = Decimal(value).scaleb(-decimals)
-    assert way.money(value, code, decimals) == format_currency(exact, code, locale=way.locale)
+    wanted = format_currency(exact, code, locale=way.locale)
+    if way.is_rtl:  # signs like JP¥ and US$ fall apart there
+        wanted = wanted.replace("JP¥", "JPY").replace("US$", "USD")
+    assert way.money(value, code, decimals) == wanted
 
 
 @given(st.sampled_from(TAGS), st.integers(-(10**15), 10**15))

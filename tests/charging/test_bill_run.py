@@ -223,3 +223,44 @@ def test_a_run_without_statements(world: World) -> None:
     assert {one.account for one in preview(world.store, world.tables, without)} == set(accounts)
     run(world, without)
     proved(world, accounts)
+
+
+def test_what_is_posted_after_the_close_is_on_the_next_bill(world: World) -> None:
+    [account] = people(world, 1)
+    engine = world.engine()
+    for at_s, reference in ((PERIOD.end_s - 60, "before"), (PERIOD.end_s + 60, "after")):
+        world.clock.now_ms = at_s * 1000
+        engine.execute([Order(Movement("adjustment", -1_000_000, reference), account=account)])
+    world.clock.now_ms = NOW_S * 1000
+    engine.execute([Order(Movement("payment", 3_000_000), account=account)])
+    [first] = run(world)
+    assert first.bill is not None
+    assert [line["code"] for line in first.bill["lines"] if line["kind"] == "adjustment"] == ["before"]
+    assert first.bill["paid"] == 300, "payments are those until the bill is issued"
+    later = Run(CYCLE, period_of("2026-12", 3, BERLIN))
+    world.clock.now_ms = later.period.end_s * 1000
+    [second] = list(bill_run(world.store, engine, world.tables, later, later.period.end_s))
+    assert second.bill is not None and second.bill["paid"] == 0
+    assert [line["code"] for line in second.bill["lines"] if line["kind"] == "adjustment"] == ["after"]
+    stored = world.get("accounts", account)
+    assert stored is not None and stored["balance_micros"] == -second.bill["due"] * 10_000
+
+
+def test_periods_before_an_account_or_its_last_bill_have_no_bill(world: World) -> None:
+    [account] = people(world, 1)
+    assert [one.bill for one in run(world, Run(CYCLE, period_of("1999-01", 3, BERLIN)))] == [None]
+    run(world)
+    [refused] = run(world, Run(CYCLE, period_of("2026-10", 3, BERLIN)))
+    assert refused.bill is None and "period: 2026-10; expected one behind 2026-11" in refused.fault
+    proved(world, [account])
+
+
+def test_a_terminated_subscriber_with_an_old_debt_has_no_bill_of_it_each_month(world: World) -> None:
+    [account] = people(world, 1)
+    run(world)
+    later = Run(CYCLE, period_of("2026-12", 3, BERLIN))
+    world.clock.now_ms = (PERIOD.end_s - 1) * 1000
+    world.engine().execute([Order(SetState("terminated"), account=account)])
+    assert [one.bill for one in bill_run(world.store, world.engine(), world.tables, later, later.period.end_s)] == [
+        None
+    ]

@@ -95,9 +95,9 @@ def test_the_ladder_once_each(billed: World) -> None:
     assert check(billed.store)[1] == []
 
 
-def test_after_a_rest_of_the_pass_there_is_one_step_a_day(billed: World) -> None:
-    assert [a_pass(billed, days)[0][1] for days in (50, 51, 52)] == [1, 2, 3]
-    assert a_pass(billed, 52) == []
+def test_after_a_rest_of_the_pass_steps_are_as_far_apart_as_ever(billed: World) -> None:
+    assert [a_pass(billed, days)[0][1] for days in (50, 57, 67)] == [1, 2, 3]
+    assert a_pass(billed, 67) == []
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,8 @@ def test_after_a_rest_of_the_pass_there_is_one_step_a_day(billed: World) -> None
         ([], DUE + timedelta(2), None),
         ([], DUE + timedelta(3), 1),
         ([(1, DUE + timedelta(3))], DUE + timedelta(30), 2),
-        ([(1, DUE + timedelta(30))], DUE + timedelta(30), None),
+        ([(1, DUE + timedelta(30))], DUE + timedelta(36), None),
+        ([(1, DUE + timedelta(30))], DUE + timedelta(37), 2),
         ([(3, DUE)], DUE + timedelta(30), None),
         ([(9, DUE)], DUE + timedelta(30), None),  # of a ladder that was longer
     ],

@@ -7,7 +7,7 @@ import io
 from click.testing import CliRunner
 from pypdf import PdfReader
 
-from billing_process import billing
+from billing_process import billing, let_be_old
 from cli_tools import Shell
 from mubss.runtime import ExitCode
 from mubss.workers.billfmt import cli
@@ -26,6 +26,7 @@ def texts(desk: Shell) -> dict[str, tuple[str, str]]:
 def test_all_kinds_of_documents_from_real_runs(demo_shell: Shell) -> None:
     who = "4915112345678"
     demo_shell.ok("subscriber", "add", who, "--plan", "demo-prepaid", "--balance", "5", "--bill-cycle", 15)
+    let_be_old(demo_shell, who)
     for cycle in ("3", "15"):
         assert billing("--cycle", cycle, "--once")[0] == ExitCode.OK
     demo_shell("billing", "run", "--cycle", 15, "--subscriber", who)

@@ -53,9 +53,12 @@ def test_a_run_is_queued_once_and_done_by_a_process(desk: Shell) -> None:
 def test_a_dry_run_writes_no_bill(desk: Shell) -> None:
     with serving():
         # The process queues the closed period by itself; a dry run is another activity.
-        dry = desk("billing", "run", "--cycle", 3, "--period", "2026-01", "--dry-run", "--wait", "--json").json
-    assert dry["dry_run"] and dry["state"] == "DONE" and dry["progress"]["issued"] == 10
-    assert desk.json("bills", "list", "--period", "2026-01") == []
+        dry = desk("billing", "run", "--cycle", 3, "--dry-run", "--wait", "--json").json
+        early = desk("billing", "run", "--cycle", 3, "--period", "2020-01", "--dry-run", "--wait", "--json").json
+    assert dry["dry_run"] and dry["state"] == "DONE" and dry["progress"]["issued"] + dry["progress"]["before"] == 10
+    assert dry["_id"] not in {one["_id"] for one in desk.json("billing", "list") if not one["dry_run"]}
+    assert early["progress"]["issued"] == 0, "nobody was a subscriber then"
+    assert desk.json("bills", "list", "--period", "2020-01") == []
 
 
 def test_a_process_bills_the_closed_period_by_itself(desk: Shell) -> None:

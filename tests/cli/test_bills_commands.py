@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from billing_process import billing
+from billing_process import billing, let_be_old
 from cli_tools import Shell
 from mubss.runtime import ExitCode
 
@@ -36,6 +36,7 @@ def test_the_demos_cycle_is_billed_once(desk: Shell) -> None:
 def test_a_prepaid_subscriber_gets_a_statement(desk: Shell) -> None:
     who = "4915112345678"
     desk.ok("subscriber", "add", who, "--plan", "demo-prepaid", "--balance", "5", "--bill-cycle", 15)
+    let_be_old(desk, who)
     assert desk("billing", "run", "--cycle", 15, "--subscriber", who, "--json").json["kind"] == "SINGLE_BILLING"
     assert billing("--cycle", "15", "--once")[0] == ExitCode.OK
     [mine] = desk.json("bills", "list", "--subscriber", who)
@@ -51,6 +52,7 @@ def test_a_prepaid_subscriber_gets_a_statement(desk: Shell) -> None:
     [
         (("bills", "preview", "--cycle", "99"), "cycle: 99; expected one of"),
         (("bills", "preview", "--cycle", "3", "--period", "soon"), "period: 'soon'; expected a month like 2026-11"),
+        (("bills", "list", "--period", "2026"), "period: '2026'; expected a month"),
         (("bills", "show", "INV-1"), "number: 'INV-1'; expected that of a bill"),
         (("bills", "list", "--subscriber", "x"), "subscriber: 'x'"),
     ],

@@ -418,3 +418,17 @@ rates = [{ service = "VOICE", price = "0.09", per_units = 60 }]
         link.execute("UPDATE accounts SET doc = json_set(doc, '$.since_s', 0, '$.counters', json('{}'))")
     after = demo_shell.json("balance", POSTPAID)["free_units"]["VOICE"]
     assert after == {**before, "units": 7_400, "left_units": 7_400}
+
+
+def test_an_adjustment_by_hand(demo_shell: Shell) -> None:
+    before = demo_shell.json("balance", "999700000001")["balance_micros"]
+    done = demo_shell.ok("adjust", "999700000001", "-2.50", "--reason", "case 7")
+    assert "-2.50 EUR for 999700000001: case 7" in done.out
+    assert demo_shell.json("adjust", "999700000001", "1", "--reason", "x")["balance_micros"] == before - 1_500_000
+    for arguments, text in (
+        (("999700000001", "0", "--reason", "x"), "amount_micros: 0"),
+        (("999700000001", "0.001", "--reason", "x"), "0.001"),
+        (("999700000001", "1", "--reason", "x" * 201), "reason: "),
+    ):
+        refused = demo_shell("adjust", *arguments)
+        assert refused.code == ExitCode.INPUT and text in refused.err
