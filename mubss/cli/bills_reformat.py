@@ -23,6 +23,7 @@ def reformat(invocation: Invocation, /, number: str) -> int:
         formatter = Formatter(desk.store, invocation.config, lambda: desk.tables, lambda: wall_clock_ms() // 1000)
         with closing(formatter):
             done = formatter.one(number)
+        invocation.note(desk.store)
         if invocation.as_json:
             print_json({"bill": done.bill, "path": str(done.path) if done.path else "", "fault": done.fault})
         elif done.fault:
