@@ -76,7 +76,7 @@ def cleaned(fields: Mapping[str, Any], identities: Iterable[str] = ()) -> Doc:
     known = sorted(identities, key=len, reverse=True)
     found = {}
     for name, value in fields.items():
-        if name in SECRETS or value in (None, "", (), [], {}) or value is False:
+        if name in SECRETS or isinstance(value, bytes) or value in (None, "", (), [], {}) or value is False:
             continue
         if name in PERSONAL:
             if isinstance(value, str) and _ID.fullmatch(value):
@@ -93,7 +93,7 @@ def _short(value: Any, identities: Sequence[str]) -> Any:
         return value if len(value) <= MAX_TEXT_LETTERS else value[:MAX_TEXT_LETTERS] + _MASK
     if isinstance(value, Mapping):
         return cleaned(dict(list(value.items())[:MAX_ITEMS]), identities)
-    if isinstance(value, Sequence) and not isinstance(value, bytes):
+    if isinstance(value, Sequence):
         return [_short(one, identities) for one in value[:MAX_ITEMS]]
     return value if isinstance(value, int) else str(value)[:MAX_TEXT_LETTERS]
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from typing import Any
+
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import Message
 
@@ -24,7 +26,7 @@ def writes(method: str) -> bool:
 def begin(office: Office, call: Call, request: Message) -> None:
     """From now on the call's writes are audited."""
     principal = call.principal
-    fields = MessageToDict(request, preserving_proto_field_name=True)
+    fields = {field.name: _plain(value) for field, value in request.ListFields()}
     call.act = Act(
         principal.subject, principal.role, call.peer, call.method, fields, lambda: office.now_ms, call.request_id
     )
@@ -44,3 +46,9 @@ def audited_engine(office: Office, call: Call) -> Engine:
 def audited_store(office: Office, call: Call) -> Store:
     """The office's store, whose write transactions bring the call's entry."""
     return office.store if call.act is None else AuditedStore(office.store, call.act)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Message):
+        return MessageToDict(value, preserving_proto_field_name=True)
+    return value if isinstance(value, str | int | bytes) else [_plain(one) for one in value]

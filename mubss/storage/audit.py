@@ -19,6 +19,11 @@ def add(store: Store, entry: Doc) -> None:
     store.run(lambda session: session.collection(AUDIT).add_many([entry]))
 
 
+def is_unsealed(store: Store) -> bool:
+    """Whether an entry waits for its place."""
+    return bool(store.run(lambda session: session.collection(AUDIT).find("$.seq = 0").fields("_id").limit(1).execute()))
+
+
 def make_head(store: Store) -> None:
     """Makes what sealers take turns by, unless it is there."""
 
