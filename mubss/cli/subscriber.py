@@ -13,6 +13,7 @@ from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table
 from mubss.cli.progress import progress_bar
+from mubss.cli.subscriber_erase import erase_command
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
 from mubss.services import importing, lifecycle
@@ -34,7 +35,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, plan, suspend, reactivate, terminate."""
+    """Subscribers: add, import, show, list, plan, suspend, reactivate, terminate, erase."""
 
 
 @subscriber.command("add")
@@ -321,3 +322,6 @@ def _set_state(invocation: Invocation, msisdn: str, state: str, reason: str) -> 
             click.echo(f"{doc['msisdn']} is {state} already")
         else:
             click.echo(f"{doc['msisdn']} is {state} now; was {before}")
+
+
+subscriber.add_command(erase_command)
