@@ -57,7 +57,9 @@ def _told(collection: str, doc: Mapping[str, Any] | None) -> Doc:
         return {}
     told = {name: doc[name] for name in FIELDS.get(collection, ()) if doc.get(name) is not None}
     if collection == "accounts" and doc.get("buckets"):
-        told["buckets"] = {bucket["id"]: bucket["left"] for bucket in doc["buckets"]}
+        told["buckets"] = {
+            one["id"]: {"left": one["left"], "renews": one.get("renews", False)} for one in doc["buckets"]
+        }
     return told
 
 
