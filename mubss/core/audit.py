@@ -33,7 +33,10 @@ FIELDS: dict[str, tuple[str, ...]] = {
     "meta": ("version", "digest"),
 }
 SECRETS = frozenset(("pin", "pins", "idempotency_key", "password", "pepper", "secret", "token", "key"))
-PERSONAL = frozenset(("msisdn", "imsi", "subscriber", "account", "all_of", "first", "last", "email", "called"))
+PERSONAL = frozenset(
+    ("msisdn", "imsi", "subscriber", "account", "all_of", "first", "last", "name", "address", "email", "called")
+)
+_OF_PEOPLE = ("msisdn", "imsi", "name", "address", "email")  # it is told that they changed, not from what to what
 _ID = re.compile(r"id:[0-9a-z]{1,32}")
 _MASK = "…"
 
@@ -49,6 +52,9 @@ def changed(collection: str, before: Mapping[str, Any] | None, after: Mapping[st
     """The fields that differ, as they were and as they are; both are empty where nothing that is told differs."""
     old, new = _told(collection, before), _told(collection, after)
     names = [name for name in {**old, **new} if old.get(name) != new.get(name)]
+    if collection == "subscribers" and before is not None and after is not None:
+        new["personal"] = [name for name in _OF_PEOPLE if (before.get(name) or "") != (after.get(name) or "")]
+        names += ["personal"] if new["personal"] else []
     return {name: old[name] for name in names if name in old}, {name: new[name] for name in names if name in new}
 
 

@@ -95,7 +95,7 @@ def _closed(entry: Doc, now_s: int) -> Doc:
 
 
 def _erase_bills(store: Store, person: Doc, invoices: Path) -> int:
-    """Figures stay; the number, and the PDF, go. Of a shared account all bills name the first subscriber."""
+    """Figures stay; number, name, address and the PDF go. Of a shared account all bills name the first subscriber."""
     paths: list[str] = []
 
     def change(bill: Doc) -> Doc:
@@ -104,7 +104,8 @@ def _erase_bills(store: Store, person: Doc, invoices: Path) -> int:
             paths.append(document["path"])
             facts = {name: value for name, value in document.get("facts", {}).items() if name != "members"}
             document = {**document, "facts": facts}
-        after = {**bill, "msisdn": "", **({"document": document} if document is not None else {})}
+        rest = {name: value for name, value in bill.items() if name != "customer"}
+        after = {**rest, "msisdn": "", **({"document": document} if document is not None else {})}
         return {**after, "version": bill["version"] + 1} if after != bill else bill
 
     if person["_id"] != person["account"]:

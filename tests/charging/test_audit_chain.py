@@ -10,7 +10,7 @@ import pytest
 
 from charging_world import World
 from mubss.charging.order import Order
-from mubss.core.audit import cleaned
+from mubss.core.audit import changed, cleaned
 from mubss.core.errors import LedgerError
 from mubss.core.model import Movement
 from mubss.services import lifecycle
@@ -97,6 +97,21 @@ def test_a_store_tells_of_each_transaction(world: World) -> None:
         ({}, {"tokens/t": {"jti": "t", "role": "agent"}}),
         ({"tokens/t": {"role": "agent"}}, {"tokens/t": {"role": "admin"}}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ({"name": "Ada"}, {"name": "Eve"}, {"personal": ["name"]}),
+        ({"msisdn": "1"}, {"msisdn": "2", "address": "x"}, {"personal": ["msisdn", "address"]}),
+        ({"name": "Ada", "plan": "a"}, {"name": "Ada", "plan": "b"}, {"plan": "b"}),
+        ({"version": 1, "state_reason": "x"}, {"version": 2}, {}),
+        ({"name": ""}, {}, {}),
+    ],
+)
+def test_of_people_it_is_told_that_they_changed(before: Doc, after: Doc, told: Doc) -> None:
+    assert changed("subscribers", before, after)[1] == told
+    assert changed("subscribers", None, {"name": "Ada"}) == ({}, {})
 
 
 class LosesCommit:
@@ -256,7 +271,17 @@ def test_a_sealer_that_dies_leaves_what_was(world: World, monkeypatch: pytest.Mo
     ("fields", "told"),
     [
         ({"pin": "1234", "idempotency_key": "k", "token": "ey", "key": "x", "password": "p"}, {}),
-        ({"subscriber": "491700000001", "msisdn": "4917", "imsi": "1", "account": "id:abc"}, {"account": "id:abc"}),
+        (
+            {
+                "subscriber": "491700000001",
+                "msisdn": "4917",
+                "imsi": "1",
+                "name": "Ada",
+                "address": ["x"],
+                "account": "id:abc",
+            },
+            {"account": "id:abc"},
+        ),
         ({"reason": "491700000001 asked", "flag": True, "off": False}, {"reason": "… asked", "flag": True}),
         ({"files": ["a"] * 30, "content": b"secret"}, {"files": ["a"] * 20}),
         ({"remark": "x" * 300}, {"remark": "x" * 200 + "…"}),

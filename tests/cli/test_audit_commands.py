@@ -41,6 +41,7 @@ units = 12_000
 validity = "month"
 renews = true
 """
+NAMED = ("--name", "Ada Lovelace", "--address", "12 Square")
 FAR = "2035-12-31"
 
 
@@ -136,7 +137,7 @@ def run(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Iterator[Audited]
 
 
 def people(run: Audited) -> None:
-    run("subscriber add", NEW, "--plan", "demo-prepaid", "--balance", "5", "--imsi", "999700009001000")
+    run("subscriber add", NEW, "--plan", "demo-prepaid", "--balance", "5", "--imsi", "999700009001000", *NAMED)
     run("subscriber add", MEMBER, "--account", NEW)
     file = run.shell.folder / "people.csv"
     file.write_text("msisdn,plan\n999700009003,demo-prepaid\n999700009004,demo-prepaid\n")
@@ -265,7 +266,7 @@ def test_every_command_that_writes_leaves_one_entry(run: Audited) -> None:
     assert run.seen >= set(KINDS) - {"init"}
     lines = run.shell.ok("audit", "export").out.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))
-    for secret in (*never, NEW, MEMBER, ONE, "999700009001000"):
+    for secret in (*never, NEW, MEMBER, ONE, "999700009001000", "Lovelace", "Square"):
         assert not [line for line in lines if secret in line], secret
     assert "the chain holds" in run.shell.ok("audit", "verify").out
     assert "all add up" in run.shell.ok("ledger", "check").out
@@ -319,6 +320,8 @@ def test_a_person_is_erased_and_the_books_stay(run: Audited) -> None:
     assert billing("--cycle", "3", "--once")[0] == 0
     reports = [report("p", POST), report("q", POST, identities=[f"e164:{POST}", f"e164:{ONE}"])]
     records = [record("p"), record("q")]
+    [doc] = [doc for doc in everything()["subscribers"] if doc["msisdn"] == POST]
+    put("subscribers", {**doc, "name": "Ada Lovelace", "address": "12 Square", "email": "ada@example.net"})
     shell.ok("topup", POST, "1")
     assert "expected a terminated subscriber" in shell("subscriber", "erase", POST, "--yes").err
     shell.ok("subscriber", "terminate", POST, "--yes", "--reason", f"{POST} moved")
@@ -330,6 +333,8 @@ def test_a_person_is_erased_and_the_books_stay(run: Audited) -> None:
     assert done["usage"] > 0 and (done["suspense"], done["identities"]) == (4, 2 if person["imsi"] else 1)
     kept = {name for name, docs in after.items() if POST in json.dumps(docs)}
     assert kept <= {"bills"}, "issued bills alone"
+    for text in ("Lovelace", "Square", "ada@"):
+        assert text not in json.dumps(after)
     for name in ("postings", "bills", "payments", "counters", "vouchers", "gy_sessions"):
         assert after[name] == before[name], name
     money = ("_id", "units", "free_units", "charge_micros", "sequence", "from_s", "service", "zone")
@@ -360,13 +365,22 @@ def test_bills_lose_the_person_only_when_told(run: Audited) -> None:
     path = load().resolve(load().billfmt.invoices) / "x.pdf"
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"%PDF")
-    put("bills", {**bill, "document": {"path": "x.pdf", "facts": {"members": {"a": f"+{POST}"}, "left": []}}})
+    put(
+        "bills",
+        {
+            **bill,
+            "customer": {"name": "Ada Lovelace"},
+            "document": {"path": "x.pdf", "facts": {"members": {"a": f"+{POST}"}, "left": []}},
+        },
+    )
     shell.ok("subscriber", "terminate", POST, "--yes")
     run("subscriber erase", POST, "--yes")
     assert path.exists()
     run("subscriber erase", f"id:{bill['account']}", "--yes", "--bills", count=0)
     after = shell.json("bills", "show", bill["number"])
-    assert not path.exists() and POST not in json.dumps(everything())
+    assert not path.exists()
+    for text in (POST, "Lovelace"):
+        assert text not in json.dumps(everything())
     assert (after["total"], after["lines"], after["msisdn"]) == (bill["total"], bill["lines"], "")
 
 
