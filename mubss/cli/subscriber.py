@@ -201,7 +201,10 @@ def list_command(
         found = subscribers.find(desk.store, given, after=start, limit=limit + 1)
     print_rows(invocation.as_json, found[:limit], _COLUMNS, spare=_SPARE)
     if len(found) > limit and not invocation.as_json:
-        click.echo(f"more: --after {found[limit - 1]['msisdn']}", err=True)
+        last = found[limit - 1]
+        click.echo(
+            f"more: --after {last['msisdn'] or 'id:' + last['_id']}", err=True
+        )  # one that was erased has no number
 
 
 @subscriber.command("plan")

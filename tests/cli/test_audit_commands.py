@@ -353,6 +353,8 @@ def test_a_person_is_erased_and_the_books_stay(run: Audited) -> None:
     again = run("subscriber erase", f"id:{person['account']}", "--yes", count=0)
     assert again == {**dict.fromkeys(again, 0), "subscriber": person["account"]}
     shell.ok("subscriber", "add", POST, "--plan", "demo-prepaid")
+    first = shell("subscriber", "list", "--plan", "demo-postpaid", "--limit", 1)
+    assert first.err == f"more: --after id:{person['account']}\n"
     assert shell.json("subscriber", "show", POST)["balance_micros"] == 0, "the number is another's now"
     assert shell.ok("subscriber", "show", f"id:{person['account']}").out
     assert shell.ok("rerate", "--from", "2020-01-01", "--to", "2100-01-01", "--dry-run").code == 0
