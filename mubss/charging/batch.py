@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from mubss.charging.cdr_docs import CdrDocs
 from mubss.charging.locator import Locator
-from mubss.charging.order import Guard, GuardConflict, Order
+from mubss.charging.order import Change, Guard, GuardConflict, Order
 from mubss.core import ledger
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.errors import UnknownAccount
@@ -166,13 +166,21 @@ class Batch:
         except Exception as error:  # this one alone; whatever it was, the others go on
             order.fail(error)
             return
-        for guard in order.guards:
+        if order.guards:
+            self._fill_guards(order, account, applied)
+        self._take(order, applied)
+
+    def _fill_guards(self, order: Order, account: Account, applied: Applied) -> None:
+        keys = [(guard.collection, guard.doc["_id"]) for guard in order.guards]
+        found = {key: self._guarded[key] for key in keys if key in self._guarded}
+        written: dict[tuple[str, str], Doc] = {}
+        change = Change(account, applied.account or account, found, written)
+        for key, guard in zip(keys, order.guards, strict=True):
             doc = {**guard.doc, **applied.settled.get(guard.doc["_id"], {})}
             if guard.fill is not None:
-                doc |= guard.fill(order, applied.account or account)
+                doc |= guard.fill(order, change)
             self._guards.append(guard._replace(doc=doc))
-            self._guarded[guard.collection, doc["_id"]] = doc
-        self._take(order, applied)
+            self._guarded[key] = written[key] = doc
 
     def _take(self, order: Order, applied: Applied) -> None:
         order.outcome, order.error, order.verdicts = applied.outcome, None, applied.verdicts
@@ -187,9 +195,10 @@ class Batch:
         self._applied.append(applied)
 
     def _guards_are_written(self, order: Order) -> bool:
-        """Whether this very order committed: what it would write is there, to the letter."""
-        written = [self._guarded.get((guard.collection, guard.doc["_id"])) == guard.doc for guard in order.guards]
-        return bool(written) and all(written)
+        """Whether this very order committed: what it would write is there, to the letter but for what was filled in."""
+        return bool(order.guards) and all(
+            _is_written(guard, self._guarded.get((guard.collection, guard.doc["_id"]))) for guard in order.guards
+        )
 
     def _check_guards(self, order: Order) -> None:
         for guard in order.guards:
@@ -247,6 +256,12 @@ class Batch:
             docs = [notifications.of_notice(notice, self._now_ms // 1000) for notice in notices]
             writes.append(Write(notifications.NOTIFICATIONS, docs, How.PUT))
         return writes + _guard_writes(self._guards) + self._cdrs.writes()
+
+
+def _is_written(guard: Guard, stored: Doc | None) -> bool:
+    if guard.fill is None or stored is None:
+        return stored == guard.doc
+    return guard.doc.items() <= stored.items()
 
 
 def _guard_writes(guards: list[Guard]) -> list[Write]:

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from mubss.core.cdr import Verdict
 from mubss.core.errors import LedgerError
 from mubss.core.model import Account, Command, CreditControl, Outcome
+
+
+class Change(NamedTuple):
+    """What an order finds and leaves: its account, and the documents that it is guarded by, by collection and id."""
+
+    before: Account
+    after: Account
+    found: Mapping[tuple[str, str], dict[str, Any]]  # those that were there
+    written: Mapping[tuple[str, str], dict[str, Any]]  # as far as they stand before the guard that asks
 
 
 class Guard(NamedTuple):
@@ -21,7 +30,7 @@ class Guard(NamedTuple):
     collection: str
     doc: dict[str, Any]
     version: int | None = None
-    fill: Callable[[Order, Account], dict[str, Any]] | None = None  # more fields, known once the order is done
+    fill: Callable[[Order, Change], dict[str, Any]] | None = None  # more fields, known once the order is done
 
 
 class GuardConflict(LedgerError):

@@ -191,7 +191,7 @@ def _row(desk: Desk, doc: Activity) -> dict[str, Any]:
 
 def _bills(doc: Activity) -> str:
     counts = doc.get("progress", {})
-    text = "{issued} issued, {before} there before, {parked} accounts can't be billed"
+    text = "{issued} issued, {before} there before, {skipped} with nothing to bill, {parked} accounts can't be billed"
     return text.format(**counts) if "issued" in counts else ""
 
 

@@ -26,6 +26,7 @@ def reformat(invocation: Invocation, /, number: str | None, failed: bool) -> int
         formatter = Formatter(desk.store, invocation.config, lambda: desk.tables, lambda: wall_clock_ms() // 1000)
         with closing(formatter):
             found = [formatter.one(number)] if number else list(formatter.failed())
+        invocation.note(desk.store)
         if invocation.as_json:
             shown = [{"bill": one.bill, "path": str(one.path) if one.path else "", "fault": one.fault} for one in found]
             print_json(shown if failed else shown[0])

@@ -6,17 +6,25 @@ A command is a function under `@group.command("name")` or `@click.command("name"
 
 from __future__ import annotations
 
+import getpass
+import os
+import platform
 from collections.abc import Mapping
+from contextlib import closing
 from functools import cached_property
 from importlib import import_module
 from typing import Any
 
 import click
 
+from mubss.charging.engine import wall_clock_ms
+from mubss.cli.acts import KINDS, OUTSIDE
 from mubss.config import Config, load
 from mubss.core.errors import InputError
+from mubss.services import auditing
+from mubss.services.audit_chain import seal
 from mubss.services.stores import open_made
-from mubss.storage.database import Store
+from mubss.storage.database import Store, StoreError, StoreUnavailable
 
 
 class Invocation:
@@ -25,6 +33,7 @@ class Invocation:
     def __init__(self) -> None:
         self.config_file: str | None = None
         self.as_json = False
+        self.act: auditing.Act | None = None  # where the command is one that writes
 
     @cached_property
     def config(self) -> Config:
@@ -33,7 +42,52 @@ class Invocation:
 
     def open_store(self) -> Store:
         """The configured store; the caller closes it. StoreUnavailable names `mubss init` where there is none yet."""
-        return open_made(self.config.store_url)
+        store = open_made(self.config.store_url)
+        return store if self.act is None else _SealingStore(store, self.act)
+
+    def note(self, store: Store) -> None:
+        """Audits what this command did outside the store, or in several steps."""
+        if self.act is not None:
+            self.act.write(store)
+
+    def begin_act(self, what: str, fields: Mapping[str, Any]) -> None:
+        """From now on what is written is audited, as done by this command."""
+        self.act = auditing.Act(_user(), "cli", platform.node(), what, fields, wall_clock_ms)
+
+    def note_outside(self, url: str = "") -> None:
+        """Audits what this command did to files, where there is a store yet; the configured one unless told."""
+        try:
+            store = open_made(url or self.config.store_url)
+        except StoreUnavailable:
+            return
+        with closing(store):
+            self.note(store)
+            seal(store)
+
+
+class _SealingStore(auditing.AuditedStore):
+    """The store of a command that writes: its entries have their place in the chain when it is closed."""
+
+    def __init__(self, store: Store, act: auditing.Act) -> None:
+        super().__init__(store, act)
+        self._written_by = act
+
+    def close(self) -> None:
+        """Seals, and closes the store; what can't be sealed now will be by who comes next."""
+        try:
+            if self._written_by.written:
+                seal(auditing.plain(self))
+        except StoreError:
+            pass
+        super().close()
+
+
+def _user() -> str:
+    """Whom the system knows the operator by."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user without a name
+        return f"uid {os.getuid()}"
 
 
 def _keep_config(context: click.Context, _option: click.Parameter, value: str | None) -> None:
@@ -83,7 +137,17 @@ class Command(click.Command):
         context.ensure_object(Invocation)
         for parameter in self.params:
             _check_text(parameter, context.params.get(parameter.name or ""))
-        return super().invoke(context)
+        what = context.command_path.partition(" ")[2]
+        kind = KINDS.get(what)
+        if kind is None:
+            return super().invoke(context)
+        invocation = context.find_object(Invocation)
+        assert invocation is not None
+        invocation.begin_act(what, context.params)
+        done = super().invoke(context)
+        if kind is OUTSIDE:
+            invocation.note_outside()
+        return done
 
 
 class Group(click.Group):

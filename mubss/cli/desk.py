@@ -13,6 +13,7 @@ from mubss.config import Config
 from mubss.core.model import Rules
 from mubss.core.tariff import Tables
 from mubss.refdata.live import Refdata
+from mubss.services.auditing import Act, AuditedEngine, plain
 from mubss.services.control import FOLDER, GY, ask_all
 from mubss.storage.database import Store
 
@@ -20,9 +21,10 @@ from mubss.storage.database import Store
 class Desk:
     """An open store, and what is made of it when it is first asked for."""
 
-    def __init__(self, config: Config, store: Store) -> None:
+    def __init__(self, config: Config, store: Store, act: Act | None = None) -> None:
         self.config = config
         self.store = store
+        self._act = act
 
     @cached_property
     def tables(self) -> Tables:
@@ -38,7 +40,9 @@ class Desk:
             charging.session_supervision_seconds,
             notices=self.config.notifications.rules,
         )
-        return Engine(self.store, lambda: self.tables, rules)
+        if self._act is None:
+            return Engine(self.store, lambda: self.tables, rules)
+        return AuditedEngine(Engine(plain(self.store), lambda: self.tables, rules), self._act)
 
     def nudge(self) -> None:
         """Sessions' clients may have to be told something: whoever serves them here needn't wait to look."""
@@ -58,4 +62,4 @@ class Desk:
 def open_desk(invocation: Invocation) -> Iterator[Desk]:
     """The desk of this call; its store is closed at the end."""
     with closing(invocation.open_store()) as store:
-        yield Desk(invocation.config, store)
+        yield Desk(invocation.config, store, invocation.act)

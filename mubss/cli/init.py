@@ -62,6 +62,8 @@ def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
     if store is not None:
         config = replace(config, store=replace(config.store, url=store))
     done = set_up(config, with_demo=with_demo)
+    if done.collections or done.pepper or done.refdata_changed or (done.made is not None and any(done.made)):
+        invocation.note_outside(config.store_url)
     note = ""
     if store is not None and config.store_url != invocation.config.store_url:
         note = _remember(invocation, config, store)

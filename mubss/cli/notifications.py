@@ -134,6 +134,7 @@ def test_command(invocation: Invocation, /, msisdn: str) -> ExitCode:
     setup_logging(invocation.config.general)
     with open_desk(invocation) as desk:
         found = notifying.send_test(_post(desk), msisdn)
+        invocation.note(desk.store)
     if invocation.as_json:
         print_json([{"sink": sink, "fault": fault or None} for sink, fault in found])
     else:

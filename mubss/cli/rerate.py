@@ -90,7 +90,7 @@ def _print(desk: Desk, found: list[Rerated], run: str, *, dry_run: bool) -> None
         kept = f"{counted(repriced.kept, 'record')} without a price now" if repriced.kept else ""
         rows.append(
             {
-                "subscriber": account["identities"][0].removeprefix("e164:"),
+                "subscriber": next(iter(account["identities"]), account["_id"]).removeprefix("e164:"),
                 "records": repriced.records,
                 "before": money_of(desk, account, repriced.before_micros),
                 "after": money_of(desk, account, repriced.after_micros),

@@ -13,6 +13,7 @@ from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table
 from mubss.cli.progress import progress_bar
+from mubss.cli.subscriber_erase import erase_command
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
 from mubss.services import importing, lifecycle
@@ -34,7 +35,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, plan, discount, bundle, suspend, reactivate, terminate."""
+    """Subscribers: add, import, show, list, plan, discount, bundle, suspend, reactivate, terminate, erase."""
 
 
 @subscriber.command("add")
@@ -200,7 +201,10 @@ def list_command(
         found = subscribers.find(desk.store, given, after=start, limit=limit + 1)
     print_rows(invocation.as_json, found[:limit], _COLUMNS, spare=_SPARE)
     if len(found) > limit and not invocation.as_json:
-        click.echo(f"more: --after {found[limit - 1]['msisdn']}", err=True)
+        last = found[limit - 1]
+        click.echo(
+            f"more: --after {last['msisdn'] or 'id:' + last['_id']}", err=True
+        )  # one that was erased has no number
 
 
 @subscriber.command("plan")
@@ -321,3 +325,6 @@ def _set_state(invocation: Invocation, msisdn: str, state: str, reason: str) -> 
             click.echo(f"{doc['msisdn']} is {state} already")
         else:
             click.echo(f"{doc['msisdn']} is {state} now; was {before}")
+
+
+subscriber.add_command(erase_command)

@@ -29,7 +29,7 @@ from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
-from mubss.core.members import add_member, set_member_state
+from mubss.core.members import add_member, forget_person, set_member_state
 from mubss.core.model import (
     ACTIVE,
     STATES,
@@ -44,6 +44,7 @@ from mubss.core.model import (
     Command,
     CreditControl,
     EndSession,
+    ForgetPerson,
     Movement,
     RequestType,
     Rules,
@@ -213,6 +214,7 @@ _DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
     Movement: _move,
     SetState: _set_state,
     AddMember: add_member,
+    ForgetPerson: forget_person,
     SetPlan: _set_plan,
     BuyBundle: buy_bundle,
     StopBundle: stop_bundle,

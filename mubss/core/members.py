@@ -11,7 +11,7 @@ from collections.abc import Iterable
 
 from mubss.core.draft import Draft
 from mubss.core.errors import LedgerError
-from mubss.core.model import ACTIVE, STATES, TERMINATED, Account, AddMember, Session, SetState
+from mubss.core.model import ACTIVE, STATES, TERMINATED, Account, AddMember, ForgetPerson, Session, SetState, state_of
 from mubss.core.outbox import ABORT, tell_sessions
 
 MAX_MEMBERS = 50  # of an account: its document stays small
@@ -37,6 +37,19 @@ def add_member(draft: Draft, command: AddMember) -> None:
         raise LedgerError(f"account: {MAX_MEMBERS} subscribers already; expected fewer")
     account["members"] = {**members, **dict.fromkeys(command.identities, command.member)}
     account["identities"] = [*account["identities"], *command.identities]
+
+
+def forget_person(draft: Draft, command: ForgetPerson) -> None:
+    """A subscriber's identities go; LedgerError where it isn't terminated, or a session of it is open."""
+    account = draft.account
+    if state_of(account, command.member) != TERMINATED:
+        raise LedgerError("state: expected a terminated subscriber; `mubss subscriber terminate` first")
+    if any(session.get("member", account["_id"]) == command.member for session in account["sessions"].values()):
+        raise LedgerError("sessions: one is open; expected none: its client ends it, or `mubss sessions abort --here`")
+    gone = set(command.identities)
+    account["identities"] = [one for one in account["identities"] if one not in gone]
+    if "members" in account:
+        account["members"] = {one: whose for one, whose in account["members"].items() if one not in gone}
 
 
 def set_member_state(draft: Draft, command: SetState) -> bool:

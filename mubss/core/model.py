@@ -320,6 +320,14 @@ class AddMember:
 
 
 @dataclass(slots=True)
+class ForgetPerson:
+    """A terminated subscriber's numbers leave its account; money, counters and history stay."""
+
+    member: str  # the subscriber's id
+    identities: Sequence[str]
+
+
+@dataclass(slots=True)
 class EndSession:
     """Ends an open session without its client: supervision time ran out, its peer rebooted, or an operator says so."""
 
@@ -379,6 +387,7 @@ Command = (
     | Movement
     | SetState
     | AddMember
+    | ForgetPerson
     | SetPlan
     | BuyBundle
     | StopBundle

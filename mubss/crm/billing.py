@@ -9,6 +9,7 @@ from typing import Any
 from mubss.core import activity
 from mubss.core.errors import InputError
 from mubss.crm import fields
+from mubss.crm.audited import audited_store
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.statuses import NotFound
@@ -35,7 +36,8 @@ class Billing:
         period = fields.text(request, "period", 7)
         person = fields.subscriber(request) if request.subscriber else ""
         wanted = BillingWanted(request.cycle, period, person, request.dry_run)
-        queued = service.queue_billing(office.store, office.tables, wanted, call.principal.subject, office.now_s)
+        store = audited_store(office, call)
+        queued = service.queue_billing(store, office.tables, wanted, call.principal.subject, office.now_s)
         service.nudge(office.config.resolve(FOLDER), request.cycle)
         return message(queued.activity)
 
@@ -53,10 +55,10 @@ class Billing:
         found = storage.find(self._office.store, filters, fields.page_size(request))
         return pb.ListActivitiesResponse(activities=map(message, found))
 
-    def cancel_activity(self, request: Any, _call: Call) -> pb.Activity:
+    def cancel_activity(self, request: Any, call: Call) -> pb.Activity:
         """Cancels one."""
         self._get(request)
-        return message(service.cancel(self._office.store, request.id, self._office.now_s))
+        return message(service.cancel(audited_store(self._office, call), request.id, self._office.now_s))
 
     def watch_activity(self, request: Any, call: Call) -> Iterator[pb.Activity]:
         """It as it changes, until it has ended or nobody listens; who reads slowly gets fewer messages."""

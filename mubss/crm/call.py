@@ -17,6 +17,7 @@ import grpc
 
 from mubss.core.roles import Principal
 from mubss.crm.statuses import DETAILS, MAX_MESSAGE_LETTERS, code_of, details_of
+from mubss.services.auditing import Act
 
 log = logging.getLogger("mubss.crm")
 
@@ -32,6 +33,7 @@ class Call:
         self.principal = principal
         self.request_id = request_id
         self.peer = context.peer()
+        self.act: Act | None = None  # of a call that writes
         self._context = context
 
     @property

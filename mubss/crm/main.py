@@ -18,6 +18,7 @@ from mubss.crm.office import Office
 from mubss.crm.server import CrmServer
 from mubss.crm.tls import Certificates, check_plain_text
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
+from mubss.services.audit_chain import seal
 from mubss.services.stores import open_made
 from mubss.storage import rpc_keys
 from mubss.storage.database import StoreError
@@ -86,6 +87,10 @@ def _tend(
         if reload.is_set():
             reload.clear()
             _reload(server, certificates)
+        try:
+            seal(office.store)
+        except StoreError as error:
+            log.info("entries of the audit are sealed later: %s", error)
         since += LOOK_SECONDS
         if since >= PURGE_SECONDS:
             since = 0

@@ -14,15 +14,16 @@ from typing import Any, Generic, TypeVar
 from google.protobuf.message import Message
 
 from mubss.charging.engine import Engine
-from mubss.charging.order import Guard, GuardConflict, Order
+from mubss.charging.order import Change, Guard, GuardConflict, Order
 from mubss.core.identity import session_hash
 from mubss.core.model import Account
+from mubss.crm.audited import audited_engine, audited_store
 from mubss.crm.call import Call
 from mubss.crm.fields import idempotency_key
 from mubss.crm.office import Office
 from mubss.crm.statuses import KeyTaken
 from mubss.storage import rpc_keys
-from mubss.storage.database import Doc, DuplicateId
+from mubss.storage.database import Doc, DuplicateId, Store
 
 M = TypeVar("M", bound=Message)
 
@@ -33,12 +34,18 @@ class Once(Generic[M]):
     def __init__(self, office: Office, call: Call, request: Message, answer: type[M]) -> None:
         key = idempotency_key(request)
         self._office = office
+        self._call = call
         self._answer = answer
         self._doc: Doc = {
             "_id": session_hash(f"{call.principal.subject}\0{call.method}\0{key}"),
             "digest": blake2b(request.SerializeToString(deterministic=True), digest_size=16).hexdigest(),
             "at_s": office.now_s,
         }
+
+    @property
+    def store(self) -> Store:
+        """The office's, for a write that is no order: it is audited."""
+        return audited_store(self._office, self._call)
 
     def do(self, work: Callable[[], M]) -> M:
         """The answer of `work`, or that of the first call; KeyTaken where that was another request."""
@@ -60,10 +67,10 @@ class Once(Generic[M]):
     def engine(self, answer: Callable[[Order, Account], M]) -> Engine:
         """An engine whose order brings the key with it; `answer` is what the call is answered when it is done."""
 
-        def fill(order: Order, account: Account) -> Doc:
-            return {"answer": _packed(answer(order, account))}
+        def fill(order: Order, change: Change) -> Doc:
+            return {"answer": _packed(answer(order, change.after))}
 
-        return _Guarded(self._office.engine, Guard(rpc_keys.KEYS, self._doc, None, fill))
+        return _Guarded(audited_engine(self._office, self._call), Guard(rpc_keys.KEYS, self._doc, None, fill))
 
     def doc(self, answer: M) -> Doc:
         """The key with its answer, to be added in the transaction of a write that is no order."""
@@ -72,6 +79,8 @@ class Once(Generic[M]):
     def _replay(self, stored: Doc) -> M:
         if stored["digest"] != self._doc["digest"]:
             raise KeyTaken("idempotency_key: it was used for another request; expected one of its own for each write")
+        if self._call.act is not None:
+            self._call.act.settled = True
         answer = self._answer()
         answer.ParseFromString(b64decode(stored["answer"]))
         return answer

@@ -14,6 +14,7 @@ from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from mubss.core.errors import ConfigError, InputError
+from mubss.crm import audited
 from mubss.crm.auth import AuthInterceptor, Revoked
 from mubss.crm.balances import Balances
 from mubss.crm.billing import Billing
@@ -60,7 +61,7 @@ class CrmServer:
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for service in SERVICES:
-            self._server.add_generic_rpc_handlers((_handlers(service(office)),))
+            self._server.add_generic_rpc_handlers((_handlers(office, service(office)),))
         if options.reflection:
             names = [one.full_name for one in crm_pb2.DESCRIPTOR.services_by_name.values()]
             reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
@@ -101,7 +102,7 @@ class CrmServer:
         self._office.nudge.stop()
 
 
-def _handlers(service: Any) -> grpc.GenericRpcHandler:
+def _handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:
     """What calls of a service go to; each RPC must have its method, and its role in permissions.py."""
     name = type(service).__name__
     descriptor = crm_pb2.DESCRIPTOR.services_by_name[name]
@@ -110,12 +111,26 @@ def _handlers(service: Any) -> grpc.GenericRpcHandler:
         if f"{name}/{method.name}" not in LEAST_ROLE:
             raise LookupError(f"{name}/{method.name}: no role in permissions.py")
         do = getattr(service, _CAPITAL.sub("_", method.name).lower())
+        if audited.writes(f"{name}/{method.name}"):
+            do = _audited(office, do)
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
         handlers[method.name] = make(
             _parsed(do, GetMessageClass(method.input_type)),
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
     return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+
+
+def _audited(office: Office, do: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:
+    """A call that writes: it leaves an entry."""
+
+    def handler(request: Any, call: Call) -> Any:
+        audited.begin(office, call, request)
+        answer = do(request, call)
+        audited.end(office, call)
+        return answer
+
+    return handler
 
 
 def _parsed(do: Callable[[Any, Call], Any], form: type[Message]) -> Callable[[bytes, Call], Any]:

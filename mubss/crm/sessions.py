@@ -6,6 +6,7 @@ from typing import Any
 
 from mubss.core.outbox import ABORT
 from mubss.crm import fields
+from mubss.crm.audited import audited_engine
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.pb import crm_pb2 as pb
@@ -25,10 +26,10 @@ class Sessions:
         account = lifecycle.find_account(store, lifecycle.find_subscriber(store, fields.subscriber(request)))
         return pb.ListSessionsResponse(sessions=map(_session, account["sessions"].values()))
 
-    def abort_session(self, request: Any, _call: Call) -> pb.AbortSessionResponse:
+    def abort_session(self, request: Any, call: Call) -> pb.AbortSessionResponse:
         """Tells its client to end it; told twice it is the same order."""
         office = self._office
-        service.tell(office.engine, office.store, fields.text(request, "session_id", 1024, 1), ABORT)
+        service.tell(audited_engine(office, call), office.store, fields.text(request, "session_id", 1024, 1), ABORT)
         office.nudge()
         return pb.AbortSessionResponse()
 

@@ -36,7 +36,7 @@ class Subscribers:
 
         def work() -> pb.Subscriber:
             if not shares:
-                return message(people.create_one(office.store, office.tables, new, office.now_ms, _beside(once)))
+                return message(people.create_one(once.store, office.tables, new, office.now_ms, _beside(once)))
             engine = once.engine(lambda order, _account: _person_of(order, new.msisdn))
             lifecycle.share(engine, office.store, office.tables, shares, new, office.now_ms)
             return message(lifecycle.find_subscriber(office.store, new.msisdn))
@@ -59,9 +59,7 @@ class Subscribers:
         identity = fields.subscriber(request)
         office = self._office
         return once.do(
-            lambda: message(
-                people.update(office.store, office.tables, identity, request.version, changes, _beside(once))
-            )
+            lambda: message(people.update(once.store, office.tables, identity, request.version, changes, _beside(once)))
         )
 
     def search_subscribers(self, request: Any, _call: Call) -> pb.SearchSubscribersResponse:

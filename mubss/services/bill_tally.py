@@ -9,11 +9,11 @@ from mubss.core.model import PREPAID
 from mubss.services.bill_group import Billed
 
 MAX_PARKED = 1000  # that are named; all are counted
-_COUNTS = ("done", "issued", "before", "parked")
+_COUNTS = ("done", "issued", "before", "skipped", "parked")
 
 
 class Tally:
-    """Counts of one run: accounts done; of them bills issued now, those there before, and accounts parked."""
+    """Counts of one run: accounts done; of them bills issued now, those there before, none, and parked."""
 
     def __init__(self) -> None:
         self.counts = dict.fromkeys(_COUNTS, 0)
@@ -26,7 +26,9 @@ class Tally:
         if one.fault:
             self.counts["parked"] += 1
             self._park({"account": one.account, "reason": one.fault})
-        elif one.before or one.bill is None:
+        elif one.bill is None:
+            self.counts["skipped"] += 1
+        elif one.before:
             self.counts["before"] += 1
         else:
             self.counts["issued"] += 1

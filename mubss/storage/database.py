@@ -73,6 +73,9 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "notifications": {"due": ("$.state", "$.due_s"), "subscriber": ("$.subscriber",)},  # what a subscriber is told
     "tokens": {"revoked": ("$.revoked_s", "$.expires_s"), "expires": ("$.expires_s",)},  # of the CRM's door
     "rpc_keys": {"at": ("$.at_s",)},  # _id: hash of who, what and idempotency key; what was answered
+    # who did what; subscriber and at: to look for it, seq: its place in the chain, 0 before it has one
+    "audit": {"seq": ("$.seq",), "subscriber": ("$.subscriber", "$.at_ms"), "at": ("$.at_ms",)},
+    "audit_head": {},  # how far the chain of the audit goes
     "activities": {"due": ("$.billcycle", "$.due_s"), "made": ("$.made_s",)},  # the queue of mubss-billing
     "vouchers": {"serial": ("$.serial",), "batch": ("$.batch", "$.state")},  # _id: hash of the PIN
     "voucher_batches": {},  # _id: number; what its vouchers are worth, until when, whether they may be redeemed

@@ -18,7 +18,7 @@ def forget(store: Store, before_s: int) -> int:
 
     def page(session: Session) -> int:
         keys = session.collection(KEYS)
-        found = keys.find("$.at_s < :before").fields("$._id").limit(PAGE).bind("before", before_s).execute()
+        found = keys.find("$.at_s < :before").fields("_id").limit(PAGE).bind("before", before_s).execute()
         return keys.remove_many([doc["_id"] for doc in found])
 
     forgotten = 0

@@ -227,5 +227,5 @@ def _tell(claim: Claim, state: str, result: dict[str, Any]) -> None:
     for parked in result.get("parked", ()):
         log.error("account %s can't be billed: %s", parked["account"], parked["reason"])
     counts = result["progress"]
-    text = "{issued} bills issued, {before} there before, {parked} accounts can't be billed"
+    text = "{issued} bills issued, {before} there before, {skipped} accounts with none, {parked} can't be billed"
     log.info("%s is %s: %s", claim, state, text.format(**counts) if "issued" in counts else counts)

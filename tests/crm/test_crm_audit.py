@@ -1,0 +1,178 @@
+"""Every RPC that writes leaves one entry of the audit, through TLS on both engines; one that repeats or fails none."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from crm_world import POSTPAID, PREPAID, CrmWorld, refused
+from mubss.crm.audited import writes
+from mubss.crm.permissions import LEAST_ROLE
+from mubss.refdata.form import read_files
+from mubss.refdata.live import operator_calendar
+from mubss.refdata.load import load
+from mubss.services.audit_chain import verify
+from mubss.storage import rpc_keys
+from mubss.storage.database import Doc
+
+EURO = 1_000_000
+NUMBERS = iter(range(999_810_000_001, 999_899_999_999))
+
+
+def entries(crm: CrmWorld) -> list[Doc]:
+    return crm.store.run(lambda session: session.collection("audit").scan(limit=10_000))
+
+
+def left_by(crm: CrmWorld, work: Callable[[], Any]) -> list[Doc]:
+    known = {entry["_id"] for entry in entries(crm)}
+    work()
+    return [entry for entry in entries(crm) if entry["_id"] not in known]
+
+
+def person(crm: CrmWorld, **fields: Any) -> Any:
+    return crm.write("Subscribers/CreateSubscriber", msisdn=str(next(NUMBERS)), plan="demo-prepaid", **fields)
+
+
+def state(name: str) -> Callable[[CrmWorld], Callable[[], Any]]:
+    def ready(crm: CrmWorld) -> Callable[[], Any]:
+        made = person(crm)
+        if name == "Reactivate":
+            crm.write("Subscribers/SuspendSubscriber", subscriber=made.msisdn)
+        return lambda: crm.write(f"Subscribers/{name}Subscriber", subscriber=made.msisdn, reason="x")
+
+    return ready
+
+
+@pytest.fixture(scope="module", autouse=True)
+def bundle(crm: CrmWorld, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """One that can be bought, and renews."""
+    file = tmp_path_factory.mktemp("ref") / "bundle.toml"
+    fields = {"code": "TALK", "name": "Talk", "currency": "EUR", "price": "6.00", "validity": "month"}
+    lines = [f'{name} = "{value}"' for name, value in fields.items()]
+    file.write_text("\n".join(["[[bundles]]", *lines, 'services = ["VOICE"]', "units = 6000", "renews = true", ""]))
+    load(crm.store, read_files([file]), operator_calendar("UTC"), crm.office.now_s)
+    crm.office.refdata.poll()
+
+
+def money(name: str, **fields: Any) -> Callable[[CrmWorld], Callable[[], Any]]:
+    def ready(crm: CrmWorld) -> Callable[[], Any]:
+        made = person(crm, balance_micros=100 * EURO)
+        if name == "StopBundle":
+            crm.write("Balances/BuyBundle", subscriber=made.msisdn, **fields)
+        return lambda: crm.write(f"Balances/{name}", subscriber=made.msisdn, **fields)
+
+    return ready
+
+
+def updated(crm: CrmWorld) -> Callable[[], Any]:
+    made = person(crm)
+    return lambda: crm.write("Subscribers/UpdateSubscriber", subscriber=made.msisdn, version=1, language="fr")
+
+
+def planned(crm: CrmWorld) -> Callable[[], Any]:
+    made = person(crm)
+    return lambda: crm.write("Subscribers/ChangePlan", subscriber=made.msisdn, plan="demo-prepaid")
+
+
+def cancelled(crm: CrmWorld) -> Callable[[], Any]:
+    queued = crm.call("Billing/QueueBilling", cycle=15, dry_run=True)
+    return lambda: crm.call("Billing/CancelActivity", id=queued.id)
+
+
+CASES: dict[str, Callable[[CrmWorld], Callable[[], Any]]] = {
+    "Subscribers/CreateSubscriber": lambda crm: lambda: person(crm, imsi="999810000000001"),
+    "Subscribers/UpdateSubscriber": updated,
+    "Subscribers/SuspendSubscriber": state("Suspend"),
+    "Subscribers/ReactivateSubscriber": state("Reactivate"),
+    "Subscribers/TerminateSubscriber": state("Terminate"),
+    "Subscribers/ChangePlan": planned,
+    "Balances/TopUp": money("TopUp", amount_micros=EURO, reference="shop"),
+    "Balances/Adjust": money("Adjust", amount_micros=-EURO, reason="sorry"),
+    "Balances/BuyBundle": money("BuyBundle", bundle="TALK"),
+    "Balances/StopBundle": money("StopBundle", bundle="TALK"),
+    "Billing/QueueBilling": lambda crm: lambda: crm.call("Billing/QueueBilling", cycle=3),
+    "Billing/CancelActivity": cancelled,
+}
+ELSEWHERE = {"Sessions/AbortSession"}  # needs a session that is open: see test_calls_that_bring_no_entry_of_their_own
+
+
+@pytest.mark.parametrize("method", CASES)
+def test_one_entry_for_each_write(crm: CrmWorld, method: str) -> None:
+    work = CASES[method](crm)
+    [entry] = left_by(crm, work)
+    assert (entry["what"], entry["who"], entry["role"], entry["seq"]) == (method, "tester", "admin", 0)
+    assert (
+        entry["from"].startswith("ipv") and entry["request"] and (entry["before"] or entry["after"] or "Plan" in method)
+    )
+    assert not {"idempotency_key", "msisdn", "imsi"} & entry["fields"].keys()
+    if not method.startswith("Billing"):
+        assert crm.call("Subscribers/GetSubscriber", subscriber=f"id:{entry['subscriber']}")
+
+
+def test_each_rpc_reads_or_has_its_case() -> None:
+    written = {method for method in LEAST_ROLE if writes(method)}
+    assert set(CASES) | ELSEWHERE == written
+
+
+def test_a_repeat_and_a_failure_leave_none(crm: CrmWorld) -> None:
+    made = person(crm)
+    top_up = {"subscriber": made.msisdn, "amount_micros": EURO, "idempotency_key": crm.key()}
+    assert len(left_by(crm, lambda: crm.call("Balances/TopUp", **top_up))) == 1
+    assert not left_by(crm, lambda: crm.call("Balances/TopUp", **top_up))
+    assert not left_by(crm, lambda: refused(lambda: crm.write("Balances/TopUp", subscriber=made.msisdn)))
+    assert not left_by(crm, lambda: refused(lambda: crm.write("Balances/TopUp", subscriber="1", amount_micros=EURO)))
+    create = {"msisdn": str(next(NUMBERS)), "plan": "demo-prepaid", "idempotency_key": crm.key()}
+    assert len(left_by(crm, lambda: crm.call("Subscribers/CreateSubscriber", **create))) == 1
+    assert not left_by(crm, lambda: crm.call("Subscribers/CreateSubscriber", **create))
+    taken = {"msisdn": create["msisdn"], "plan": "demo-prepaid"}
+    assert not left_by(crm, lambda: refused(lambda: crm.write("Subscribers/CreateSubscriber", **taken)))
+    update = {"subscriber": made.msisdn, "version": 9, "language": "fr"}
+    assert not left_by(crm, lambda: refused(lambda: crm.write("Subscribers/UpdateSubscriber", **update)))
+    queue = {"cycle": 15}
+    assert len(left_by(crm, lambda: crm.call("Billing/QueueBilling", **queue))) == 1
+    assert not left_by(crm, lambda: crm.call("Billing/QueueBilling", **queue)), "it is queued already"
+    assert not left_by(crm, lambda: refused(lambda: crm.call("Sessions/AbortSession", session_id="nope")))
+    assert not left_by(crm, lambda: crm.call("Subscribers/GetSubscriber", subscriber=PREPAID))
+
+
+def test_one_key_in_many_hands_leaves_one(crm: CrmWorld) -> None:
+    made = person(crm)
+    request = {"subscriber": made.msisdn, "amount_micros": EURO, "idempotency_key": crm.key()}
+
+    def work() -> None:
+        clients = [threading.Thread(target=lambda: crm.call("Balances/TopUp", **request)) for _ in range(8)]
+        for client in clients:
+            client.start()
+        for client in clients:
+            client.join()
+
+    assert len(left_by(crm, work)) == 1
+
+
+def test_calls_that_bring_no_entry_of_their_own(crm: CrmWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    def tell(*_given: Any) -> str:
+        return ""
+
+    monkeypatch.setattr("mubss.services.sessions.tell", tell)  # writes, and says nothing
+    [entry] = left_by(crm, lambda: crm.call("Sessions/AbortSession", session_id="s1"))
+    assert (entry["what"], entry["fields"]) == ("Sessions/AbortSession", {"session_id": "s1"})
+
+
+def test_nobodys_number_is_in_an_entry_and_the_chain_holds(crm: CrmWorld) -> None:
+    made = person(crm, imsi="999810000000077")
+    crm.write("Subscribers/SuspendSubscriber", subscriber=made.msisdn, reason=f"{made.msisdn} was stolen")
+    text = str(entries(crm))
+    for digits in (made.msisdn, made.imsi, POSTPAID, PREPAID, crm.token()[:20]):
+        assert digits not in text
+    found = verify(crm.store)
+    assert found.fault is None and found.seq == len(entries(crm))
+
+
+def test_old_keys_are_forgotten(crm: CrmWorld) -> None:
+    person(crm)
+    assert rpc_keys.forget(crm.store, 0) == 0
+    assert rpc_keys.forget(crm.store, crm.office.now_s + 1) > 0
+    assert rpc_keys.forget(crm.store, crm.office.now_s + 1) == 0
