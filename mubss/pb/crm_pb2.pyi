@@ -378,22 +378,26 @@ class ExplanationStep(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., units: _Optional[int] = ..., name: _Optional[str] = ..., micros: _Optional[int] = ...) -> None: ...
 
 class ListBillsRequest(_message.Message):
-    __slots__ = ("subscriber", "cycle", "period", "page_size")
+    __slots__ = ("subscriber", "cycle", "period", "page_size", "page_token")
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     CYCLE_FIELD_NUMBER: _ClassVar[int]
     PERIOD_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     subscriber: str
     cycle: int
     period: str
     page_size: int
-    def __init__(self, subscriber: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    page_token: str
+    def __init__(self, subscriber: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListBillsResponse(_message.Message):
-    __slots__ = ("bills",)
+    __slots__ = ("bills", "next_page_token")
     BILLS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     bills: _containers.RepeatedCompositeFieldContainer[Bill]
-    def __init__(self, bills: _Optional[_Iterable[_Union[Bill, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, bills: _Optional[_Iterable[_Union[Bill, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetBillRequest(_message.Message):
     __slots__ = ("number",)
@@ -402,7 +406,7 @@ class GetBillRequest(_message.Message):
     def __init__(self, number: _Optional[str] = ...) -> None: ...
 
 class Bill(_message.Message):
-    __slots__ = ("id", "number", "kind", "state", "account", "msisdn", "cycle", "period", "from_day", "until_day", "due_day", "issued_s", "currency", "decimals", "net", "tax", "total", "previous_due", "paid", "due", "lines", "taxes")
+    __slots__ = ("id", "number", "kind", "state", "account", "msisdn", "cycle", "period", "from_day", "until_day", "due_day", "issued_s", "currency", "decimals", "net", "tax", "total", "previous_due", "paid", "due", "lines", "taxes", "settled", "credit_notes", "credits", "reason", "fault", "pdf_octets", "pdf_pages")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -425,6 +429,13 @@ class Bill(_message.Message):
     DUE_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     TAXES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_NOTES_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    PDF_OCTETS_FIELD_NUMBER: _ClassVar[int]
+    PDF_PAGES_FIELD_NUMBER: _ClassVar[int]
     id: str
     number: str
     kind: str
@@ -447,7 +458,122 @@ class Bill(_message.Message):
     due: int
     lines: _containers.RepeatedCompositeFieldContainer[BillLine]
     taxes: _containers.RepeatedCompositeFieldContainer[BillTax]
-    def __init__(self, id: _Optional[str] = ..., number: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., account: _Optional[str] = ..., msisdn: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., from_day: _Optional[str] = ..., until_day: _Optional[str] = ..., due_day: _Optional[str] = ..., issued_s: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., net: _Optional[int] = ..., tax: _Optional[int] = ..., total: _Optional[int] = ..., previous_due: _Optional[int] = ..., paid: _Optional[int] = ..., due: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[BillTax, _Mapping]]] = ...) -> None: ...
+    settled: BillSettled
+    credit_notes: _containers.RepeatedScalarFieldContainer[str]
+    credits: str
+    reason: str
+    fault: str
+    pdf_octets: int
+    pdf_pages: int
+    def __init__(self, id: _Optional[str] = ..., number: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., account: _Optional[str] = ..., msisdn: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., from_day: _Optional[str] = ..., until_day: _Optional[str] = ..., due_day: _Optional[str] = ..., issued_s: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., net: _Optional[int] = ..., tax: _Optional[int] = ..., total: _Optional[int] = ..., previous_due: _Optional[int] = ..., paid: _Optional[int] = ..., due: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[BillTax, _Mapping]]] = ..., settled: _Optional[_Union[BillSettled, _Mapping]] = ..., credit_notes: _Optional[_Iterable[str]] = ..., credits: _Optional[str] = ..., reason: _Optional[str] = ..., fault: _Optional[str] = ..., pdf_octets: _Optional[int] = ..., pdf_pages: _Optional[int] = ...) -> None: ...
+
+class BillSettled(_message.Message):
+    __slots__ = ("paid", "credited", "open")
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    CREDITED_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    paid: int
+    credited: int
+    open: int
+    def __init__(self, paid: _Optional[int] = ..., credited: _Optional[int] = ..., open: _Optional[int] = ...) -> None: ...
+
+class BillPdf(_message.Message):
+    __slots__ = ("file_name", "octets", "sha256", "data")
+    FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    file_name: str
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, file_name: _Optional[str] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class VoidBillRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "reason")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    reason: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CreditBillRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "amount", "reason")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    amount: int
+    reason: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., amount: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RecordPaymentRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "amount", "reference")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    amount: int
+    reference: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., amount: _Optional[int] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class Payment(_message.Message):
+    __slots__ = ("number", "reference", "amount", "used", "currency", "decimals", "at_s", "state", "settled")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    AT_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    number: str
+    reference: str
+    amount: int
+    used: int
+    currency: str
+    decimals: int
+    at_s: int
+    state: str
+    settled: BillSettled
+    def __init__(self, number: _Optional[str] = ..., reference: _Optional[str] = ..., amount: _Optional[int] = ..., used: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., at_s: _Optional[int] = ..., state: _Optional[str] = ..., settled: _Optional[_Union[BillSettled, _Mapping]] = ...) -> None: ...
+
+class ListOverdueRequest(_message.Message):
+    __slots__ = ("cycle", "page_size", "page_token")
+    CYCLE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    cycle: int
+    page_size: int
+    page_token: str
+    def __init__(self, cycle: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListOverdueResponse(_message.Message):
+    __slots__ = ("bills", "next_page_token")
+    BILLS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    bills: _containers.RepeatedCompositeFieldContainer[OverdueBill]
+    next_page_token: str
+    def __init__(self, bills: _Optional[_Iterable[_Union[OverdueBill, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class OverdueBill(_message.Message):
+    __slots__ = ("bill", "days", "dunning_step", "dunning_action")
+    BILL_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    DUNNING_STEP_FIELD_NUMBER: _ClassVar[int]
+    DUNNING_ACTION_FIELD_NUMBER: _ClassVar[int]
+    bill: Bill
+    days: int
+    dunning_step: int
+    dunning_action: str
+    def __init__(self, bill: _Optional[_Union[Bill, _Mapping]] = ..., days: _Optional[int] = ..., dunning_step: _Optional[int] = ..., dunning_action: _Optional[str] = ...) -> None: ...
 
 class BillLine(_message.Message):
     __slots__ = ("kind", "code", "units", "free_units", "days", "of_days", "tax", "amount")
