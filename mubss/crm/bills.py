@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, TypeVar
-
-from google.protobuf.message import Message
+from typing import Any
 
 from mubss.charging.order import Order
 from mubss.core.dunning import days_overdue
@@ -17,6 +15,7 @@ from mubss.crm import bill_pdf, fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.once import Once
+from mubss.crm.repeats import once_or_as_told
 from mubss.crm.statuses import NotFound
 from mubss.pb import crm_pb2 as pb
 from mubss.services import bill_corrections as corrections
@@ -25,7 +24,6 @@ from mubss.services.dunning import reactivate_if_paid
 from mubss.storage import bills as storage
 from mubss.storage.database import Doc
 
-M = TypeVar("M", bound=Message)
 MAX_AMOUNT = 10**11  # minor units: in micros far within 64 bits
 
 
@@ -72,7 +70,7 @@ class Bills:
             number, engine = self._find(request)["number"], once.engine(_first_bill)
             return messages.bill(corrections.void(engine, office.store, number, reason, office.now_s), lines=False)
 
-        return _again(once, work)
+        return once_or_as_told(once, work)
 
     def credit_bill(self, request: Any, call: Call) -> pb.Bill:
         """A credit note is issued."""
@@ -89,7 +87,7 @@ class Bills:
             office.nudge()
             return messages.bill(note, lines=False)
 
-        return _again(once, work)
+        return once_or_as_told(once, work)
 
     def record_payment(self, request: Any, call: Call) -> pb.Payment:
         """A payment of a bill; a repeat of its reference is told as it was recorded, whatever the key."""
@@ -105,7 +103,7 @@ class Bills:
             office.nudge()
             return messages.payment(paid.payment, paid.bill)
 
-        return _again(once, work)
+        return once_or_as_told(once, work)
 
     def list_overdue(self, request: Any, _call: Call) -> pb.ListOverdueResponse:
         """Bills past their due day that aren't paid."""
@@ -137,19 +135,6 @@ def _micros(request: Any, bill: Doc) -> int:
     if not 0 < request.amount <= MAX_AMOUNT:
         raise InputError(f"amount: {request.amount}; expected 1 to {MAX_AMOUNT}, in minor units of the bill")
     return int(request.amount * 10 ** (6 - bill["decimals"]))
-
-
-def _again(once: Once[M], work: Callable[[], M]) -> M:
-    """Does a write once. What is refused because the same call came first meanwhile is answered as that was."""
-    try:
-        return once.do(work)
-    except InputError as error:
-        refusal = error
-
-    def refuse() -> M:
-        raise refusal
-
-    return once.do(refuse)
 
 
 def _bills_of(order: Order) -> list[Doc]:

@@ -25,10 +25,11 @@ from mubss.crm.sessions import Sessions
 from mubss.crm.subscribers import Subscribers
 from mubss.crm.system import System
 from mubss.crm.usage import Usage
+from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
 from mubss.services.tokens import Keys, terms_of
 
-SERVICES = (Subscribers, Balances, Usage, Bills, Billing, Sessions, System)
+SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Billing, Sessions, System)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 

@@ -609,6 +609,142 @@ class BillTax(_message.Message):
     amount: int
     def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., rate_ppm: _Optional[int] = ..., net: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
 
+class MakeBatchRequest(_message.Message):
+    __slots__ = ("count", "value_micros", "currency", "bundle", "last_day", "length", "recipient", "remark")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    value_micros: int
+    currency: str
+    bundle: str
+    last_day: str
+    length: int
+    recipient: str
+    remark: str
+    def __init__(self, count: _Optional[int] = ..., value_micros: _Optional[int] = ..., currency: _Optional[str] = ..., bundle: _Optional[str] = ..., last_day: _Optional[str] = ..., length: _Optional[int] = ..., recipient: _Optional[str] = ..., remark: _Optional[str] = ...) -> None: ...
+
+class BatchExport(_message.Message):
+    __slots__ = ("batch", "octets", "sha256", "data")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    batch: VoucherBatch
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class VoucherBatch(_message.Message):
+    __slots__ = ("number", "state", "count", "used", "value_micros", "currency", "bundle", "last_day", "expires_s", "length", "made_s", "remark", "reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    MADE_S_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    state: str
+    count: int
+    used: int
+    value_micros: int
+    currency: str
+    bundle: str
+    last_day: str
+    expires_s: int
+    length: int
+    made_s: int
+    remark: str
+    reason: str
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., count: _Optional[int] = ..., used: _Optional[int] = ..., value_micros: _Optional[int] = ..., currency: _Optional[str] = ..., bundle: _Optional[str] = ..., last_day: _Optional[str] = ..., expires_s: _Optional[int] = ..., length: _Optional[int] = ..., made_s: _Optional[int] = ..., remark: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RedeemVoucherRequest(_message.Message):
+    __slots__ = ("idempotency_key", "subscriber", "pin")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    PIN_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    subscriber: str
+    pin: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., pin: _Optional[str] = ...) -> None: ...
+
+class RedeemVoucherResponse(_message.Message):
+    __slots__ = ("serial", "value_micros", "bundle", "account", "currency", "balance_micros", "available_micros")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    value_micros: int
+    bundle: str
+    account: str
+    currency: str
+    balance_micros: int
+    available_micros: int
+    def __init__(self, serial: _Optional[str] = ..., value_micros: _Optional[int] = ..., bundle: _Optional[str] = ..., account: _Optional[str] = ..., currency: _Optional[str] = ..., balance_micros: _Optional[int] = ..., available_micros: _Optional[int] = ...) -> None: ...
+
+class BatchRequest(_message.Message):
+    __slots__ = ("number", "reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    reason: str
+    def __init__(self, number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LookupVoucherRequest(_message.Message):
+    __slots__ = ("serial",)
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    def __init__(self, serial: _Optional[str] = ...) -> None: ...
+
+class Voucher(_message.Message):
+    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    USED_S_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    state: str
+    batch: VoucherBatch
+    used_s: int
+    subscriber: str
+    account: str
+    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+
+class ListBatchesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBatchesResponse(_message.Message):
+    __slots__ = ("batches", "next_page_token")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    batches: _containers.RepeatedCompositeFieldContainer[VoucherBatch]
+    next_page_token: str
+    def __init__(self, batches: _Optional[_Iterable[_Union[VoucherBatch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
 class QueueBillingRequest(_message.Message):
     __slots__ = ("cycle", "period", "subscriber", "dry_run")
     CYCLE_FIELD_NUMBER: _ClassVar[int]
