@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mubss.core.errors import InputError
+from mubss.core.errors import InputError, LedgerError
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.core.vouchers import (
@@ -180,7 +180,7 @@ def _set_state(store: Store, number: int, state: str, before: str, reason: str =
         if batch["state"] == state and state != MAKING:
             return batch
         if batch["state"] != before:
-            raise InputError(f"batch: {number} is {_told(batch)}; expected one that is {before}")
+            raise LedgerError(f"batch: {number} is {_told(batch)}; expected one that is {before}")
         more = {"reason": reason} if reason else {}
         return {**batch, **more, "state": state, "version": batch["version"] + 1}
 

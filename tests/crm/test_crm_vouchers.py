@@ -89,7 +89,7 @@ def test_a_batch_whose_stream_breaks_off_is_good_for_nothing(crm: CrmWorld) -> N
     batch = storage.get_batch(crm.store, number)
     assert batch is not None and batch["state"] == "making"
     code, text = refused(lambda: crm.call("Vouchers/UnblockBatch", number=number))
-    assert code is INVALID and "unfinished" in text
+    assert code is grpc.StatusCode.FAILED_PRECONDITION and "unfinished" in text
 
 
 def test_batches_in_pages(crm: CrmWorld) -> None:
