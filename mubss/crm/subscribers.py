@@ -31,7 +31,18 @@ class Subscribers:
         once = Once(self._office, call, request, pb.Subscriber)
         office = self._office
         cycle, language = request.bill_cycle or None, request.language or "en"
-        new = NewSubscriber(request.msisdn, request.imsi, "", request.plan, request.balance_micros, cycle, language)
+        new = NewSubscriber(
+            request.msisdn,
+            request.imsi,
+            "",
+            request.plan,
+            request.balance_micros,
+            cycle,
+            language,
+            request.name,
+            request.address,
+            request.email,
+        )
         shares = fields.subscriber(request, "account") if request.account else ""
 
         def work() -> pb.Subscriber:
@@ -48,14 +59,16 @@ class Subscribers:
         return message(self._find(request))
 
     def update_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
-        """Changes language or bill cycle."""
+        """Changes language, bill cycle or contact."""
         once = Once(self._office, call, request, pb.Subscriber)
         changes: dict[str, Any] = {}
-        for name in ("language", "bill_cycle"):
+        for name in ("language", "bill_cycle", "name", "address", "email"):
             if request.HasField(name):
-                changes[name] = getattr(request, name) or None
+                changes[name] = getattr(request, name)
         if not changes:
-            raise InputError("language, bill_cycle: neither is set; expected what is to be changed")
+            raise InputError("language, bill_cycle, name, address, email: none is set; expected what is to be changed")
+        if changes.get("bill_cycle") == 0:
+            changes["bill_cycle"] = None
         identity = fields.subscriber(request)
         office = self._office
         return once.do(
@@ -158,4 +171,7 @@ def message(doc: Doc) -> pb.Subscriber:
         language=doc.get("language", ""),
         bill_cycle=doc.get("bill_cycle") or 0,
         created_s=doc.get("created_s", 0),
+        email=doc.get("email", ""),
+        name=doc.get("name", ""),
+        address=doc.get("address", ""),
     )

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateSubscriberRequest(_message.Message):
-    __slots__ = ("idempotency_key", "msisdn", "imsi", "plan", "balance_micros", "bill_cycle", "language", "account")
+    __slots__ = ("idempotency_key", "msisdn", "imsi", "plan", "balance_micros", "bill_cycle", "language", "account", "email", "name", "address")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     MSISDN_FIELD_NUMBER: _ClassVar[int]
     IMSI_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,9 @@ class CreateSubscriberRequest(_message.Message):
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     msisdn: str
     imsi: str
@@ -24,10 +27,13 @@ class CreateSubscriberRequest(_message.Message):
     bill_cycle: int
     language: str
     account: str
-    def __init__(self, idempotency_key: _Optional[str] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., plan: _Optional[str] = ..., balance_micros: _Optional[int] = ..., bill_cycle: _Optional[int] = ..., language: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., plan: _Optional[str] = ..., balance_micros: _Optional[int] = ..., bill_cycle: _Optional[int] = ..., language: _Optional[str] = ..., account: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Subscriber(_message.Message):
-    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s")
+    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s", "email", "name", "address")
     ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +46,9 @@ class Subscriber(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
     CREATED_S_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     id: str
     account: str
     version: int
@@ -52,7 +61,10 @@ class Subscriber(_message.Message):
     language: str
     bill_cycle: int
     created_s: int
-    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class GetSubscriberRequest(_message.Message):
     __slots__ = ("subscriber",)
@@ -61,18 +73,24 @@ class GetSubscriberRequest(_message.Message):
     def __init__(self, subscriber: _Optional[str] = ...) -> None: ...
 
 class UpdateSubscriberRequest(_message.Message):
-    __slots__ = ("idempotency_key", "subscriber", "version", "language", "bill_cycle")
+    __slots__ = ("idempotency_key", "subscriber", "version", "language", "bill_cycle", "email", "name", "address")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     subscriber: str
     version: int
     language: str
     bill_cycle: int
-    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class SearchSubscribersRequest(_message.Message):
     __slots__ = ("state", "plan", "type", "bill_cycle", "page_size", "page_token")
@@ -744,6 +762,117 @@ class ListBatchesResponse(_message.Message):
     batches: _containers.RepeatedCompositeFieldContainer[VoucherBatch]
     next_page_token: str
     def __init__(self, batches: _Optional[_Iterable[_Union[VoucherBatch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListNotificationsRequest(_message.Message):
+    __slots__ = ("subscriber", "state", "kind", "page_size", "page_token")
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    subscriber: str
+    state: str
+    kind: str
+    page_size: int
+    page_token: str
+    def __init__(self, subscriber: _Optional[str] = ..., state: _Optional[str] = ..., kind: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNotificationsResponse(_message.Message):
+    __slots__ = ("notifications", "next_page_token")
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    notifications: _containers.RepeatedCompositeFieldContainer[Notification]
+    next_page_token: str
+    def __init__(self, notifications: _Optional[_Iterable[_Union[Notification, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Notification(_message.Message):
+    __slots__ = ("id", "kind", "subscriber", "state", "made_s", "due_s", "tries", "done", "why", "values")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MADE_S_FIELD_NUMBER: _ClassVar[int]
+    DUE_S_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    kind: str
+    subscriber: str
+    state: str
+    made_s: int
+    due_s: int
+    tries: int
+    done: _containers.RepeatedScalarFieldContainer[str]
+    why: str
+    values: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., subscriber: _Optional[str] = ..., state: _Optional[str] = ..., made_s: _Optional[int] = ..., due_s: _Optional[int] = ..., tries: _Optional[int] = ..., done: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class NotificationIds(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NotificationsResponse(_message.Message):
+    __slots__ = ("notifications",)
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    notifications: _containers.RepeatedCompositeFieldContainer[Notification]
+    def __init__(self, notifications: _Optional[_Iterable[_Union[Notification, _Mapping]]] = ...) -> None: ...
+
+class ListTemplatesRequest(_message.Message):
+    __slots__ = ("language",)
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    def __init__(self, language: _Optional[str] = ...) -> None: ...
+
+class ListTemplatesResponse(_message.Message):
+    __slots__ = ("templates",)
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    templates: _containers.RepeatedCompositeFieldContainer[NotificationTemplate]
+    def __init__(self, templates: _Optional[_Iterable[_Union[NotificationTemplate, _Mapping]]] = ...) -> None: ...
+
+class NotificationTemplate(_message.Message):
+    __slots__ = ("language", "kind", "subject", "text", "fields")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    kind: str
+    subject: str
+    text: str
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, language: _Optional[str] = ..., kind: _Optional[str] = ..., subject: _Optional[str] = ..., text: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TestNotificationRequest(_message.Message):
+    __slots__ = ("subscriber",)
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    subscriber: str
+    def __init__(self, subscriber: _Optional[str] = ...) -> None: ...
+
+class TestNotificationResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SinkResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SinkResult, _Mapping]]] = ...) -> None: ...
+
+class SinkResult(_message.Message):
+    __slots__ = ("sink", "fault")
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    sink: str
+    fault: str
+    def __init__(self, sink: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class QueueBillingRequest(_message.Message):
     __slots__ = ("cycle", "period", "subscriber", "dry_run")

@@ -24,6 +24,8 @@ from mubss.storage.database import Doc, DuplicateId, Store, StoreUnavailable
 _MSISDN = re.compile(r"[1-9][0-9]{5,14}")
 _IMSI = re.compile(r"[0-9]{14,15}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+MAX_EMAIL_LETTERS = 254  # of a path in SMTP without its brackets (RFC 5321 §4.5.3.1.3)
 _IDENTITY = re.compile(r"e164:[0-9]{1,15}|imsi:[0-9]{14,15}")
 MAX_OPENING_MICROS = 10**12
 MAX_TEXT_LETTERS = 200
@@ -43,6 +45,7 @@ class NewSubscriber:
     language: str = "en"
     name: str = ""  # as it stands on bills
     address: str = ""  # lines of it
+    email: str = ""  # where its mail goes
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -70,6 +73,8 @@ def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
     if not _LANGUAGE.fullmatch(new.language):
         yield f"language: {new.language[:20]!r}; expected a code like en or pt-BR"
     yield from postal_faults(new.name, new.address)
+    if new.email and (len(new.email) > MAX_EMAIL_LETTERS or not _EMAIL.fullmatch(new.email)):
+        yield f"email: {len(new.email)} letters; expected an address like someone@mail.example"
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
         amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
         yield f"balance: {amount}; expected at most {limit} either way"
@@ -104,10 +109,14 @@ def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
         "language": new.language,
         "bill_cycle": new.bill_cycle,
         "created_s": now_s,
-        **{key: value for key, value in (("name", new.name), ("address", new.address)) if value},
+        **{key: value for key, value in _contact(new) if value},
     }
     limit = plan.credit_limit_micros
     return NewAccount(plan.type, plan.code, plan.currency, new.identities, new.balance_micros, limit, person)
+
+
+def _contact(new: NewSubscriber) -> tuple[tuple[str, str], ...]:
+    return ("name", new.name), ("address", new.address), ("email", new.email)
 
 
 def create(

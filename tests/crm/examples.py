@@ -19,6 +19,8 @@ _OF_ANOTHER_TIME = {
     "Vouchers/BlockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/UnblockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/LookupVoucher": {"NOT_FOUND"},
+    "Notifications/RetryNotifications": {"NOT_FOUND"},
+    "Notifications/AcknowledgeNotifications": {"NOT_FOUND"},
     "Billing/GetActivity": {"NOT_FOUND"},
     "Billing/CancelActivity": {"NOT_FOUND"},
     "Billing/WatchActivity": {"NOT_FOUND"},

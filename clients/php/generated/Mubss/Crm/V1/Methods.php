@@ -195,6 +195,36 @@ final class Methods
             'stream' => false,
             'repeatable' => true,
         ],
+        'Notifications/ListNotifications' => [
+            'request' => ListNotificationsRequest::class,
+            'answer' => ListNotificationsResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Notifications/RetryNotifications' => [
+            'request' => NotificationIds::class,
+            'answer' => NotificationsResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Notifications/AcknowledgeNotifications' => [
+            'request' => NotificationIds::class,
+            'answer' => NotificationsResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Notifications/ListTemplates' => [
+            'request' => ListTemplatesRequest::class,
+            'answer' => ListTemplatesResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Notifications/TestNotification' => [
+            'request' => TestNotificationRequest::class,
+            'answer' => TestNotificationResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
         'Billing/QueueBilling' => [
             'request' => QueueBillingRequest::class,
             'answer' => Activity::class,
