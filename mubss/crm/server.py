@@ -22,6 +22,7 @@ from mubss.crm.call import Call
 from mubss.crm.notifications import Delivery, Notifications
 from mubss.crm.office import Office
 from mubss.crm.permissions import LEAST_ROLE
+from mubss.crm.refdata import Refdata
 from mubss.crm.sessions import Sessions
 from mubss.crm.subscribers import Subscribers
 from mubss.crm.system import System
@@ -30,7 +31,7 @@ from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
 from mubss.services.tokens import Keys, terms_of
 
-SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Sessions, System)
+SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 

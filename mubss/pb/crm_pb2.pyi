@@ -960,6 +960,159 @@ class CancelActivityRequest(_message.Message):
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
 
+class ListTablesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListTablesResponse(_message.Message):
+    __slots__ = ("version", "loaded_s", "digest", "rows")
+    class RowsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOADED_S_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    loaded_s: int
+    digest: str
+    rows: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[int] = ..., loaded_s: _Optional[int] = ..., digest: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetRefdataRequest(_message.Message):
+    __slots__ = ("table", "key", "page_size", "page_token")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    key: str
+    page_size: int
+    page_token: str
+    def __init__(self, table: _Optional[str] = ..., key: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetRefdataResponse(_message.Message):
+    __slots__ = ("version", "rows", "next_page_token")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    rows: _containers.RepeatedCompositeFieldContainer[RefdataRow]
+    next_page_token: str
+    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RefdataRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RefdataRow(_message.Message):
+    __slots__ = ("key", "json")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    json: str
+    def __init__(self, key: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
+
+class RefdataText(_message.Message):
+    __slots__ = ("toml", "replace")
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    toml: str
+    replace: bool
+    def __init__(self, toml: _Optional[str] = ..., replace: bool = ...) -> None: ...
+
+class ValidateRefdataResponse(_message.Message):
+    __slots__ = ("faults", "version", "changes", "lost_services")
+    class LostServicesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    LOST_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[RefdataFault]
+    version: int
+    changes: _containers.RepeatedCompositeFieldContainer[TableChange]
+    lost_services: _containers.ScalarMap[str, str]
+    def __init__(self, faults: _Optional[_Iterable[_Union[RefdataFault, _Mapping]]] = ..., version: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ..., lost_services: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RefdataFault(_message.Message):
+    __slots__ = ("field", "what")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    what: str
+    def __init__(self, field: _Optional[str] = ..., what: _Optional[str] = ...) -> None: ...
+
+class TableChange(_message.Message):
+    __slots__ = ("table", "added", "updated", "removed")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    added: int
+    updated: int
+    removed: int
+    def __init__(self, table: _Optional[str] = ..., added: _Optional[int] = ..., updated: _Optional[int] = ..., removed: _Optional[int] = ...) -> None: ...
+
+class DiffRefdataResponse(_message.Message):
+    __slots__ = ("version", "rows", "of")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    rows: _containers.RepeatedCompositeFieldContainer[RowChange]
+    of: int
+    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ..., of: _Optional[int] = ...) -> None: ...
+
+class RowChange(_message.Message):
+    __slots__ = ("table", "key", "kind", "before_json", "after_json")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    key: str
+    kind: str
+    before_json: str
+    after_json: str
+    def __init__(self, table: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ...) -> None: ...
+
+class PutRefdataRequest(_message.Message):
+    __slots__ = ("version", "toml", "replace")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    toml: str
+    replace: bool
+    def __init__(self, version: _Optional[int] = ..., toml: _Optional[str] = ..., replace: bool = ...) -> None: ...
+
+class PutRefdataResponse(_message.Message):
+    __slots__ = ("version", "changed", "changes", "lost_services")
+    class LostServicesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    LOST_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    changed: bool
+    changes: _containers.RepeatedCompositeFieldContainer[TableChange]
+    lost_services: _containers.ScalarMap[str, str]
+    def __init__(self, version: _Optional[int] = ..., changed: bool = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ..., lost_services: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
 class ListSessionsRequest(_message.Message):
     __slots__ = ("subscriber",)
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]

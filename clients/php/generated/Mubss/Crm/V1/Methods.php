@@ -255,6 +255,36 @@ final class Methods
             'stream' => true,
             'repeatable' => false,
         ],
+        'Refdata/ListTables' => [
+            'request' => ListTablesRequest::class,
+            'answer' => ListTablesResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/GetRefdata' => [
+            'request' => GetRefdataRequest::class,
+            'answer' => GetRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/ValidateRefdata' => [
+            'request' => RefdataText::class,
+            'answer' => ValidateRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/DiffRefdata' => [
+            'request' => RefdataText::class,
+            'answer' => DiffRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/PutRefdata' => [
+            'request' => PutRefdataRequest::class,
+            'answer' => PutRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
         'Sessions/ListSessions' => [
             'request' => ListSessionsRequest::class,
             'answer' => ListSessionsResponse::class,
