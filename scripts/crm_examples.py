@@ -24,6 +24,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Subscribers/ReactivateSubscriber": {"subscriber": SUBSCRIBER, "reason": "found again"},
     "Subscribers/TerminateSubscriber": {"subscriber": "imsi:999700000000010", "reason": "moved away"},
     "Subscribers/GetHistory": {"subscriber": SUBSCRIBER},
+    "Subscribers/ChangeIdentity": {"subscriber": "999700000009", "version": 1, "imsi": "999700000099999"},
     "Subscribers/ChangePlan": {"subscriber": SUBSCRIBER, "plan": "demo-prepaid"},
     "Balances/GetBalance": {"subscriber": SUBSCRIBER},
     "Balances/TopUp": {"subscriber": SUBSCRIBER, "amount_micros": 12_500_000, "reference": "shop 7, receipt 4711"},

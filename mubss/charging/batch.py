@@ -167,6 +167,10 @@ class Batch:
             order.fail(error)
             return
         for guard in order.guards:
+            if guard.removes:
+                self._guards.append(guard)
+                self._guarded.pop((guard.collection, guard.doc["_id"]), None)
+                continue
             doc = {**guard.doc, **applied.settled.get(guard.doc["_id"], {})}
             if guard.fill is not None:
                 doc |= guard.fill(order, applied.account or account)
@@ -188,7 +192,10 @@ class Batch:
 
     def _guards_are_written(self, order: Order) -> bool:
         """Whether this very order committed: what it would write is there, to the letter."""
-        written = [self._guarded.get((guard.collection, guard.doc["_id"])) == guard.doc for guard in order.guards]
+        written = [
+            self._guarded.get((guard.collection, guard.doc["_id"])) == (None if guard.removes else guard.doc)
+            for guard in order.guards
+        ]
         return bool(written) and all(written)
 
     def _check_guards(self, order: Order) -> None:
@@ -250,17 +257,26 @@ class Batch:
 
 
 def _guard_writes(guards: list[Guard]) -> list[Write]:
-    """Guarded documents as sets; of one that several orders change (a counter) the last, new if its first is."""
+    """Guarded documents as sets; of one that several orders change (a counter) the last, new if its first is.
+
+    What is taken away goes first: another order of the batch may have added it anew.
+    """
+    removed: dict[str, dict[str, Doc]] = {}
     new: dict[str, dict[str, Doc]] = {}
     changed: dict[str, dict[str, Doc]] = {}
     for guard in guards:
         added = new.setdefault(guard.collection, {})
         key = guard.doc["_id"]
-        if guard.version is None or key in added:
+        if guard.removes:
+            changed.get(guard.collection, {}).pop(key, None)
+            if added.pop(key, None) is None:
+                removed.setdefault(guard.collection, {})[key] = guard.doc
+        elif guard.version is None or key in added:
             added[key] = guard.doc
         else:
             changed.setdefault(guard.collection, {})[key] = guard.doc
-    return [
+    gone = [Write(name, list(docs), How.REMOVE) for name, docs in removed.items()]
+    return gone + [
         Write(name, list(docs.values()), how)
         for sets, how in ((new, How.ADD), (changed, How.PUT))
         for name, docs in sets.items()

@@ -13,6 +13,7 @@ LEAST_ROLE: dict[str, str] = {
     "Subscribers/ReactivateSubscriber": AGENT,
     "Subscribers/TerminateSubscriber": SUPERVISOR,
     "Subscribers/GetHistory": VIEWER,
+    "Subscribers/ChangeIdentity": AGENT,
     "Subscribers/ChangePlan": AGENT,
     "Balances/GetBalance": VIEWER,
     "Balances/TopUp": AGENT,

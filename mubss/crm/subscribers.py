@@ -12,6 +12,7 @@ from mubss.crm import fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.once import Once
+from mubss.crm.repeats import once_or_as_told
 from mubss.pb import crm_pb2 as pb
 from mubss.services import lifecycle, people
 from mubss.services.lifecycle import NewSubscriber
@@ -126,6 +127,22 @@ class Subscribers:
         return pb.History(
             entries=[pb.HistoryEntry(since_s=since_s, plan=plan, state=state) for since_s, plan, state in history]
         )
+
+    def change_identity(self, request: Any, call: Call) -> pb.Subscriber:
+        """Another number, another SIM, or both."""
+        new = {name: getattr(request, name) for name in ("msisdn", "imsi") if request.HasField(name)}
+        if not new:
+            raise InputError("msisdn, imsi: neither is set; expected what is to be changed")
+        once = Once(self._office, call, request, pb.Subscriber)
+        office = self._office
+
+        def work() -> pb.Subscriber:
+            subscriber_id = f"id:{self._find(request)['_id']}"
+            engine = once.engine(lambda order, _account: _person_of(order))
+            lifecycle.change_identity(engine, office.store, subscriber_id, request.version, **new)
+            return message(lifecycle.find_subscriber(office.store, subscriber_id))
+
+        return once_or_as_told(once, work)
 
     def change_plan(self, request: Any, call: Call) -> pb.Subscriber:
         """Another price plan."""

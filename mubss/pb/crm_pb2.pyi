@@ -142,6 +142,20 @@ class HistoryEntry(_message.Message):
     state: str
     def __init__(self, since_s: _Optional[int] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
 
+class ChangeIdentityRequest(_message.Message):
+    __slots__ = ("idempotency_key", "subscriber", "version", "msisdn", "imsi")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MSISDN_FIELD_NUMBER: _ClassVar[int]
+    IMSI_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    subscriber: str
+    version: int
+    msisdn: str
+    imsi: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ...) -> None: ...
+
 class ChangePlanRequest(_message.Message):
     __slots__ = ("idempotency_key", "subscriber", "plan")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]

@@ -57,6 +57,12 @@ final class Methods
             'stream' => false,
             'repeatable' => true,
         ],
+        'Subscribers/ChangeIdentity' => [
+            'request' => ChangeIdentityRequest::class,
+            'answer' => Subscriber::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
         'Subscribers/ChangePlan' => [
             'request' => ChangePlanRequest::class,
             'answer' => Subscriber::class,
