@@ -221,7 +221,9 @@ def test_bills_and_runs(crm: CrmWorld) -> None:
     assert not bill.lines and bill.period == period.label and bill.state == "BILL_STATUS_NEW"
     whole = crm.call("Bills/GetBill", number=bill.number)
     assert whole.net == sum(line.amount for line in whole.lines) and whole.total == whole.net + whole.tax
-    assert len(crm.call("Bills/ListBills", cycle=3, period=period.label).bills) == len(issued)
+    assert len(crm.call("Bills/ListBills", cycle=3, period=period.label).bills) == sum(
+        one.bill is not None for one in issued
+    )
     assert queue_billing(crm.store, office.tables, BillingWanted(3), "x", office.now_s).is_new
 
 
