@@ -30,6 +30,7 @@ class CrmOptions:
     keepalive_seconds: int = option(60, "How often a silent connection is tried.", low=10, high=3600, unit="seconds")
     drain_seconds: int = option(10, "How long calls under way may take at the end.", low=0, high=600, unit="seconds")
     key_hours: int = option(48, "How long idempotency keys are known.", low=1, high=8760, unit="hours")
+    delivers: bool = option(True, "Notifications are delivered, too; else by `mubss notifications deliver`.")
     keys_folder: str = option(
         "var/keys",
         "Folder of the keys that tokens are signed with, KID.key each; all of them are taken, the last by name signs.",

@@ -176,6 +176,10 @@ class Batch:
         written: dict[tuple[str, str], Doc] = {}
         change = Change(account, applied.account or account, found, written)
         for key, guard in zip(keys, order.guards, strict=True):
+            if guard.removes:
+                self._guards.append(guard)
+                self._guarded.pop(key, None)
+                continue
             doc = {**guard.doc, **applied.settled.get(guard.doc["_id"], {})}
             if guard.fill is not None:
                 doc |= guard.fill(order, change)
@@ -259,23 +263,34 @@ class Batch:
 
 
 def _is_written(guard: Guard, stored: Doc | None) -> bool:
+    if guard.removes:
+        return stored is None
     if guard.fill is None or stored is None:
         return stored == guard.doc
     return guard.doc.items() <= stored.items()
 
 
 def _guard_writes(guards: list[Guard]) -> list[Write]:
-    """Guarded documents as sets; of one that several orders change (a counter) the last, new if its first is."""
+    """Guarded documents as sets; of one that several orders change (a counter) the last, new if its first is.
+
+    What is taken away goes first: another order of the batch may have added it anew.
+    """
+    removed: dict[str, dict[str, Doc]] = {}
     new: dict[str, dict[str, Doc]] = {}
     changed: dict[str, dict[str, Doc]] = {}
     for guard in guards:
         added = new.setdefault(guard.collection, {})
         key = guard.doc["_id"]
-        if guard.version is None or key in added:
+        if guard.removes:
+            changed.get(guard.collection, {}).pop(key, None)
+            if added.pop(key, None) is None:
+                removed.setdefault(guard.collection, {})[key] = guard.doc
+        elif guard.version is None or key in added:
             added[key] = guard.doc
         else:
             changed.setdefault(guard.collection, {})[key] = guard.doc
-    return [
+    gone = [Write(name, list(docs), How.REMOVE) for name, docs in removed.items()]
+    return gone + [
         Write(name, list(docs.values()), how)
         for sets, how in ((new, How.ADD), (changed, How.PUT))
         for name, docs in sets.items()

@@ -25,12 +25,14 @@ class Guard(NamedTuple):
 
     `version` None: it must be new. Else the stored document must have that `version` (0: or none); `doc` brings the
     next, to which the ledger may add what came of the command (`Applied.settled`), and whoever ordered it (`fill`).
+    `removes`: it is taken away; then `doc` is but its `_id`.
     """
 
     collection: str
     doc: dict[str, Any]
     version: int | None = None
     fill: Callable[[Order, Change], dict[str, Any]] | None = None  # more fields, known once the order is done
+    removes: bool = False
 
 
 class GuardConflict(LedgerError):

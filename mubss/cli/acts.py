@@ -32,6 +32,7 @@ KINDS = {
     "subscriber discount": WRITES,
     "subscriber erase": WRITES,
     "subscriber import": WRITES,
+    "subscriber number": WRITES,
     "subscriber plan": WRITES,
     "subscriber reactivate": WRITES,
     "subscriber suspend": WRITES,

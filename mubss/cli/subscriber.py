@@ -35,7 +35,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, plan, discount, bundle, suspend, reactivate, terminate, erase."""
+    """Subscribers: add, import, show, list, number, plan, discount, bundle, suspend, reactivate, terminate, erase."""
 
 
 @subscriber.command("add")
@@ -205,6 +205,27 @@ def list_command(
         click.echo(
             f"more: --after {last['msisdn'] or 'id:' + last['_id']}", err=True
         )  # one that was erased has no number
+
+
+@subscriber.command("number")
+@click.argument("msisdn")
+@click.option("--msisdn", "new_msisdn", metavar="MSISDN", help="The new number.")
+@click.option("--imsi", metavar="IMSI", help='The IMSI of the new SIM; "" for none.')
+@click.pass_obj
+def number_command(invocation: Invocation, /, msisdn: str, new_msisdn: str | None, imsi: str | None) -> None:
+    """Gives MSISDN another number, another SIM, or both; what was given up is free at once, open sessions go on."""
+    if new_msisdn is None and imsi is None:
+        raise click.UsageError("Give --msisdn, --imsi, or both")
+    with open_desk(invocation) as desk:
+        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        new = new_msisdn.removeprefix("+") if new_msisdn is not None else None
+        lifecycle.change_identity(desk.engine, desk.store, f"id:{doc['_id']}", doc["version"], new, imsi)
+        after = lifecycle.find_subscriber(desk.store, f"id:{doc['_id']}")
+        if invocation.as_json:
+            print_json(after)
+        else:
+            sim = f", IMSI {after['imsi']}" if after.get("imsi") else ""
+            click.echo(f"{doc['msisdn']} is {after['msisdn']} now{sim}")
 
 
 @subscriber.command("plan")

@@ -29,7 +29,7 @@ from mubss.core.draft import Draft, member_key, new_part
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
-from mubss.core.members import add_member, forget_person, set_member_state
+from mubss.core.members import add_member, change_identities, forget_person, set_member_state
 from mubss.core.model import (
     ACTIVE,
     STATES,
@@ -40,6 +40,7 @@ from mubss.core.model import (
     Applied,
     Beside,
     BuyBundle,
+    ChangeIdentities,
     ChargeSuspense,
     Command,
     CreditControl,
@@ -214,6 +215,7 @@ _DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
     Movement: _move,
     SetState: _set_state,
     AddMember: add_member,
+    ChangeIdentities: change_identities,
     ForgetPerson: forget_person,
     SetPlan: _set_plan,
     BuyBundle: buy_bundle,

@@ -11,7 +11,18 @@ from collections.abc import Iterable
 
 from mubss.core.draft import Draft
 from mubss.core.errors import LedgerError
-from mubss.core.model import ACTIVE, STATES, TERMINATED, Account, AddMember, ForgetPerson, Session, SetState, state_of
+from mubss.core.model import (
+    ACTIVE,
+    STATES,
+    TERMINATED,
+    Account,
+    AddMember,
+    ChangeIdentities,
+    ForgetPerson,
+    Session,
+    SetState,
+    state_of,
+)
 from mubss.core.outbox import ABORT, tell_sessions
 
 MAX_MEMBERS = 50  # of an account: its document stays small
@@ -50,6 +61,30 @@ def forget_person(draft: Draft, command: ForgetPerson) -> None:
     account["identities"] = [one for one in account["identities"] if one not in gone]
     if "members" in account:
         account["members"] = {one: whose for one, whose in account["members"].items() if one not in gone}
+
+
+def change_identities(draft: Draft, command: ChangeIdentities) -> None:
+    """Other numbers of one subscriber, in the places of the old ones; LedgerError for one that isn't its own."""
+    account = draft.account
+    if account["state"] == TERMINATED or account.get("member_states", {}).get(command.member) == TERMINATED:
+        raise LedgerError("state: terminated; expected a subscriber that lives")
+    identities = list(account["identities"])
+    members = dict(account.get("members") or dict.fromkeys(identities, account["_id"]))
+    for old, new in command.changes:
+        if new in members:
+            raise LedgerError(f"identity: {new}; expected one that no subscriber has yet")
+        if not old:
+            identities.append(new)
+        elif members.pop(old, "") != command.member:
+            raise LedgerError(f"identity: {old}; expected one of the subscriber")
+        else:
+            place = identities.index(old)
+            identities[place : place + 1] = [new] if new else []
+        if new:
+            members[new] = command.member
+    account["identities"] = identities
+    if "members" in account:
+        account["members"] = members
 
 
 def set_member_state(draft: Draft, command: SetState) -> bool:

@@ -328,6 +328,17 @@ class ForgetPerson:
 
 
 @dataclass(slots=True)
+class ChangeIdentities:
+    """Other identities of one subscriber of an account, each in the place of one of the same kind; "" is none.
+
+    `member` is the subscriber's id. Open sessions go on.
+    """
+
+    member: str
+    changes: Sequence[tuple[str, str]]  # from, to
+
+
+@dataclass(slots=True)
 class EndSession:
     """Ends an open session without its client: supervision time ran out, its peer rebooted, or an operator says so."""
 
@@ -387,6 +398,7 @@ Command = (
     | Movement
     | SetState
     | AddMember
+    | ChangeIdentities
     | ForgetPerson
     | SetPlan
     | BuyBundle

@@ -37,7 +37,7 @@ class Balances:
             balance_micros=account["balance_micros"],
             credit_limit_micros=account["credit_limit_micros"],
             reserved_micros=account["reserved_micros"],
-            available_micros=_available_micros(account),
+            available_micros=available_micros(account),
             month=office.tables.calendar.at(office.now_s).month,
             free_units=[pb.FreeUnits(service=code, **one._asdict()) for code, one in free.items()],
             buckets=map(_bucket, account.get("buckets", ())),
@@ -99,7 +99,7 @@ class Balances:
         return lifecycle.find_account(store, lifecycle.find_subscriber(store, fields.subscriber(request)))
 
 
-def _available_micros(account: Account) -> int:
+def available_micros(account: Account) -> int:
     return account["balance_micros"] + account["credit_limit_micros"] - account["reserved_micros"]
 
 
@@ -112,7 +112,7 @@ def _movement(account: Account) -> pb.MovementResponse:
         account=account["_id"],
         currency=account["currency"],
         balance_micros=account["balance_micros"],
-        available_micros=_available_micros(account),
+        available_micros=available_micros(account),
     )
 
 

@@ -20,16 +20,19 @@ from mubss.crm.balances import Balances
 from mubss.crm.billing import Billing
 from mubss.crm.bills import Bills
 from mubss.crm.call import Call
+from mubss.crm.notifications import Delivery, Notifications
 from mubss.crm.office import Office
 from mubss.crm.permissions import LEAST_ROLE
+from mubss.crm.refdata import Refdata
 from mubss.crm.sessions import Sessions
 from mubss.crm.subscribers import Subscribers
 from mubss.crm.system import System
 from mubss.crm.usage import Usage
+from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
 from mubss.services.tokens import Keys, terms_of
 
-SERVICES = (Subscribers, Balances, Usage, Bills, Billing, Sessions, System)
+SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 
@@ -65,6 +68,7 @@ class CrmServer:
         if options.reflection:
             names = [one.full_name for one in crm_pb2.DESCRIPTOR.services_by_name.values()]
             reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
+        self._delivery = Delivery(office) if options.delivers else None
         self.port = 0
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
@@ -85,6 +89,8 @@ class CrmServer:
         self._office.engine.start()
         self._office.nudge.start()
         self._revoked.start()
+        if self._delivery is not None:
+            self._delivery.start()
         self._server.start()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
 
@@ -98,6 +104,8 @@ class CrmServer:
         self._health.enter_graceful_shutdown()
         self._server.stop(seconds).wait()
         self._revoked.stop()
+        if self._delivery is not None:
+            self._delivery.stop()
         self._office.engine.stop()
         self._office.nudge.stop()
 

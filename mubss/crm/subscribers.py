@@ -12,6 +12,7 @@ from mubss.crm import fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.once import Once
+from mubss.crm.repeats import once_or_as_told
 from mubss.pb import crm_pb2 as pb
 from mubss.services import lifecycle, people
 from mubss.services.lifecycle import NewSubscriber
@@ -31,7 +32,18 @@ class Subscribers:
         once = Once(self._office, call, request, pb.Subscriber)
         office = self._office
         cycle, language = request.bill_cycle or None, request.language or "en"
-        new = NewSubscriber(request.msisdn, request.imsi, "", request.plan, request.balance_micros, cycle, language)
+        new = NewSubscriber(
+            request.msisdn,
+            request.imsi,
+            "",
+            request.plan,
+            request.balance_micros,
+            cycle,
+            language,
+            request.name,
+            request.address,
+            request.email,
+        )
         shares = fields.subscriber(request, "account") if request.account else ""
 
         def work() -> pb.Subscriber:
@@ -48,14 +60,16 @@ class Subscribers:
         return message(self._find(request))
 
     def update_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
-        """Changes language or bill cycle."""
+        """Changes language, bill cycle or contact."""
         once = Once(self._office, call, request, pb.Subscriber)
         changes: dict[str, Any] = {}
-        for name in ("language", "bill_cycle"):
+        for name in ("language", "bill_cycle", "name", "address", "email"):
             if request.HasField(name):
-                changes[name] = getattr(request, name) or None
+                changes[name] = getattr(request, name)
         if not changes:
-            raise InputError("language, bill_cycle: neither is set; expected what is to be changed")
+            raise InputError("language, bill_cycle, name, address, email: none is set; expected what is to be changed")
+        if changes.get("bill_cycle") == 0:
+            changes["bill_cycle"] = None
         identity = fields.subscriber(request)
         office = self._office
         return once.do(
@@ -112,6 +126,22 @@ class Subscribers:
             entries=[pb.HistoryEntry(since_s=since_s, plan=plan, state=state) for since_s, plan, state in history]
         )
 
+    def change_identity(self, request: Any, call: Call) -> pb.Subscriber:
+        """Another number, another SIM, or both."""
+        new = {name: getattr(request, name) for name in ("msisdn", "imsi") if request.HasField(name)}
+        if not new:
+            raise InputError("msisdn, imsi: neither is set; expected what is to be changed")
+        once = Once(self._office, call, request, pb.Subscriber)
+        office = self._office
+
+        def work() -> pb.Subscriber:
+            subscriber_id = f"id:{self._find(request)['_id']}"
+            engine = once.engine(lambda order, _account: _person_of(order))
+            lifecycle.change_identity(engine, office.store, subscriber_id, request.version, **new)
+            return message(lifecycle.find_subscriber(office.store, subscriber_id))
+
+        return once_or_as_told(once, work)
+
     def change_plan(self, request: Any, call: Call) -> pb.Subscriber:
         """Another price plan."""
         plan, identity = fields.text(request, "plan", 40, 1), fields.subscriber(request)
@@ -156,4 +186,7 @@ def message(doc: Doc) -> pb.Subscriber:
         language=doc.get("language", ""),
         bill_cycle=doc.get("bill_cycle") or 0,
         created_s=doc.get("created_s", 0),
+        email=doc.get("email", ""),
+        name=doc.get("name", ""),
+        address=doc.get("address", ""),
     )

@@ -7,7 +7,7 @@ from typing import ClassVar as _ClassVar, Iterable as _Iterable, Mapping as _Map
 DESCRIPTOR: _descriptor.FileDescriptor
 
 class CreateSubscriberRequest(_message.Message):
-    __slots__ = ("idempotency_key", "msisdn", "imsi", "plan", "balance_micros", "bill_cycle", "language", "account")
+    __slots__ = ("idempotency_key", "msisdn", "imsi", "plan", "balance_micros", "bill_cycle", "language", "account", "email", "name", "address")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     MSISDN_FIELD_NUMBER: _ClassVar[int]
     IMSI_FIELD_NUMBER: _ClassVar[int]
@@ -16,6 +16,9 @@ class CreateSubscriberRequest(_message.Message):
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     msisdn: str
     imsi: str
@@ -24,10 +27,13 @@ class CreateSubscriberRequest(_message.Message):
     bill_cycle: int
     language: str
     account: str
-    def __init__(self, idempotency_key: _Optional[str] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., plan: _Optional[str] = ..., balance_micros: _Optional[int] = ..., bill_cycle: _Optional[int] = ..., language: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., plan: _Optional[str] = ..., balance_micros: _Optional[int] = ..., bill_cycle: _Optional[int] = ..., language: _Optional[str] = ..., account: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Subscriber(_message.Message):
-    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s")
+    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s", "email", "name", "address")
     ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -40,6 +46,9 @@ class Subscriber(_message.Message):
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
     CREATED_S_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     id: str
     account: str
     version: int
@@ -52,7 +61,10 @@ class Subscriber(_message.Message):
     language: str
     bill_cycle: int
     created_s: int
-    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class GetSubscriberRequest(_message.Message):
     __slots__ = ("subscriber",)
@@ -61,18 +73,24 @@ class GetSubscriberRequest(_message.Message):
     def __init__(self, subscriber: _Optional[str] = ...) -> None: ...
 
 class UpdateSubscriberRequest(_message.Message):
-    __slots__ = ("idempotency_key", "subscriber", "version", "language", "bill_cycle")
+    __slots__ = ("idempotency_key", "subscriber", "version", "language", "bill_cycle", "email", "name", "address")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     LANGUAGE_FIELD_NUMBER: _ClassVar[int]
     BILL_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    EMAIL_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ADDRESS_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     subscriber: str
     version: int
     language: str
     bill_cycle: int
-    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ...) -> None: ...
+    email: str
+    name: str
+    address: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class SearchSubscribersRequest(_message.Message):
     __slots__ = ("state", "plan", "type", "bill_cycle", "page_size", "page_token")
@@ -123,6 +141,20 @@ class HistoryEntry(_message.Message):
     plan: str
     state: str
     def __init__(self, since_s: _Optional[int] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ...) -> None: ...
+
+class ChangeIdentityRequest(_message.Message):
+    __slots__ = ("idempotency_key", "subscriber", "version", "msisdn", "imsi")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    MSISDN_FIELD_NUMBER: _ClassVar[int]
+    IMSI_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    subscriber: str
+    version: int
+    msisdn: str
+    imsi: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ...) -> None: ...
 
 class ChangePlanRequest(_message.Message):
     __slots__ = ("idempotency_key", "subscriber", "plan")
@@ -378,22 +410,26 @@ class ExplanationStep(_message.Message):
     def __init__(self, kind: _Optional[str] = ..., units: _Optional[int] = ..., name: _Optional[str] = ..., micros: _Optional[int] = ...) -> None: ...
 
 class ListBillsRequest(_message.Message):
-    __slots__ = ("subscriber", "cycle", "period", "page_size")
+    __slots__ = ("subscriber", "cycle", "period", "page_size", "page_token")
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     CYCLE_FIELD_NUMBER: _ClassVar[int]
     PERIOD_FIELD_NUMBER: _ClassVar[int]
     PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     subscriber: str
     cycle: int
     period: str
     page_size: int
-    def __init__(self, subscriber: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., page_size: _Optional[int] = ...) -> None: ...
+    page_token: str
+    def __init__(self, subscriber: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
 
 class ListBillsResponse(_message.Message):
-    __slots__ = ("bills",)
+    __slots__ = ("bills", "next_page_token")
     BILLS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
     bills: _containers.RepeatedCompositeFieldContainer[Bill]
-    def __init__(self, bills: _Optional[_Iterable[_Union[Bill, _Mapping]]] = ...) -> None: ...
+    next_page_token: str
+    def __init__(self, bills: _Optional[_Iterable[_Union[Bill, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
 
 class GetBillRequest(_message.Message):
     __slots__ = ("number",)
@@ -402,7 +438,7 @@ class GetBillRequest(_message.Message):
     def __init__(self, number: _Optional[str] = ...) -> None: ...
 
 class Bill(_message.Message):
-    __slots__ = ("id", "number", "kind", "state", "account", "msisdn", "cycle", "period", "from_day", "until_day", "due_day", "issued_s", "currency", "decimals", "net", "tax", "total", "previous_due", "paid", "due", "lines", "taxes")
+    __slots__ = ("id", "number", "kind", "state", "account", "msisdn", "cycle", "period", "from_day", "until_day", "due_day", "issued_s", "currency", "decimals", "net", "tax", "total", "previous_due", "paid", "due", "lines", "taxes", "settled", "credit_notes", "credits", "reason", "fault", "pdf_octets", "pdf_pages")
     ID_FIELD_NUMBER: _ClassVar[int]
     NUMBER_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
@@ -425,6 +461,13 @@ class Bill(_message.Message):
     DUE_FIELD_NUMBER: _ClassVar[int]
     LINES_FIELD_NUMBER: _ClassVar[int]
     TAXES_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    CREDIT_NOTES_FIELD_NUMBER: _ClassVar[int]
+    CREDITS_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    PDF_OCTETS_FIELD_NUMBER: _ClassVar[int]
+    PDF_PAGES_FIELD_NUMBER: _ClassVar[int]
     id: str
     number: str
     kind: str
@@ -447,7 +490,122 @@ class Bill(_message.Message):
     due: int
     lines: _containers.RepeatedCompositeFieldContainer[BillLine]
     taxes: _containers.RepeatedCompositeFieldContainer[BillTax]
-    def __init__(self, id: _Optional[str] = ..., number: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., account: _Optional[str] = ..., msisdn: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., from_day: _Optional[str] = ..., until_day: _Optional[str] = ..., due_day: _Optional[str] = ..., issued_s: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., net: _Optional[int] = ..., tax: _Optional[int] = ..., total: _Optional[int] = ..., previous_due: _Optional[int] = ..., paid: _Optional[int] = ..., due: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[BillTax, _Mapping]]] = ...) -> None: ...
+    settled: BillSettled
+    credit_notes: _containers.RepeatedScalarFieldContainer[str]
+    credits: str
+    reason: str
+    fault: str
+    pdf_octets: int
+    pdf_pages: int
+    def __init__(self, id: _Optional[str] = ..., number: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., account: _Optional[str] = ..., msisdn: _Optional[str] = ..., cycle: _Optional[int] = ..., period: _Optional[str] = ..., from_day: _Optional[str] = ..., until_day: _Optional[str] = ..., due_day: _Optional[str] = ..., issued_s: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., net: _Optional[int] = ..., tax: _Optional[int] = ..., total: _Optional[int] = ..., previous_due: _Optional[int] = ..., paid: _Optional[int] = ..., due: _Optional[int] = ..., lines: _Optional[_Iterable[_Union[BillLine, _Mapping]]] = ..., taxes: _Optional[_Iterable[_Union[BillTax, _Mapping]]] = ..., settled: _Optional[_Union[BillSettled, _Mapping]] = ..., credit_notes: _Optional[_Iterable[str]] = ..., credits: _Optional[str] = ..., reason: _Optional[str] = ..., fault: _Optional[str] = ..., pdf_octets: _Optional[int] = ..., pdf_pages: _Optional[int] = ...) -> None: ...
+
+class BillSettled(_message.Message):
+    __slots__ = ("paid", "credited", "open")
+    PAID_FIELD_NUMBER: _ClassVar[int]
+    CREDITED_FIELD_NUMBER: _ClassVar[int]
+    OPEN_FIELD_NUMBER: _ClassVar[int]
+    paid: int
+    credited: int
+    open: int
+    def __init__(self, paid: _Optional[int] = ..., credited: _Optional[int] = ..., open: _Optional[int] = ...) -> None: ...
+
+class BillPdf(_message.Message):
+    __slots__ = ("file_name", "octets", "sha256", "data")
+    FILE_NAME_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    file_name: str
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, file_name: _Optional[str] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class VoidBillRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "reason")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    reason: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class CreditBillRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "amount", "reason")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    amount: int
+    reason: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., amount: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RecordPaymentRequest(_message.Message):
+    __slots__ = ("idempotency_key", "number", "amount", "reference")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    number: str
+    amount: int
+    reference: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., number: _Optional[str] = ..., amount: _Optional[int] = ..., reference: _Optional[str] = ...) -> None: ...
+
+class Payment(_message.Message):
+    __slots__ = ("number", "reference", "amount", "used", "currency", "decimals", "at_s", "state", "settled")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    AMOUNT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    DECIMALS_FIELD_NUMBER: _ClassVar[int]
+    AT_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SETTLED_FIELD_NUMBER: _ClassVar[int]
+    number: str
+    reference: str
+    amount: int
+    used: int
+    currency: str
+    decimals: int
+    at_s: int
+    state: str
+    settled: BillSettled
+    def __init__(self, number: _Optional[str] = ..., reference: _Optional[str] = ..., amount: _Optional[int] = ..., used: _Optional[int] = ..., currency: _Optional[str] = ..., decimals: _Optional[int] = ..., at_s: _Optional[int] = ..., state: _Optional[str] = ..., settled: _Optional[_Union[BillSettled, _Mapping]] = ...) -> None: ...
+
+class ListOverdueRequest(_message.Message):
+    __slots__ = ("cycle", "page_size", "page_token")
+    CYCLE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    cycle: int
+    page_size: int
+    page_token: str
+    def __init__(self, cycle: _Optional[int] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListOverdueResponse(_message.Message):
+    __slots__ = ("bills", "next_page_token")
+    BILLS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    bills: _containers.RepeatedCompositeFieldContainer[OverdueBill]
+    next_page_token: str
+    def __init__(self, bills: _Optional[_Iterable[_Union[OverdueBill, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class OverdueBill(_message.Message):
+    __slots__ = ("bill", "days", "dunning_step", "dunning_action")
+    BILL_FIELD_NUMBER: _ClassVar[int]
+    DAYS_FIELD_NUMBER: _ClassVar[int]
+    DUNNING_STEP_FIELD_NUMBER: _ClassVar[int]
+    DUNNING_ACTION_FIELD_NUMBER: _ClassVar[int]
+    bill: Bill
+    days: int
+    dunning_step: int
+    dunning_action: str
+    def __init__(self, bill: _Optional[_Union[Bill, _Mapping]] = ..., days: _Optional[int] = ..., dunning_step: _Optional[int] = ..., dunning_action: _Optional[str] = ...) -> None: ...
 
 class BillLine(_message.Message):
     __slots__ = ("kind", "code", "units", "free_units", "days", "of_days", "tax", "amount")
@@ -482,6 +640,253 @@ class BillTax(_message.Message):
     net: int
     amount: int
     def __init__(self, code: _Optional[str] = ..., name: _Optional[str] = ..., rate_ppm: _Optional[int] = ..., net: _Optional[int] = ..., amount: _Optional[int] = ...) -> None: ...
+
+class MakeBatchRequest(_message.Message):
+    __slots__ = ("count", "value_micros", "currency", "bundle", "last_day", "length", "recipient", "remark")
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    RECIPIENT_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    count: int
+    value_micros: int
+    currency: str
+    bundle: str
+    last_day: str
+    length: int
+    recipient: str
+    remark: str
+    def __init__(self, count: _Optional[int] = ..., value_micros: _Optional[int] = ..., currency: _Optional[str] = ..., bundle: _Optional[str] = ..., last_day: _Optional[str] = ..., length: _Optional[int] = ..., recipient: _Optional[str] = ..., remark: _Optional[str] = ...) -> None: ...
+
+class BatchExport(_message.Message):
+    __slots__ = ("batch", "octets", "sha256", "data")
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    batch: VoucherBatch
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
+class VoucherBatch(_message.Message):
+    __slots__ = ("number", "state", "count", "used", "value_micros", "currency", "bundle", "last_day", "expires_s", "length", "made_s", "remark", "reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    COUNT_FIELD_NUMBER: _ClassVar[int]
+    USED_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    LAST_DAY_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
+    LENGTH_FIELD_NUMBER: _ClassVar[int]
+    MADE_S_FIELD_NUMBER: _ClassVar[int]
+    REMARK_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    state: str
+    count: int
+    used: int
+    value_micros: int
+    currency: str
+    bundle: str
+    last_day: str
+    expires_s: int
+    length: int
+    made_s: int
+    remark: str
+    reason: str
+    def __init__(self, number: _Optional[int] = ..., state: _Optional[str] = ..., count: _Optional[int] = ..., used: _Optional[int] = ..., value_micros: _Optional[int] = ..., currency: _Optional[str] = ..., bundle: _Optional[str] = ..., last_day: _Optional[str] = ..., expires_s: _Optional[int] = ..., length: _Optional[int] = ..., made_s: _Optional[int] = ..., remark: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class RedeemVoucherRequest(_message.Message):
+    __slots__ = ("idempotency_key", "subscriber", "pin")
+    IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    PIN_FIELD_NUMBER: _ClassVar[int]
+    idempotency_key: str
+    subscriber: str
+    pin: str
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., pin: _Optional[str] = ...) -> None: ...
+
+class RedeemVoucherResponse(_message.Message):
+    __slots__ = ("serial", "value_micros", "bundle", "account", "currency", "balance_micros", "available_micros")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    VALUE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    BUNDLE_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    CURRENCY_FIELD_NUMBER: _ClassVar[int]
+    BALANCE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    AVAILABLE_MICROS_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    value_micros: int
+    bundle: str
+    account: str
+    currency: str
+    balance_micros: int
+    available_micros: int
+    def __init__(self, serial: _Optional[str] = ..., value_micros: _Optional[int] = ..., bundle: _Optional[str] = ..., account: _Optional[str] = ..., currency: _Optional[str] = ..., balance_micros: _Optional[int] = ..., available_micros: _Optional[int] = ...) -> None: ...
+
+class BatchRequest(_message.Message):
+    __slots__ = ("number", "reason")
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    number: int
+    reason: str
+    def __init__(self, number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
+
+class LookupVoucherRequest(_message.Message):
+    __slots__ = ("serial",)
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    def __init__(self, serial: _Optional[str] = ...) -> None: ...
+
+class Voucher(_message.Message):
+    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
+    USED_S_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    state: str
+    batch: VoucherBatch
+    used_s: int
+    subscriber: str
+    account: str
+    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+
+class ListBatchesRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListBatchesResponse(_message.Message):
+    __slots__ = ("batches", "next_page_token")
+    BATCHES_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    batches: _containers.RepeatedCompositeFieldContainer[VoucherBatch]
+    next_page_token: str
+    def __init__(self, batches: _Optional[_Iterable[_Union[VoucherBatch, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class ListNotificationsRequest(_message.Message):
+    __slots__ = ("subscriber", "state", "kind", "page_size", "page_token")
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    subscriber: str
+    state: str
+    kind: str
+    page_size: int
+    page_token: str
+    def __init__(self, subscriber: _Optional[str] = ..., state: _Optional[str] = ..., kind: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListNotificationsResponse(_message.Message):
+    __slots__ = ("notifications", "next_page_token")
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    notifications: _containers.RepeatedCompositeFieldContainer[Notification]
+    next_page_token: str
+    def __init__(self, notifications: _Optional[_Iterable[_Union[Notification, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class Notification(_message.Message):
+    __slots__ = ("id", "kind", "subscriber", "state", "made_s", "due_s", "tries", "done", "why", "values")
+    class ValuesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    ID_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    MADE_S_FIELD_NUMBER: _ClassVar[int]
+    DUE_S_FIELD_NUMBER: _ClassVar[int]
+    TRIES_FIELD_NUMBER: _ClassVar[int]
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    WHY_FIELD_NUMBER: _ClassVar[int]
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    kind: str
+    subscriber: str
+    state: str
+    made_s: int
+    due_s: int
+    tries: int
+    done: _containers.RepeatedScalarFieldContainer[str]
+    why: str
+    values: _containers.ScalarMap[str, str]
+    def __init__(self, id: _Optional[str] = ..., kind: _Optional[str] = ..., subscriber: _Optional[str] = ..., state: _Optional[str] = ..., made_s: _Optional[int] = ..., due_s: _Optional[int] = ..., tries: _Optional[int] = ..., done: _Optional[_Iterable[str]] = ..., why: _Optional[str] = ..., values: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class NotificationIds(_message.Message):
+    __slots__ = ("ids",)
+    IDS_FIELD_NUMBER: _ClassVar[int]
+    ids: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, ids: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class NotificationsResponse(_message.Message):
+    __slots__ = ("notifications",)
+    NOTIFICATIONS_FIELD_NUMBER: _ClassVar[int]
+    notifications: _containers.RepeatedCompositeFieldContainer[Notification]
+    def __init__(self, notifications: _Optional[_Iterable[_Union[Notification, _Mapping]]] = ...) -> None: ...
+
+class ListTemplatesRequest(_message.Message):
+    __slots__ = ("language",)
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    def __init__(self, language: _Optional[str] = ...) -> None: ...
+
+class ListTemplatesResponse(_message.Message):
+    __slots__ = ("templates",)
+    TEMPLATES_FIELD_NUMBER: _ClassVar[int]
+    templates: _containers.RepeatedCompositeFieldContainer[NotificationTemplate]
+    def __init__(self, templates: _Optional[_Iterable[_Union[NotificationTemplate, _Mapping]]] = ...) -> None: ...
+
+class NotificationTemplate(_message.Message):
+    __slots__ = ("language", "kind", "subject", "text", "fields")
+    LANGUAGE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    FIELDS_FIELD_NUMBER: _ClassVar[int]
+    language: str
+    kind: str
+    subject: str
+    text: str
+    fields: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, language: _Optional[str] = ..., kind: _Optional[str] = ..., subject: _Optional[str] = ..., text: _Optional[str] = ..., fields: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class TestNotificationRequest(_message.Message):
+    __slots__ = ("subscriber",)
+    SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
+    subscriber: str
+    def __init__(self, subscriber: _Optional[str] = ...) -> None: ...
+
+class TestNotificationResponse(_message.Message):
+    __slots__ = ("results",)
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    results: _containers.RepeatedCompositeFieldContainer[SinkResult]
+    def __init__(self, results: _Optional[_Iterable[_Union[SinkResult, _Mapping]]] = ...) -> None: ...
+
+class SinkResult(_message.Message):
+    __slots__ = ("sink", "fault")
+    SINK_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
+    sink: str
+    fault: str
+    def __init__(self, sink: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class QueueBillingRequest(_message.Message):
     __slots__ = ("cycle", "period", "subscriber", "dry_run")
@@ -568,6 +973,159 @@ class CancelActivityRequest(_message.Message):
     ID_FIELD_NUMBER: _ClassVar[int]
     id: str
     def __init__(self, id: _Optional[str] = ...) -> None: ...
+
+class ListTablesRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListTablesResponse(_message.Message):
+    __slots__ = ("version", "loaded_s", "digest", "rows")
+    class RowsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOADED_S_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    loaded_s: int
+    digest: str
+    rows: _containers.ScalarMap[str, int]
+    def __init__(self, version: _Optional[int] = ..., loaded_s: _Optional[int] = ..., digest: _Optional[str] = ..., rows: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class GetRefdataRequest(_message.Message):
+    __slots__ = ("table", "key", "page_size", "page_token")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    key: str
+    page_size: int
+    page_token: str
+    def __init__(self, table: _Optional[str] = ..., key: _Optional[str] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetRefdataResponse(_message.Message):
+    __slots__ = ("version", "rows", "next_page_token")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    rows: _containers.RepeatedCompositeFieldContainer[RefdataRow]
+    next_page_token: str
+    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RefdataRow, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RefdataRow(_message.Message):
+    __slots__ = ("key", "json")
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    JSON_FIELD_NUMBER: _ClassVar[int]
+    key: str
+    json: str
+    def __init__(self, key: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
+
+class RefdataText(_message.Message):
+    __slots__ = ("toml", "replace")
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    toml: str
+    replace: bool
+    def __init__(self, toml: _Optional[str] = ..., replace: bool = ...) -> None: ...
+
+class ValidateRefdataResponse(_message.Message):
+    __slots__ = ("faults", "version", "changes", "lost_services")
+    class LostServicesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    FAULTS_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    LOST_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    faults: _containers.RepeatedCompositeFieldContainer[RefdataFault]
+    version: int
+    changes: _containers.RepeatedCompositeFieldContainer[TableChange]
+    lost_services: _containers.ScalarMap[str, str]
+    def __init__(self, faults: _Optional[_Iterable[_Union[RefdataFault, _Mapping]]] = ..., version: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ..., lost_services: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class RefdataFault(_message.Message):
+    __slots__ = ("field", "what")
+    FIELD_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    field: str
+    what: str
+    def __init__(self, field: _Optional[str] = ..., what: _Optional[str] = ...) -> None: ...
+
+class TableChange(_message.Message):
+    __slots__ = ("table", "added", "updated", "removed")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    ADDED_FIELD_NUMBER: _ClassVar[int]
+    UPDATED_FIELD_NUMBER: _ClassVar[int]
+    REMOVED_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    added: int
+    updated: int
+    removed: int
+    def __init__(self, table: _Optional[str] = ..., added: _Optional[int] = ..., updated: _Optional[int] = ..., removed: _Optional[int] = ...) -> None: ...
+
+class DiffRefdataResponse(_message.Message):
+    __slots__ = ("version", "rows", "of")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    OF_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    rows: _containers.RepeatedCompositeFieldContainer[RowChange]
+    of: int
+    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ..., of: _Optional[int] = ...) -> None: ...
+
+class RowChange(_message.Message):
+    __slots__ = ("table", "key", "kind", "before_json", "after_json")
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    KEY_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    BEFORE_JSON_FIELD_NUMBER: _ClassVar[int]
+    AFTER_JSON_FIELD_NUMBER: _ClassVar[int]
+    table: str
+    key: str
+    kind: str
+    before_json: str
+    after_json: str
+    def __init__(self, table: _Optional[str] = ..., key: _Optional[str] = ..., kind: _Optional[str] = ..., before_json: _Optional[str] = ..., after_json: _Optional[str] = ...) -> None: ...
+
+class PutRefdataRequest(_message.Message):
+    __slots__ = ("version", "toml", "replace")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    toml: str
+    replace: bool
+    def __init__(self, version: _Optional[int] = ..., toml: _Optional[str] = ..., replace: bool = ...) -> None: ...
+
+class PutRefdataResponse(_message.Message):
+    __slots__ = ("version", "changed", "changes", "lost_services")
+    class LostServicesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    LOST_SERVICES_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    changed: bool
+    changes: _containers.RepeatedCompositeFieldContainer[TableChange]
+    lost_services: _containers.ScalarMap[str, str]
+    def __init__(self, version: _Optional[int] = ..., changed: bool = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ..., lost_services: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
     __slots__ = ("subscriber",)

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from typing import NamedTuple
 
 from mubss.core.calendar import OperatorCalendar
-from mubss.core.errors import RefdataError
+from mubss.core.errors import AccountChanged, RefdataError
 from mubss.core.tariff import Tables
 from mubss.refdata.build import build_tables
 from mubss.refdata.check import Faults
@@ -51,10 +51,12 @@ def load(
     *,
     replace: bool = False,
     dry_run: bool = False,
+    version: int | None = None,
 ) -> Loaded:
     """Makes the store's reference data, merged with (or replaced by) what the files say, a new version.
 
     RefdataError, with every fault and nothing changed, if the whole isn't right; `dry_run` writes nothing.
+    AccountChanged where there is something to change and `version`, if it is given, isn't the one in force.
     """
 
     def work(session: Session) -> Loaded:
@@ -64,6 +66,8 @@ def load(
         changes = {table: _compare(before[table], documents[table]) for table in TABLES}
         if storage.split(documents) == base.stored:
             return Loaded(base.version, False, changes, {})
+        if version not in (None, base.version.number):
+            raise AccountChanged(f"version: {version}; expected {base.version.number}: read it again")
         _check_use(session, before, documents)
         lost = _lost_services(session, before["price_plans"], documents["price_plans"])
         if dry_run:
@@ -76,6 +80,30 @@ def load(
         except (StoreConflict, DuplicateId):
             continue
     return store.run(work)
+
+
+class RowChange(NamedTuple):
+    """What becomes of one row: None where there is none."""
+
+    table: str
+    key: str
+    before: Doc | None
+    after: Doc | None
+
+
+def diff(
+    store: Store, sources: Sequence[Source], calendar: OperatorCalendar, *, replace: bool = False
+) -> tuple[Version, list[RowChange]]:
+    """What `load` would change, row by row, on top of the version in force; RefdataError with every fault."""
+    base = store.run(storage.read_all)
+    before = _rows(base, replace)
+    after, _ = validate(sources, calendar, base.version.number + 1, None if replace else before)
+    changes = [
+        RowChange(table, key, before[table].get(key), after[table].get(key))
+        for table in TABLES
+        for key in [*before[table], *(key for key in after[table] if key not in before[table])]
+    ]
+    return base.version, [change for change in changes if change.before != change.after]
 
 
 def read_documents(store: Store) -> tuple[Version, Documents]:

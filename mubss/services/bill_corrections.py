@@ -12,7 +12,7 @@ from typing import NamedTuple, TypeVar, cast
 from mubss.charging.engine import Engine
 from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.core.crediting import credit_note
-from mubss.core.errors import AccountChanged, Busy, InputError
+from mubss.core.errors import AccountChanged, Busy, InputError, LedgerError
 from mubss.core.issuing import CreditBill, PayBill, VoidBill
 from mubss.core.model import POSTPAID, Account
 from mubss.core.money import format_amount
@@ -54,12 +54,12 @@ def void(engine: Engine, store: Store, number: str, reason: str, now_s: int) -> 
         doc = find_bill(store, number)
         if doc["state"] not in UNSENT or "before" not in doc:
             way = "`mubss bills credit` gives money back" if doc["state"] in ISSUED else f"it is {doc['state']}"
-            raise InputError(f"number: {number}; expected a bill in {NEW}, which nobody has yet: {way}")
+            raise LedgerError(f"number: {number}; expected a bill in {NEW}, which nobody has yet: {way}")
         if bill_documents.is_held(doc, now_s):
             raise Busy(f"bill {number} is being rendered; try again")
         account = subscribers.get_account(store, doc["account"]) or {}
         if account.get("billing", {}).get("bill") != doc["_id"]:
-            raise InputError(f"number: {number}; expected the last bill of its account: void those behind it first")
+            raise LedgerError(f"number: {number}; expected the last bill of its account: void those behind it first")
         after = {
             **{name: value for name, value in doc.items() if name != "lease"},
             "version": doc["version"] + 1,
@@ -88,7 +88,7 @@ def pay(engine: Engine, store: Store, number: str, amount_micros: int, reference
         doc = find_bill(store, number)
         if doc["kind"] != POSTPAID or doc["state"] == VOID:
             what = "void" if doc["state"] == VOID else f"a document of kind {doc['kind']}"
-            raise InputError(f"number: {number} is {what}; expected a bill that is to be paid")
+            raise LedgerError(f"number: {number} is {what}; expected a bill that is to be paid")
         amount = _minor(doc, amount_micros)
         used = min(amount, doc["settled"]["open"])
         payment = {
@@ -146,7 +146,7 @@ def credit(
         doc = find_bill(store, number)
         if doc["kind"] != POSTPAID or doc["state"] not in ISSUED:
             way = "void it instead" if doc["state"] in UNSENT and doc["kind"] == POSTPAID else f"it is {doc['state']}"
-            raise InputError(f"number: {number}; expected a bill that is issued; {way}")
+            raise LedgerError(f"number: {number}; expected a bill that is issued; {way}")
         left = doc["total"] - doc["settled"]["credited"]
         amount = left if amount_micros is None else _minor(doc, amount_micros)
         if not 0 < amount <= left:

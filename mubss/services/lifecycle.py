@@ -11,11 +11,21 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mubss.charging.engine import Engine
-from mubss.charging.order import Guard, Order
+from mubss.charging.order import Guard, GuardConflict, Order
 from mubss.charging.provision import NewAccount, member_order, open_accounts
-from mubss.core.errors import InputError, UnknownAccount
+from mubss.core.errors import AccountChanged, InputError, UnknownAccount
 from mubss.core.issuing import SetDiscounts
-from mubss.core.model import POSTPAID, PREPAID, Account, BuyBundle, Movement, SetPlan, SetState, StopBundle
+from mubss.core.model import (
+    POSTPAID,
+    PREPAID,
+    Account,
+    BuyBundle,
+    ChangeIdentities,
+    Movement,
+    SetPlan,
+    SetState,
+    StopBundle,
+)
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
@@ -24,6 +34,8 @@ from mubss.storage.database import Doc, DuplicateId, Store, StoreUnavailable
 _MSISDN = re.compile(r"[1-9][0-9]{5,14}")
 _IMSI = re.compile(r"[0-9]{14,15}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Z]{2})?")
+_EMAIL = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})+")
+MAX_EMAIL_LETTERS = 254  # of a path in SMTP without its brackets (RFC 5321 §4.5.3.1.3)
 _IDENTITY = re.compile(r"e164:[0-9]{1,15}|imsi:[0-9]{14,15}")
 MAX_OPENING_MICROS = 10**12
 MAX_TEXT_LETTERS = 200
@@ -43,6 +55,7 @@ class NewSubscriber:
     language: str = "en"
     name: str = ""  # as it stands on bills
     address: str = ""  # lines of it
+    email: str = ""  # where its mail goes
 
     @property
     def identities(self) -> tuple[str, ...]:
@@ -52,10 +65,7 @@ class NewSubscriber:
 
 def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
     """What keeps a subscriber from being created, each naming the field, its value and what was expected."""
-    if not _MSISDN.fullmatch(new.msisdn):
-        yield f"msisdn: {new.msisdn[:20]!r}; expected 6 to 15 digits of E.164, without +"
-    if new.imsi and not _IMSI.fullmatch(new.imsi):
-        yield f"imsi: {new.imsi[:20]!r}; expected 14 or 15 digits"
+    yield from _number_faults(new.msisdn, new.imsi)
     if new.type not in ("", PREPAID, POSTPAID):
         yield f"type: {new.type[:20]!r}; expected {PREPAID} or {POSTPAID}"
     plan = tables.plans.get(new.plan)
@@ -70,11 +80,20 @@ def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
     if not _LANGUAGE.fullmatch(new.language):
         yield f"language: {new.language[:20]!r}; expected a code like en or pt-BR"
     yield from postal_faults(new.name, new.address)
+    if new.email and (len(new.email) > MAX_EMAIL_LETTERS or not _EMAIL.fullmatch(new.email)):
+        yield f"email: {len(new.email)} letters; expected an address like someone@mail.example"
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
         amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
         yield f"balance: {amount}; expected at most {limit} either way"
     elif new.balance_micros < 0 and plan is not None and plan.type == PREPAID:
         yield f"balance: {format_amount(new.balance_micros)}; expected 0 or more for a {PREPAID} subscriber"
+
+
+def _number_faults(msisdn: str, imsi: str) -> Iterator[str]:
+    if not _MSISDN.fullmatch(msisdn):
+        yield f"msisdn: {msisdn[:20]!r}; expected 6 to 15 digits of E.164, without +"
+    if imsi and not _IMSI.fullmatch(imsi):
+        yield f"imsi: {imsi[:20]!r}; expected 14 or 15 digits"
 
 
 def postal_faults(name: str, address: str) -> Iterator[str]:
@@ -104,10 +123,14 @@ def checked(new: NewSubscriber, tables: Tables, now_s: int) -> NewAccount:
         "language": new.language,
         "bill_cycle": new.bill_cycle,
         "created_s": now_s,
-        **{key: value for key, value in (("name", new.name), ("address", new.address)) if value},
+        **{key: value for key, value in _contact(new) if value},
     }
     limit = plan.credit_limit_micros
     return NewAccount(plan.type, plan.code, plan.currency, new.identities, new.balance_micros, limit, person)
+
+
+def _contact(new: NewSubscriber) -> tuple[tuple[str, str], ...]:
+    return ("name", new.name), ("address", new.address), ("email", new.email)
 
 
 def create(
@@ -201,6 +224,45 @@ def set_state(engine: Engine, store: Store, identity: str, state: str, reason: s
     guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
     member = "" if doc["_id"] == doc["account"] else doc["_id"]
     return run(engine, Order(SetState(state, reason, member), account=doc["account"], guards=guards))
+
+
+def change_identity(
+    engine: Engine, store: Store, identity: str, version: int, msisdn: str | None = None, imsi: str | None = None
+) -> Account:
+    """Another MSISDN, IMSI, or both, of a subscriber that is as it was read; None: it stays, "": there is no IMSI.
+
+    AccountChanged where the subscriber has another version; InputError for a number that is wrong, or taken. From then
+    on a request that names only what was given up is of nobody; open sessions go on.
+    """
+    doc = find_subscriber(store, identity)
+    if doc["version"] != version:
+        raise AccountChanged(f"version: {version}; expected {doc['version']}: read it again")
+    after = {**doc, "version": version + 1}
+    if msisdn is not None:
+        after["msisdn"] = msisdn
+    if imsi is not None:
+        after["imsi"] = imsi
+    if faults := list(_number_faults(after["msisdn"], after.get("imsi", ""))):
+        raise InputError("; ".join(faults))
+    changes = [
+        (f"{kind}:{doc[name]}" if doc.get(name) else "", f"{kind}:{after[name]}" if after.get(name) else "")
+        for kind, name in (("e164", "msisdn"), ("imsi", "imsi"))
+        if (doc.get(name) or "") != (after.get(name) or "")
+    ]
+    if not changes:
+        raise InputError("msisdn, imsi: they are so already; expected another one")
+    own = {} if doc["_id"] == doc["account"] else {"subscriber": doc["_id"]}
+    guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
+    guards += [
+        Guard(subscribers.IDENTITIES, {"_id": new, "account": doc["account"], **own}) for _, new in changes if new
+    ]
+    guards += [Guard(subscribers.IDENTITIES, {"_id": old}, 0, removes=True) for old, _ in changes if old]
+    try:
+        return run(engine, Order(ChangeIdentities(doc["_id"], changes), account=doc["account"], guards=guards))
+    except GuardConflict as conflict:
+        if conflict.collection == subscribers.IDENTITIES and conflict.stored is not None:
+            raise InputError(taken(str(conflict.stored["_id"]))) from None
+        raise
 
 
 def set_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:

@@ -32,6 +32,10 @@ class Texts:
                 return one, text
         raise ConfigError(f"notifications: no text for {kind!r}; expected one in en.toml")
 
+    def of(self, language: str) -> Mapping[str, Text]:
+        """All texts of a language, by kind; none for one that there are none in."""
+        return self._texts.get(language, {})
+
     @property
     def languages(self) -> list[str]:
         """Those that there are texts in."""

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from mubss.config_notifications import NotificationOptions
-from mubss.core.errors import ConfigError, InputError
+from mubss.core.errors import ConfigError, InputError, LedgerError
 from mubss.core.notice_kinds import BILL_READY, EXPIRY_SOON, TEST
 from mubss.core.notice_texts import text_kind, words_of
 from mubss.core.settling import VOID
@@ -223,7 +223,7 @@ def _change_dead(store: Store, ids: Sequence[str], after: Callable[[Doc], Doc]) 
 
     def decide(doc: Doc) -> Doc:
         if doc["state"] != DEAD:
-            raise InputError(f"id: {doc['_id']} is {doc['state']}; expected a dead one")
+            raise LedgerError(f"id: {doc['_id']} is {doc['state']}; expected a dead one")
         return after(doc)
 
     there = storage.existing(store, [one for one in wanted if _ID.fullmatch(one)])

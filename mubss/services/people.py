@@ -35,7 +35,7 @@ def create_one(store: Store, tables: Tables, new: NewSubscriber, now_ms: int, be
 
 
 def update(store: Store, tables: Tables, identity: str, version: int, changes: dict[str, Any], beside: Beside) -> Doc:
-    """Changes language or bill cycle of a subscriber that is as it was read; AccountChanged where it isn't."""
+    """Changes language, bill cycle or contact of a subscriber that is as it was read; AccountChanged where it isn't."""
     known = find_subscriber(store, identity)
     after = {**known, **changes}
     wanted = NewSubscriber(
@@ -46,6 +46,9 @@ def update(store: Store, tables: Tables, identity: str, version: int, changes: d
         0,
         after["bill_cycle"],
         after.get("language", "en"),
+        after.get("name", ""),
+        after.get("address", ""),
+        after.get("email", ""),
     )
     if faults := list(faults_of(wanted, tables)):
         raise InputError("; ".join(faults))

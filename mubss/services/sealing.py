@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import MGF1, OAEP
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey, RSAPublicKey
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -19,7 +19,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key, l
 from mubss.core.errors import InputError
 
 MAGIC = b"mubss-sealed-rsa-1\n"
-LEAST_RSA_BITS = 2048
+LEAST_RSA_BITS, MAX_RSA_BITS = 2048, 16_384
 MAX_KEY_OCTETS = 65_536
 _AGE = "age1"
 _NONCE_OCTETS = 12
@@ -47,28 +47,33 @@ class Recipient:
 
 def read_recipient(text: str) -> Recipient:
     """A recipient by the age key itself, or by the file that holds an age or RSA key."""
-    if not text.startswith(_AGE):
-        octets = _read(text, "recipient")
-        if octets.lstrip().startswith(b"-----BEGIN"):
-            return Recipient(_rsa_key(text, octets))
-        lines = [line.strip() for line in octets.decode(errors="replace").splitlines()]
-        text = next((line for line in lines if line and not line.startswith("#")), "")
+    if text.startswith(_AGE):
+        return recipient_of(text.encode(), repr(text[:12]) + "…")
+    return recipient_of(_read(text, "recipient"), text)
+
+
+def recipient_of(octets: bytes, name: str) -> Recipient:
+    """A recipient by an age key, with comments or without, or by an RSA key in PEM; `name` is how errors call it."""
+    if octets.lstrip().startswith(b"-----BEGIN"):
+        return Recipient(_rsa_key(name, octets))
+    lines = [line.strip() for line in octets.decode(errors="replace").splitlines()]
+    text = next((line for line in lines if line and not line.startswith("#")), "")
     import pyrage
 
     try:
         pyrage.x25519.Recipient.from_str(text)
     except pyrage.RecipientError:
-        raise InputError(f"recipient: {text[:12]!r}…; {_EXPECTED}") from None
+        raise InputError(f"recipient: {name}; {_EXPECTED}") from None
     return Recipient(text)
 
 
 def _rsa_key(name: str, octets: bytes) -> RSAPublicKey:
     try:
         key = load_pem_public_key(octets)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, UnsupportedAlgorithm):
         raise InputError(f"recipient: {name}; {_EXPECTED}") from None
-    if not isinstance(key, RSAPublicKey) or key.key_size < LEAST_RSA_BITS:
-        raise InputError(f"recipient: {name}; expected an RSA key of {LEAST_RSA_BITS} bits or more")
+    if not isinstance(key, RSAPublicKey) or not LEAST_RSA_BITS <= key.key_size <= MAX_RSA_BITS:
+        raise InputError(f"recipient: {name}; expected an RSA key of {LEAST_RSA_BITS} to {MAX_RSA_BITS} bits")
     return key
 
 

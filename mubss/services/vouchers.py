@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mubss.core.errors import InputError
+from mubss.core.errors import InputError, LedgerError
 from mubss.core.money import format_amount
 from mubss.core.tariff import Tables
 from mubss.core.vouchers import (
@@ -32,6 +32,7 @@ from mubss.storage.database import Doc, Store
 TOGETHER = 200  # vouchers in a transaction: 10 ms on SQLite, so that charging never waits long for its turn
 MAX_VALUE_MICROS = 10**12
 MAX_YEARS = 20
+DEFAULT_LENGTH = 14
 _TRIES = 20  # of a group in which a PIN is taken already
 Pins = Sequence[str]
 
@@ -45,7 +46,7 @@ class NewBatch:
     value_micros: int = 0
     currency: str = ""
     bundle: str = ""
-    length: int = 14  # digits of a PIN
+    length: int = DEFAULT_LENGTH  # digits of a PIN
     remark: str = ""
 
 
@@ -107,15 +108,25 @@ def make(
     """
     batch = checked(new, tables, now_s)
     with private_file(file) as out:
-        batch = storage.add_batch(store, batch, pepper.fingerprint)
-        if batch["number"] > MAX_BATCH:
-            raise InputError(f"batch: {batch['number']}; expected up to {MAX_BATCH}")
-        pins: list[str] = []
-        for start in range(0, new.count, TOGETHER):
-            pins += _add(store, pepper, batch, start, min(TOGETHER, new.count - start))
-            progress(len(pins))
-        content = export(batch, pins)
+        batch, content = drawn(store, pepper, batch, progress)
         out.write(recipient.seal(content) if recipient is not None else content)
+    return finished(store, batch)
+
+
+def drawn(store: Store, pepper: Pepper, batch: Doc, progress: Callable[[int], None]) -> tuple[Doc, bytes]:
+    """Adds a `checked` batch with all its vouchers; it, and the file of its PINs. None is good before `finished`."""
+    batch = storage.add_batch(store, batch, pepper.fingerprint)
+    if batch["number"] > MAX_BATCH:
+        raise InputError(f"batch: {batch['number']}; expected up to {MAX_BATCH}")
+    pins: list[str] = []
+    for start in range(0, batch["count"], TOGETHER):
+        pins += _add(store, pepper, batch, start, min(TOGETHER, batch["count"] - start))
+        progress(len(pins))
+    return batch, export(batch, pins)
+
+
+def finished(store: Store, batch: Doc) -> Doc:
+    """A batch whose file is where it belongs: its vouchers may be redeemed from now on."""
     return _set_state(store, batch["number"], ACTIVE, MAKING)
 
 
@@ -169,7 +180,7 @@ def _set_state(store: Store, number: int, state: str, before: str, reason: str =
         if batch["state"] == state and state != MAKING:
             return batch
         if batch["state"] != before:
-            raise InputError(f"batch: {number} is {_told(batch)}; expected one that is {before}")
+            raise LedgerError(f"batch: {number} is {_told(batch)}; expected one that is {before}")
         more = {"reason": reason} if reason else {}
         return {**batch, **more, "state": state, "version": batch["version"] + 1}
 

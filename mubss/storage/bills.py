@@ -114,13 +114,17 @@ def last_number(store: Store, counter: str) -> int:
     return int(doc["version"]) if doc is not None else 0
 
 
-def find(store: Store, filters: dict[str, str | int], limit: int) -> list[Doc]:
-    """Bills by account, cycle or period, the last numbers first."""
-    conditions = " AND ".join(f"$.{name} = :{name}" for name in filters)
+def find(store: Store, filters: dict[str, str | int], limit: int, before: str = "") -> list[Doc]:
+    """Bills by account, cycle or period, the last numbers first; `before` is the last number of the page before."""
+    conditions = [f"$.{name} = :{name}" for name in filters]
+    values = dict(filters)
+    if before:
+        conditions.append("$.number < :before")
+        values["before"] = before
 
     def work(session: Session) -> list[Doc]:
-        found = session.collection(BILLS).find(conditions).sort("$.number DESC").limit(limit)
-        return found.bind(filters).execute() if filters else found.execute()
+        found = session.collection(BILLS).find(" AND ".join(conditions)).sort("$.number DESC").limit(limit)
+        return found.bind(values).execute() if values else found.execute()
 
     return store.run(work)
 

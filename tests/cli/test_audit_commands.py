@@ -144,6 +144,7 @@ def people(run: Audited) -> None:
     run("subscriber import", file)
     run("subscriber import", file, "--skip-existing", count=0)
     run("adjust", NEW, "-1", "--reason", "case 7")
+    run("subscriber number", NEW, "--imsi", "999810000000077")
     run("topup", NEW, "5", "--reference", f"of {NEW}")
     run("topup", NEW, "0", code=65, count=0)
     run("subscriber suspend", NEW, "--reason", "lost")

@@ -10,9 +10,17 @@ RPCS = {
     for method in service.methods
 }
 
-# They name a bill, an activity or a session that there is at another time; all else of them must be right.
+# They name a bill, a voucher, an activity or a session that there is at another time; all else of them must be right.
 _OF_ANOTHER_TIME = {
     "Bills/GetBill": {"NOT_FOUND"},
+    "Bills/CreditBill": {"NOT_FOUND", "FAILED_PRECONDITION", "INVALID_ARGUMENT"},
+    "Bills/RecordPayment": {"NOT_FOUND"},
+    "Vouchers/RedeemVoucher": {"INVALID_ARGUMENT"},
+    "Vouchers/BlockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/UnblockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/LookupVoucher": {"NOT_FOUND"},
+    "Notifications/RetryNotifications": {"NOT_FOUND"},
+    "Notifications/AcknowledgeNotifications": {"NOT_FOUND"},
     "Billing/GetActivity": {"NOT_FOUND"},
     "Billing/CancelActivity": {"NOT_FOUND"},
     "Billing/WatchActivity": {"NOT_FOUND"},

@@ -87,6 +87,50 @@ def test_another_plan(crm: CrmWorld) -> None:
     assert crm.write("Subscribers/ChangePlan", subscriber=made.msisdn, plan="demo-prepaid").version == 2
 
 
+def test_another_number_and_another_sim(crm: CrmWorld) -> None:
+    made, other = created(crm, imsi="999710000000021"), created(crm)
+    new = str(next(NUMBERS))
+    request = {"subscriber": made.msisdn, "version": 1, "msisdn": new, "idempotency_key": crm.key()}
+    after = crm.call("Subscribers/ChangeIdentity", **request)
+    assert (after.id, after.msisdn, after.imsi, after.version) == (made.id, new, made.imsi, 2)
+    assert crm.call("Subscribers/ChangeIdentity", **request) == after, "the first answer, though the old number is gone"
+    assert refused(lambda: crm.call("Subscribers/GetSubscriber", subscriber=made.msisdn))[0] is NOT_FOUND
+    assert created(crm, msisdn=made.msisdn).id != made.id, "it is free"
+    change = {"subscriber": f"id:{made.id}", "version": 2}
+    for fields, code, named in (
+        ({"msisdn": other.msisdn}, INVALID, "msisdn: "),
+        ({"msisdn": "x"}, INVALID, "msisdn: "),
+        ({"imsi": "9" * 5000}, INVALID, "imsi: "),
+        ({"imsi": made.imsi}, INVALID, "msisdn, imsi"),
+        ({}, INVALID, "msisdn, imsi"),
+        ({"imsi": "", "version": 1}, grpc.StatusCode.ABORTED, "version: 1"),
+    ):
+        found, text = refused(lambda fields=fields: crm.write("Subscribers/ChangeIdentity", **{**change, **fields}))
+        assert found is code and text.startswith(named), text
+    assert crm.write("Subscribers/ChangeIdentity", **change, imsi="").imsi == ""
+
+
+def test_one_number_for_many_goes_to_one(crm: CrmWorld) -> None:
+    people = [created(crm) for _ in range(8)]
+    new = str(next(NUMBERS))
+    told: list[Any] = []
+
+    def change(person: Any) -> None:
+        fields = {"subscriber": person.msisdn, "version": 1, "msisdn": new}
+        try:
+            told.append(crm.write("Subscribers/ChangeIdentity", **fields).id)
+        except grpc.RpcError as error:
+            told.append(error.code())
+
+    threads = [threading.Thread(target=change, args=(person,)) for person in people]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    [winner] = [one for one in told if isinstance(one, str)]
+    assert told.count(INVALID) == 7 and crm.call("Subscribers/GetSubscriber", subscriber=new).id == winner
+
+
 def test_money(crm: CrmWorld) -> None:
     made = created(crm)
     top_up = {

@@ -117,6 +117,12 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("Usage/ExplainCharge", {"subscriber": POSTPAID, "service": "VOICE", "units": 6000, "called": "4930123456"}),
     ("Bills/ListBills", {"cycle": 3}),
     ("Sessions/ListSessions", {"subscriber": PREPAID}),
+    ("Bills/ListOverdue", {"cycle": 3}),
+    ("Vouchers/ListBatches", {}),
+    ("Notifications/ListTemplates", {"language": "ar"}),
+    ("Refdata/ListTables", {}),
+    ("Refdata/GetRefdata", {"table": "price_plans"}),
+    ("Refdata/DiffRefdata", {"toml": "[[taxes]]\ncode = 'T7'\nname = 'é <b>'\nrate_percent = '7'\n"}),
 ]
 
 

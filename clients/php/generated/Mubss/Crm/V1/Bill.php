@@ -120,6 +120,46 @@ class Bill extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>repeated .mubss.crm.v1.BillTax taxes = 22;</code>
      */
     private $taxes;
+    /**
+     * as it is now
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.BillSettled settled = 23;</code>
+     */
+    protected $settled = null;
+    /**
+     * numbers of its credit notes
+     *
+     * Generated from protobuf field <code>repeated string credit_notes = 24;</code>
+     */
+    private $credit_notes;
+    /**
+     * of a credit note: the number of its bill
+     *
+     * Generated from protobuf field <code>string credits = 25;</code>
+     */
+    protected $credits = '';
+    /**
+     * of a credit note, or why a bill is void
+     *
+     * Generated from protobuf field <code>string reason = 26;</code>
+     */
+    protected $reason = '';
+    /**
+     * why it has no PDF
+     *
+     * Generated from protobuf field <code>string fault = 27;</code>
+     */
+    protected $fault = '';
+    /**
+     * size of its PDF; 0: it has none
+     *
+     * Generated from protobuf field <code>int64 pdf_octets = 28;</code>
+     */
+    protected $pdf_octets = 0;
+    /**
+     * Generated from protobuf field <code>int32 pdf_pages = 29;</code>
+     */
+    protected $pdf_pages = 0;
 
     /**
      * Constructor.
@@ -158,6 +198,19 @@ class Bill extends \Google\Protobuf\Internal\Message
      *     @type int|string $due
      *     @type array<\Mubss\Crm\V1\BillLine>|\Google\Protobuf\Internal\RepeatedField $lines
      *     @type array<\Mubss\Crm\V1\BillTax>|\Google\Protobuf\Internal\RepeatedField $taxes
+     *     @type \Mubss\Crm\V1\BillSettled $settled
+     *           as it is now
+     *     @type array<string>|\Google\Protobuf\Internal\RepeatedField $credit_notes
+     *           numbers of its credit notes
+     *     @type string $credits
+     *           of a credit note: the number of its bill
+     *     @type string $reason
+     *           of a credit note, or why a bill is void
+     *     @type string $fault
+     *           why it has no PDF
+     *     @type int|string $pdf_octets
+     *           size of its PDF; 0: it has none
+     *     @type int $pdf_pages
      * }
      */
     public function __construct($data = NULL) {
@@ -681,6 +734,194 @@ class Bill extends \Google\Protobuf\Internal\Message
     {
         $arr = GPBUtil::checkRepeatedField($var, \Google\Protobuf\Internal\GPBType::MESSAGE, \Mubss\Crm\V1\BillTax::class);
         $this->taxes = $arr;
+
+        return $this;
+    }
+
+    /**
+     * as it is now
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.BillSettled settled = 23;</code>
+     * @return \Mubss\Crm\V1\BillSettled|null
+     */
+    public function getSettled()
+    {
+        return $this->settled;
+    }
+
+    public function hasSettled()
+    {
+        return isset($this->settled);
+    }
+
+    public function clearSettled()
+    {
+        unset($this->settled);
+    }
+
+    /**
+     * as it is now
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.BillSettled settled = 23;</code>
+     * @param \Mubss\Crm\V1\BillSettled $var
+     * @return $this
+     */
+    public function setSettled($var)
+    {
+        GPBUtil::checkMessage($var, \Mubss\Crm\V1\BillSettled::class);
+        $this->settled = $var;
+
+        return $this;
+    }
+
+    /**
+     * numbers of its credit notes
+     *
+     * Generated from protobuf field <code>repeated string credit_notes = 24;</code>
+     * @return \Google\Protobuf\Internal\RepeatedField
+     */
+    public function getCreditNotes()
+    {
+        return $this->credit_notes;
+    }
+
+    /**
+     * numbers of its credit notes
+     *
+     * Generated from protobuf field <code>repeated string credit_notes = 24;</code>
+     * @param array<string>|\Google\Protobuf\Internal\RepeatedField $var
+     * @return $this
+     */
+    public function setCreditNotes($var)
+    {
+        $arr = GPBUtil::checkRepeatedField($var, \Google\Protobuf\Internal\GPBType::STRING);
+        $this->credit_notes = $arr;
+
+        return $this;
+    }
+
+    /**
+     * of a credit note: the number of its bill
+     *
+     * Generated from protobuf field <code>string credits = 25;</code>
+     * @return string
+     */
+    public function getCredits()
+    {
+        return $this->credits;
+    }
+
+    /**
+     * of a credit note: the number of its bill
+     *
+     * Generated from protobuf field <code>string credits = 25;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setCredits($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->credits = $var;
+
+        return $this;
+    }
+
+    /**
+     * of a credit note, or why a bill is void
+     *
+     * Generated from protobuf field <code>string reason = 26;</code>
+     * @return string
+     */
+    public function getReason()
+    {
+        return $this->reason;
+    }
+
+    /**
+     * of a credit note, or why a bill is void
+     *
+     * Generated from protobuf field <code>string reason = 26;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setReason($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->reason = $var;
+
+        return $this;
+    }
+
+    /**
+     * why it has no PDF
+     *
+     * Generated from protobuf field <code>string fault = 27;</code>
+     * @return string
+     */
+    public function getFault()
+    {
+        return $this->fault;
+    }
+
+    /**
+     * why it has no PDF
+     *
+     * Generated from protobuf field <code>string fault = 27;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setFault($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->fault = $var;
+
+        return $this;
+    }
+
+    /**
+     * size of its PDF; 0: it has none
+     *
+     * Generated from protobuf field <code>int64 pdf_octets = 28;</code>
+     * @return int|string
+     */
+    public function getPdfOctets()
+    {
+        return $this->pdf_octets;
+    }
+
+    /**
+     * size of its PDF; 0: it has none
+     *
+     * Generated from protobuf field <code>int64 pdf_octets = 28;</code>
+     * @param int|string $var
+     * @return $this
+     */
+    public function setPdfOctets($var)
+    {
+        GPBUtil::checkInt64($var);
+        $this->pdf_octets = $var;
+
+        return $this;
+    }
+
+    /**
+     * Generated from protobuf field <code>int32 pdf_pages = 29;</code>
+     * @return int
+     */
+    public function getPdfPages()
+    {
+        return $this->pdf_pages;
+    }
+
+    /**
+     * Generated from protobuf field <code>int32 pdf_pages = 29;</code>
+     * @param int $var
+     * @return $this
+     */
+    public function setPdfPages($var)
+    {
+        GPBUtil::checkInt32($var);
+        $this->pdf_pages = $var;
 
         return $this;
     }

@@ -62,6 +62,24 @@ class CreateSubscriberRequest extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>string account = 8;</code>
      */
     protected $account = '';
+    /**
+     * where its mail goes; may be empty
+     *
+     * Generated from protobuf field <code>string email = 9;</code>
+     */
+    protected $email = '';
+    /**
+     * as it stands on bills, up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string name = 10;</code>
+     */
+    protected $name = '';
+    /**
+     * up to 6 lines of up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string address = 11;</code>
+     */
+    protected $address = '';
 
     /**
      * Constructor.
@@ -85,6 +103,12 @@ class CreateSubscriberRequest extends \Google\Protobuf\Internal\Message
      *           like "en" or "pt-BR"; "" is "en"
      *     @type string $account
      *           whose account it shares: the subscriber's name; "": one of its own
+     *     @type string $email
+     *           where its mail goes; may be empty
+     *     @type string $name
+     *           as it stands on bills, up to 80 letters; may be empty
+     *     @type string $address
+     *           up to 6 lines of up to 80 letters; may be empty
      * }
      */
     public function __construct($data = NULL) {
@@ -296,6 +320,84 @@ class CreateSubscriberRequest extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkString($var, True);
         $this->account = $var;
+
+        return $this;
+    }
+
+    /**
+     * where its mail goes; may be empty
+     *
+     * Generated from protobuf field <code>string email = 9;</code>
+     * @return string
+     */
+    public function getEmail()
+    {
+        return $this->email;
+    }
+
+    /**
+     * where its mail goes; may be empty
+     *
+     * Generated from protobuf field <code>string email = 9;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setEmail($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->email = $var;
+
+        return $this;
+    }
+
+    /**
+     * as it stands on bills, up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string name = 10;</code>
+     * @return string
+     */
+    public function getName()
+    {
+        return $this->name;
+    }
+
+    /**
+     * as it stands on bills, up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string name = 10;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setName($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->name = $var;
+
+        return $this;
+    }
+
+    /**
+     * up to 6 lines of up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string address = 11;</code>
+     * @return string
+     */
+    public function getAddress()
+    {
+        return $this->address;
+    }
+
+    /**
+     * up to 6 lines of up to 80 letters; may be empty
+     *
+     * Generated from protobuf field <code>string address = 11;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setAddress($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->address = $var;
 
         return $this;
     }

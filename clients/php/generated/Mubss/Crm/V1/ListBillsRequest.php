@@ -38,6 +38,12 @@ class ListBillsRequest extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>int32 page_size = 4;</code>
      */
     protected $page_size = 0;
+    /**
+     * next_page_token of the page before
+     *
+     * Generated from protobuf field <code>string page_token = 5;</code>
+     */
+    protected $page_token = '';
 
     /**
      * Constructor.
@@ -53,6 +59,8 @@ class ListBillsRequest extends \Google\Protobuf\Internal\Message
      *           like "2026-11"; "": any
      *     @type int $page_size
      *           1 to 500; 0 is 100
+     *     @type string $page_token
+     *           next_page_token of the page before
      * }
      */
     public function __construct($data = NULL) {
@@ -160,6 +168,32 @@ class ListBillsRequest extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkInt32($var);
         $this->page_size = $var;
+
+        return $this;
+    }
+
+    /**
+     * next_page_token of the page before
+     *
+     * Generated from protobuf field <code>string page_token = 5;</code>
+     * @return string
+     */
+    public function getPageToken()
+    {
+        return $this->page_token;
+    }
+
+    /**
+     * next_page_token of the page before
+     *
+     * Generated from protobuf field <code>string page_token = 5;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setPageToken($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->page_token = $var;
 
         return $this;
     }

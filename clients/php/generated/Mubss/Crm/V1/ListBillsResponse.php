@@ -20,6 +20,12 @@ class ListBillsResponse extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>repeated .mubss.crm.v1.Bill bills = 1;</code>
      */
     private $bills;
+    /**
+     * "": that was the last page
+     *
+     * Generated from protobuf field <code>string next_page_token = 2;</code>
+     */
+    protected $next_page_token = '';
 
     /**
      * Constructor.
@@ -29,6 +35,8 @@ class ListBillsResponse extends \Google\Protobuf\Internal\Message
      *
      *     @type array<\Mubss\Crm\V1\Bill>|\Google\Protobuf\Internal\RepeatedField $bills
      *           without their lines
+     *     @type string $next_page_token
+     *           "": that was the last page
      * }
      */
     public function __construct($data = NULL) {
@@ -58,6 +66,32 @@ class ListBillsResponse extends \Google\Protobuf\Internal\Message
     {
         $arr = GPBUtil::checkRepeatedField($var, \Google\Protobuf\Internal\GPBType::MESSAGE, \Mubss\Crm\V1\Bill::class);
         $this->bills = $arr;
+
+        return $this;
+    }
+
+    /**
+     * "": that was the last page
+     *
+     * Generated from protobuf field <code>string next_page_token = 2;</code>
+     * @return string
+     */
+    public function getNextPageToken()
+    {
+        return $this->next_page_token;
+    }
+
+    /**
+     * "": that was the last page
+     *
+     * Generated from protobuf field <code>string next_page_token = 2;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setNextPageToken($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->next_page_token = $var;
 
         return $this;
     }

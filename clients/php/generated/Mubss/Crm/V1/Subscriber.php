@@ -76,6 +76,24 @@ class Subscriber extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>int64 created_s = 12;</code>
      */
     protected $created_s = 0;
+    /**
+     * "": none
+     *
+     * Generated from protobuf field <code>string email = 13;</code>
+     */
+    protected $email = '';
+    /**
+     * as it stands on bills
+     *
+     * Generated from protobuf field <code>string name = 14;</code>
+     */
+    protected $name = '';
+    /**
+     * lines of it
+     *
+     * Generated from protobuf field <code>string address = 15;</code>
+     */
+    protected $address = '';
 
     /**
      * Constructor.
@@ -102,6 +120,12 @@ class Subscriber extends \Google\Protobuf\Internal\Message
      *           0: none
      *     @type int|string $created_s
      *           UTC seconds
+     *     @type string $email
+     *           "": none
+     *     @type string $name
+     *           as it stands on bills
+     *     @type string $address
+     *           lines of it
      * }
      */
     public function __construct($data = NULL) {
@@ -397,6 +421,84 @@ class Subscriber extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkInt64($var);
         $this->created_s = $var;
+
+        return $this;
+    }
+
+    /**
+     * "": none
+     *
+     * Generated from protobuf field <code>string email = 13;</code>
+     * @return string
+     */
+    public function getEmail()
+    {
+        return $this->email;
+    }
+
+    /**
+     * "": none
+     *
+     * Generated from protobuf field <code>string email = 13;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setEmail($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->email = $var;
+
+        return $this;
+    }
+
+    /**
+     * as it stands on bills
+     *
+     * Generated from protobuf field <code>string name = 14;</code>
+     * @return string
+     */
+    public function getName()
+    {
+        return $this->name;
+    }
+
+    /**
+     * as it stands on bills
+     *
+     * Generated from protobuf field <code>string name = 14;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setName($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->name = $var;
+
+        return $this;
+    }
+
+    /**
+     * lines of it
+     *
+     * Generated from protobuf field <code>string address = 15;</code>
+     * @return string
+     */
+    public function getAddress()
+    {
+        return $this->address;
+    }
+
+    /**
+     * lines of it
+     *
+     * Generated from protobuf field <code>string address = 15;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setAddress($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->address = $var;
 
         return $this;
     }

@@ -42,6 +42,24 @@ class UpdateSubscriberRequest extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>optional int32 bill_cycle = 5;</code>
      */
     protected $bill_cycle = null;
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string email = 6;</code>
+     */
+    protected $email = null;
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string name = 7;</code>
+     */
+    protected $name = null;
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string address = 8;</code>
+     */
+    protected $address = null;
 
     /**
      * Constructor.
@@ -58,6 +76,12 @@ class UpdateSubscriberRequest extends \Google\Protobuf\Internal\Message
      *     @type string $language
      *           like "en" or "pt-BR"
      *     @type int $bill_cycle
+     *     @type string $email
+     *           "" takes it away
+     *     @type string $name
+     *           "" takes it away
+     *     @type string $address
+     *           "" takes it away
      * }
      */
     public function __construct($data = NULL) {
@@ -207,6 +231,114 @@ class UpdateSubscriberRequest extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkInt32($var);
         $this->bill_cycle = $var;
+
+        return $this;
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string email = 6;</code>
+     * @return string
+     */
+    public function getEmail()
+    {
+        return isset($this->email) ? $this->email : '';
+    }
+
+    public function hasEmail()
+    {
+        return isset($this->email);
+    }
+
+    public function clearEmail()
+    {
+        unset($this->email);
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string email = 6;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setEmail($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->email = $var;
+
+        return $this;
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string name = 7;</code>
+     * @return string
+     */
+    public function getName()
+    {
+        return isset($this->name) ? $this->name : '';
+    }
+
+    public function hasName()
+    {
+        return isset($this->name);
+    }
+
+    public function clearName()
+    {
+        unset($this->name);
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string name = 7;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setName($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->name = $var;
+
+        return $this;
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string address = 8;</code>
+     * @return string
+     */
+    public function getAddress()
+    {
+        return isset($this->address) ? $this->address : '';
+    }
+
+    public function hasAddress()
+    {
+        return isset($this->address);
+    }
+
+    public function clearAddress()
+    {
+        unset($this->address);
+    }
+
+    /**
+     * "" takes it away
+     *
+     * Generated from protobuf field <code>optional string address = 8;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setAddress($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->address = $var;
 
         return $this;
     }

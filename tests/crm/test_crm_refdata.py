@@ -1,0 +1,117 @@
+"""Reference data over gRPC: read in pages, proved, compared and put, never over what another put meanwhile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+
+from crm_world import CrmWorld, refused
+from mubss.storage.refdata import TABLES
+
+INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
+DEMO = (Path(__file__).parents[2] / "conf/refdata/demo.toml").read_text("utf-8")
+
+
+def tax(code: str, percent: str = "7") -> str:
+    return f'[[taxes]]\ncode = "{code}"\nname = "A tax <b>"\nrate_percent = "{percent}"\n'
+
+
+def version_of(crm: CrmWorld) -> int:
+    return int(crm.call("Refdata/ListTables").version)
+
+
+def test_tables_and_rows_in_pages(crm: CrmWorld) -> None:
+    tables = crm.call("Refdata/ListTables")
+    assert set(tables.rows) == set(TABLES) and tables.version and tables.digest and tables.loaded_s
+    for table, count in tables.rows.items():
+        found: list[Any] = []
+        token = ""
+        while True:
+            page = crm.call("Refdata/GetRefdata", table=table, page_size=2, page_token=token)
+            found += page.rows
+            token = page.next_page_token
+            if not token:
+                break
+        assert len(found) == len({one.key for one in found}) == count
+        for row in found[:2]:
+            assert json.loads(row.json)["_id"] == row.key
+            assert list(crm.call("Refdata/GetRefdata", table=table, key=row.key).rows) == [row]
+
+
+def test_a_text_is_proved_compared_and_put(crm: CrmWorld) -> None:
+    before = version_of(crm)
+    text = tax("NEW1") + tax("NEW2")
+    proved = crm.call("Refdata/ValidateRefdata", toml=text)
+    assert not proved.faults and [(one.table, one.added) for one in proved.changes] == [("taxes", 2)]
+    diff = crm.call("Refdata/DiffRefdata", toml=text)
+    assert [(one.table, one.key, one.kind, one.before_json) for one in diff.rows] == [
+        ("taxes", "NEW1", "added", ""),
+        ("taxes", "NEW2", "added", ""),
+    ]
+    assert json.loads(diff.rows[0].after_json)["name"] == "A tax <b>" and diff.of == 2
+    assert version_of(crm) == before == diff.version, "nothing was written"
+
+    put = crm.call("Refdata/PutRefdata", version=before, toml=text)
+    assert (put.version, put.changed) == (before + 1, True) and crm.office.tables.version == before + 1
+    again = crm.call("Refdata/PutRefdata", version=before, toml=text)
+    assert (again.version, again.changed) == (before + 1, False), "a repeat changes nothing"
+    code, message = refused(lambda: crm.call("Refdata/PutRefdata", version=before, toml=tax("NEW3")))
+    assert code is grpc.StatusCode.ABORTED and f"expected {before + 1}" in message
+    [row] = crm.call("Refdata/DiffRefdata", toml=tax("NEW1", "8")).rows
+    assert row.kind == "updated" and json.loads(row.before_json)["rate_ppm"] == 70_000
+
+    gone = crm.call("Refdata/DiffRefdata", toml=DEMO, replace=True)
+    assert {(one.key, one.kind, one.after_json) for one in gone.rows} == {
+        ("NEW1", "removed", ""),
+        ("NEW2", "removed", ""),
+    }
+    whole = crm.call("Refdata/PutRefdata", version=before + 1, toml=DEMO, replace=True)
+    assert [(one.table, one.removed) for one in whole.changes] == [("taxes", 2)]
+
+
+def test_a_page_of_another_version_is_refused(crm: CrmWorld) -> None:
+    token = crm.call("Refdata/GetRefdata", table="currencies", page_size=1).next_page_token
+    crm.call("Refdata/PutRefdata", version=version_of(crm), toml=tax("PAGED"))
+    code, text = refused(lambda: crm.call("Refdata/GetRefdata", table="currencies", page_size=1, page_token=token))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION and text.startswith("page_token: ")
+
+
+def test_faults_are_told_by_field(crm: CrmWorld) -> None:
+    before = version_of(crm)
+    text = tax("BAD1", "101") + tax("B D") + '[[nope]]\ncode = "x"\n'
+    faults = crm.call("Refdata/ValidateRefdata", toml=text).faults
+    assert len(faults) == 3 and all(one.field and "expected" in one.what for one in faults), faults
+    assert any(one.field == "taxes[BAD1].rate_percent" for one in faults), faults
+    for broken in ("x", "[[taxes]", "a." * 20_000 + "b = 1", "x = " + "[" * 5000, "x = 1" + "0" * 5000):
+        [fault] = crm.call("Refdata/ValidateRefdata", toml=broken).faults[:1]
+        assert fault.what
+        for name, fields in (("DiffRefdata", {}), ("PutRefdata", {"version": before})):
+            code, message = refused(lambda name=name, fields=fields, broken=broken: crm.call(
+                f"Refdata/{name}", toml=broken, **fields
+            ))  # fmt: skip
+            assert code is INVALID and message.startswith("toml: ")
+    code, message = refused(lambda: crm.call("Refdata/PutRefdata", version=before, toml="", replace=True))
+    assert code is INVALID and "subscribers have it" in message
+    assert version_of(crm) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "code", "named"),
+    [
+        ("GetRefdata", {"table": ""}, INVALID, "table: "),
+        ("GetRefdata", {"table": "subscribers"}, INVALID, "table: "),
+        ("GetRefdata", {"table": "taxes", "key": "nope"}, NOT_FOUND, "key: "),
+        ("GetRefdata", {"table": "taxes", "page_size": 501}, INVALID, "page_size: "),
+        ("GetRefdata", {"table": "taxes", "page_token": "eHg="}, INVALID, "page_token: "),
+        ("PutRefdata", {"toml": ""}, INVALID, "version: "),
+    ],
+)
+def test_fields_that_cant_be_taken(
+    crm: CrmWorld, name: str, fields: dict[str, Any], code: grpc.StatusCode, named: str
+) -> None:
+    found, text = refused(lambda: crm.call(f"Refdata/{name}", **fields))
+    assert found is code and text.startswith(named), text
