@@ -22,7 +22,7 @@ class CrmOptions:
     tls_client_ca: str = option("", "Authorities in PEM, whose certificates clients must show; empty: they show none.")
     plain_text: bool = option(False, "No TLS; only where host is a loopback address.")
     reflection: bool = option(False, "Clients with a token may ask which calls there are.")
-    threads: int = option(16, "Threads that do calls.", low=1, high=1000)
+    threads: int = option(16, "Threads that do calls; streams have half of them at most.", low=2, high=1000)
     max_calls: int = option(200, "Calls under way or waiting for a thread; more are refused.", low=1, high=100_000)
     max_message_octets: int = option(
         1_048_576, "The longest request or answer.", low=1024, high=67_108_864, unit="octets"

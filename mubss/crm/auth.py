@@ -33,12 +33,18 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
     """Checks tokens and roles, and hands handlers their Call."""
 
     def __init__(
-        self, keys: Keys, terms: Terms, now_s: Callable[[], int], revoked: Callable[[], frozenset[str]]
+        self,
+        keys: Keys,
+        terms: Terms,
+        now_s: Callable[[], int],
+        revoked: Callable[[], frozenset[str]],
+        streams: int,
     ) -> None:
         self._keys = keys
         self._terms = terms
         self._now_s = now_s
         self._revoked = revoked
+        self._streams = threading.BoundedSemaphore(streams)  # that may be under way
         self._known_by: dict[str, bytes] = {}  # the keys that `_known` was read with
         self._known: dict[str, Principal] = {}
 
@@ -61,7 +67,15 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         if not has_role(principal, least):
             log.info("%s, request %s: %s is %s, not %s", short, request_id, principal.subject, principal.role, least)
             return deny(grpc.StatusCode.PERMISSION_DENIED, request_id)
-        return _for(continuation(details), short, principal, request_id)
+        return self._for(continuation(details), short, principal, request_id)
+
+    def _for(self, handler: Any, method: str, principal: Principal, request_id: str) -> grpc.RpcMethodHandler:
+        """A call's own handler: it knows who calls."""
+        forms = handler.request_deserializer, handler.response_serializer
+        if handler.response_streaming:
+            behaviour = stream(handler.unary_stream, method, principal, request_id, self._streams)
+            return grpc.unary_stream_rpc_method_handler(behaviour, *forms)
+        return grpc.unary_unary_rpc_method_handler(unary(handler.unary_unary, method, principal, request_id), *forms)
 
     def _principal(self, metadata: Any) -> Principal:
         given = [value for name, value in metadata or () if name == "authorization"]
@@ -84,21 +98,6 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         if principal is None or principal.expires_s <= now_s:
             principal = self._known[token] = verify(token, keys, self._terms, now_s)
         return principal
-
-
-def _for(handler: grpc.RpcMethodHandler, method: str, principal: Principal, request_id: str) -> grpc.RpcMethodHandler:
-    """A call's own handler: it knows who calls."""
-    if handler.response_streaming:
-        return grpc.unary_stream_rpc_method_handler(
-            stream(handler.unary_stream, method, principal, request_id),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
-        )
-    return grpc.unary_unary_rpc_method_handler(
-        unary(handler.unary_unary, method, principal, request_id),
-        request_deserializer=handler.request_deserializer,
-        response_serializer=handler.response_serializer,
-    )
 
 
 class Revoked:

@@ -11,12 +11,13 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
+from threading import BoundedSemaphore
 from typing import Any
 
 import grpc
 
 from mubss.core.roles import Principal
-from mubss.crm.statuses import DETAILS, MAX_MESSAGE_LETTERS, code_of, details_of
+from mubss.crm.statuses import DETAILS, MAX_MESSAGE_LETTERS, TooMany, code_of, details_of
 from mubss.services.auditing import Act
 
 log = logging.getLogger("mubss.crm")
@@ -65,17 +66,30 @@ def unary(handler: Callable[[Any, Call], Any], method: str, principal: Principal
     return behaviour
 
 
-def stream(handler: Callable[[Any, Call], Iterator[Any]], method: str, principal: Principal, request_id: str) -> Any:
-    """The behaviour for a stream of answers; grpc asks for the next when the one before is on its way."""
+def stream(
+    handler: Callable[[Any, Call], Iterator[Any]],
+    method: str,
+    principal: Principal,
+    request_id: str,
+    places: BoundedSemaphore,
+) -> Any:
+    """The behaviour for a stream of answers; grpc asks for the next when the one before is on its way.
+
+    Each has a thread until it ends, however slowly it is read: `places` bounds them, so that other calls go on.
+    """
 
     def behaviour(request: Any, context: grpc.ServicerContext) -> Iterator[Any]:
         call = Call(method, principal, request_id, context)
         started = time.perf_counter()
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        if not places.acquire(blocking=False):
+            _abort(call, context, TooMany("streams: as many are under way as may be; try again"))
         try:
             yield from handler(request, call)
         except Exception as error:
             _abort(call, context, error)
+        finally:
+            places.release()
         _log(call, "OK", started)
 
     return behaviour

@@ -44,7 +44,9 @@ class CrmServer:
         options = office.config.crm
         self.keys = Keys(office.config.resolve(options.keys_folder))
         self._revoked = Revoked(office.store, lambda: office.now_s)
-        auth = AuthInterceptor(self.keys, terms_of(options), lambda: office.now_s, self._revoked)
+        auth = AuthInterceptor(
+            self.keys, terms_of(options), lambda: office.now_s, self._revoked, max(1, options.threads // 2)
+        )
         self._server = grpc.server(
             ThreadPoolExecutor(options.threads, thread_name_prefix="crm"),
             interceptors=[auth],

@@ -24,6 +24,10 @@ class KeyTaken(LedgerError):
     """An idempotency key was used for another request."""
 
 
+class TooMany(MubssError):
+    """As many of such calls are under way as may be: a repeat is welcome."""
+
+
 class NotFound(InputError):
     """There is no such thing."""
 
@@ -34,6 +38,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (AccountChanged, grpc.StatusCode.ABORTED),
     (GuardConflict, grpc.StatusCode.ABORTED),
     (Stale, grpc.StatusCode.ABORTED),
+    (TooMany, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (LedgerError, grpc.StatusCode.FAILED_PRECONDITION),
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
     (Busy, grpc.StatusCode.UNAVAILABLE),
