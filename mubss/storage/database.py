@@ -100,11 +100,7 @@ def create_collections(store: Store) -> None:
     """Makes every collection and index that isn't there yet, and notes the version; safe to run again."""
 
     def work(session: Session) -> None:
-        there = session.list_collections()  # for what is there no right to make it is needed
-        for name, indexes in COLLECTIONS.items():
-            collection = session.collection(name) if name in there else session.create_collection(name)
-            for index, paths in indexes.items():
-                collection.create_index(index, paths)
+        session.create_collections(COLLECTIONS)
         if session.collection(_META).get_one(_SCHEMA) is None:
             session.collection(_META).put_many([{"_id": _SCHEMA, "version": SCHEMA_VERSION}])
 

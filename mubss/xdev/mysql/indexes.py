@@ -5,12 +5,14 @@ The document paths of an index stand in its comment as JSON, `[["plan"], ["a", 0
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import orjson
 
+from mubss.xdev.documents import check_name
 from mubss.xdev.errors import StoreError
+from mubss.xdev.expression_reader import read_path
 from mubss.xdev.expressions import Path
 from mubss.xdev.mysql import messages
 from mubss.xdev.mysql.keys import key
@@ -30,16 +32,37 @@ _INDEXES = (
 
 def create(session: MysqlSession, collection: str, index_name: str, paths: Sequence[Path]) -> None:
     """Makes an index, unless it is there; StoreError where one of that name is over other paths."""
-    comment = orjson.dumps([path.steps for path in paths]).decode()
-    if (collection, index_name, comment) in _ours(session):  # then no right to make it is needed
+    _create(session, {(collection, index_name): paths})
+
+
+def create_many(session: MysqlSession, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+    """The same for many: collection → {index: document paths}."""
+    paths = {
+        (collection, check_name(index_name, "index")): [read_path(field) for field in fields]
+        for collection, names in wanted.items()
+        for index_name, fields in names.items()
+    }
+    _create(session, paths)
+
+
+def _create(session: MysqlSession, wanted: Mapping[tuple[str, str], Sequence[Path]]) -> None:
+    comments = {at: orjson.dumps([path.steps for path in paths]).decode() for at, paths in wanted.items()}
+    known = _ours(session)
+    missing = [at for at in wanted if (*at, comments[at]) not in known]  # for the others no right is needed
+    if not missing:
         return
-    keys = ", ".join(key(path) for path in paths)
-    quoted = comment.replace("\\", "\\\\").replace("'", "''")
-    sql = f"CREATE INDEX `{index_name}` ON {session.table(collection)} ({keys}) COMMENT '{quoted}'"
-    session.define([messages.statement(sql)], collection, _INDEX_EXISTS)
+    statements = []
+    for collection, index_name in missing:
+        keys = ", ".join(key(path) for path in wanted[collection, index_name])
+        quoted = comments[collection, index_name].replace("\\", "\\\\").replace("'", "''")
+        sql = f"CREATE INDEX `{index_name}` ON {session.table(collection)} ({keys}) COMMENT '{quoted}'"
+        statements.append(messages.statement(sql))  # ALTER TABLE, for several at once, needs another right
+    session.define(statements, missing[0][0], _INDEX_EXISTS)
     session.forget_indexes()
-    if (collection, index_name, comment) not in _ours(session):
-        raise StoreError(f"{collection}: there is an index {index_name} already, over other fields")
+    known = _ours(session)
+    for collection, index_name in missing:
+        if (collection, index_name, comments[collection, index_name]) not in known:
+            raise StoreError(f"{collection}: there is an index {index_name} already, over other fields")
 
 
 def drop(session: MysqlSession, collection: str, index_name: str) -> None:

@@ -6,7 +6,7 @@ reset (a reset would lose both). What a unit of work leaves behind is a transact
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -86,6 +86,19 @@ class MysqlSession:
                 "another program's; name a schema of its own for this store"
             )
         return made
+
+    def create_collections(self, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        """For what is there no right to make it is needed. One by one, 45 collections took twice as long."""
+        from mubss.xdev.mysql.indexes import create_many
+
+        there = self.list_collections()
+        missing = [check_name(name) for name in wanted if name not in there]
+        makes = [messages.admin("create_collection", schema=self.schema, name=name) for name in missing]
+        if makes:
+            self.define(makes, "", COLLECTION_EXISTS)
+            for name in set(missing) - set(self.list_collections()):
+                self.create_collection(name)  # it says what is in the way
+        create_many(self, wanted)
 
     def drop_collection(self, name: str) -> None:
         command = messages.admin("drop_collection", schema=self.schema, name=check_name(name))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from mubss.xdev.api import Doc, How, Read, Write
@@ -49,6 +49,13 @@ class SqliteSession:
                 f'CREATE TABLE IF NOT EXISTS "{made.name}" (_id TEXT PRIMARY KEY NOT NULL, doc TEXT NOT NULL)'
             )
         return made
+
+    def create_collections(self, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> None:
+        with self.write(2):  # one commit for all of them
+            for name, names in wanted.items():
+                collection = self.create_collection(name)
+                for index_name, fields in names.items():
+                    collection.create_index(index_name, fields)
 
     def drop_collection(self, name: str) -> None:
         with self.write():
