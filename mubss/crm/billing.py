@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -63,15 +62,14 @@ class Billing:
     def watch_activity(self, request: Any, call: Call) -> Iterator[pb.Activity]:
         """It as it changes, until it has ended or nobody listens; who reads slowly gets fewer messages."""
         told = 0
-        pause = threading.Event()
-        while call.is_active:
+        while not call.ended.is_set():
             doc = self._get(request)
             if doc["version"] != told:
                 told = doc["version"]
                 yield message(doc)
             if doc["state"] in activity.ENDED:
                 return
-            pause.wait(WATCH_SECONDS)
+            call.ended.wait(WATCH_SECONDS)
 
     def _get(self, request: Any) -> Doc:
         activity_id = fields.text(request, "id", 32, 1)

@@ -11,7 +11,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterator
-from threading import BoundedSemaphore
+from threading import BoundedSemaphore, Event
 from typing import Any
 
 import grpc
@@ -35,12 +35,9 @@ class Call:
         self.request_id = request_id
         self.peer = context.peer()
         self.act: Act | None = None  # of a call that writes
-        self._context = context
-
-    @property
-    def is_active(self) -> bool:
-        """Whether anybody waits for the answer."""
-        return bool(self._context.is_active())
+        self.ended = Event()  # nobody waits for the answer any more
+        if not context.add_callback(self.ended.set):
+            self.ended.set()
 
 
 def request_id_of(metadata: Any) -> str:

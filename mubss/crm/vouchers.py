@@ -53,7 +53,7 @@ class Vouchers:
         pepper = self._pepper()
 
         def progress(_count: int) -> None:
-            if not call.is_active:
+            if call.ended.is_set():
                 raise Busy("the caller is gone; the batch stays unfinished")
 
         if not _making.acquire(blocking=False):
