@@ -16,10 +16,6 @@ MAX_MESSAGE_LETTERS = 1000
 _FIELD = re.compile(r"([a-z][a-z0-9_.\[\]]{0,60}): ")
 
 
-class Stale(MubssError):
-    """What was read isn't as it was any more: read it again."""
-
-
 class KeyTaken(LedgerError):
     """An idempotency key was used for another request."""
 
@@ -37,7 +33,6 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (NotFound, grpc.StatusCode.NOT_FOUND),
     (AccountChanged, grpc.StatusCode.ABORTED),
     (GuardConflict, grpc.StatusCode.ABORTED),
-    (Stale, grpc.StatusCode.ABORTED),
     (TooMany, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (LedgerError, grpc.StatusCode.FAILED_PRECONDITION),
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
