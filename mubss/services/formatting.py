@@ -240,14 +240,3 @@ def remove_leftovers(folder: Path, before_s: int) -> None:
                 path.unlink(missing_ok=True)
     except OSError:  # there are none, or another process removes them
         pass
-
-
-def format_waiting(
-    store: Store, config: Config, tables: Callable[[], Tables], clock_s: Callable[[], int]
-) -> Iterator[Formatted]:
-    """One pass over all bills that wait, for who has no process of its own."""
-    formatter = Formatter(store, config, tables, clock_s)
-    try:
-        yield from formatter.waiting()
-    finally:
-        formatter.close()

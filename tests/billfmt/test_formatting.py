@@ -14,7 +14,7 @@ import pytest
 from bill_world import World, text_of
 from mubss.core.errors import Busy, InputError
 from mubss.services import formatting
-from mubss.services.formatting import Formatted, first_state, format_waiting, settled, write_whole
+from mubss.services.formatting import Formatted, first_state, settled, write_whole
 from mubss.storage import bill_documents
 from mubss.storage.database import open_database
 
@@ -163,14 +163,6 @@ def test_it_stops_between_two_handfuls(sqlite_world: World) -> None:
         done = list(formatter.waiting(lambda: next(answers)))
     assert len(done) == 16 and all("lease" not in bill for bill in sqlite_world.all("bills"))
     assert len(sqlite_world.run()) == 4
-
-
-def test_a_pass_for_who_has_no_process(sqlite_world: World) -> None:
-    sqlite_world.add()
-    found = format_waiting(
-        sqlite_world.store, sqlite_world.config, lambda: sqlite_world.tables, lambda: sqlite_world.now_s
-    )
-    assert [one.path is not None and one.path.is_file() for one in found] == [True]
 
 
 def test_a_bill_that_there_isnt(sqlite_world: World) -> None:

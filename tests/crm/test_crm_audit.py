@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any
 
 import pyrage
@@ -18,7 +19,7 @@ from mubss.refdata.load import load
 from mubss.services.audit_chain import verify
 from mubss.services.bill_group import Run
 from mubss.services.billing import bill_run, period_for
-from mubss.services.formatting import format_waiting
+from mubss.services.formatting import Formatter
 from mubss.storage import notifications, rpc_keys
 from mubss.storage.database import Doc
 
@@ -100,7 +101,8 @@ def bill(name: str, is_formatted: bool, **fields: Any) -> Callable[[CrmWorld], C
         period = period_for(office.tables, 3, "", office.now_s)
         list(bill_run(crm.store, office.engine, office.tables, Run(3, period), office.now_s))
         if is_formatted:
-            list(format_waiting(crm.store, office.config, lambda: office.tables, lambda: office.now_s))
+            with closing(Formatter(crm.store, office.config, lambda: office.tables, lambda: office.now_s)) as formatter:
+                list(formatter.waiting())
         state = "BILL_STATUS_UNPAID" if is_formatted else "BILL_STATUS_NEW"
         found = crm.call("Bills/ListBills", cycle=3).bills
         number = next(one.number for one in found if one.state == state and one.total >= 100)
