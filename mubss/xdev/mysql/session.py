@@ -34,6 +34,13 @@ from mubss.xdev.mysql.sets import Step
 _MOST_PREPARED = 500  # of one connection; the server's max_prepared_stmt_count is 16,382 by default
 _DDL_TIMEOUT_S = 600
 
+# Tables of a document and what is generated of it, as the X Plugin knows collections; 4 ms for 40 of them.
+_COLLECTIONS = (
+    "SELECT table_name FROM information_schema.columns WHERE table_schema = ? GROUP BY table_name "
+    "HAVING SUM(column_name = 'doc' AND data_type = 'json') = 1 AND SUM(column_name = '_id') = 1 "
+    "AND SUM(column_name <> 'doc' AND generation_expression = '') = 0"
+)
+
 
 class MysqlSession:
     """See `mubss.xdev.api.Session`."""
@@ -105,6 +112,11 @@ class MysqlSession:
         self.define([command], name, NO_SUCH_COLLECTION)
 
     def list_collections(self) -> list[str]:
+        found = sorted(_text(name) for (name,) in self.rows(_COLLECTIONS, [self.schema]))
+        return found or self._listed()
+
+    def _listed(self) -> list[str]:
+        """As the X Plugin tells it, or why it doesn't: without the schema, or a right. 40 collections take it 0.6 s."""
         [reply] = self._perform([messages.admin("list_objects", schema=self.schema)], "")
         found = [(_text(name), _text(kind)) for name, kind, *_ in results.rows(reply)]
         return sorted(name for name, kind in found if kind == "COLLECTION")
