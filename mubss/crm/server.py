@@ -30,6 +30,8 @@ from mubss.crm.system import System
 from mubss.crm.usage import Usage
 from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
+from mubss.services.control import CRM
+from mubss.services.process import Process
 from mubss.services.tokens import Keys, terms_of
 
 SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
@@ -72,6 +74,8 @@ class CrmServer:
             reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
         self._delivery = Delivery(office) if options.delivers else None
         self.port = 0
+        self._is_draining = False
+        self._process = Process(CRM, office.config, lambda: {"port": self.port}, lambda: self._is_draining)
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
         """Takes a port, with TLS unless there are no credentials; ConfigError where it can't be had."""
@@ -87,6 +91,7 @@ class CrmServer:
 
     def start(self) -> None:
         """Answers calls from now on."""
+        self._process.start()
         self._office.refdata.load()
         self._office.engine.start()
         self._office.nudge.start()
@@ -95,6 +100,7 @@ class CrmServer:
             self._delivery.start()
         self._server.start()
         self._health.set("", health_pb2.HealthCheckResponse.SERVING)
+        self._process.is_ready = True
 
     def reload(self) -> None:
         """Reads the keys again; ConfigError, with all as it was, where they can't be used."""
@@ -103,6 +109,7 @@ class CrmServer:
 
     def drain(self, seconds: int) -> None:
         """Takes no more calls, ends those under way, at most so long, and stops."""
+        self._is_draining = True
         self._health.enter_graceful_shutdown()
         self._server.stop(seconds).wait()
         self._revoked.stop()
@@ -110,6 +117,7 @@ class CrmServer:
             self._delivery.stop()
         self._office.engine.stop()
         self._office.nudge.stop()
+        self._process.stop()
 
 
 def _handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:

@@ -6,6 +6,7 @@ monkey.patch_all()
 
 import gc  # noqa: E402
 import logging  # noqa: E402
+import os  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from dataclasses import replace  # noqa: E402
@@ -77,6 +78,7 @@ def serve_alone(config: Config) -> int:
     start(server, config, 0)
     acceptors = Acceptors(listeners, config, server)
     reload_at_sighup(certificates)
+    server.process.is_ready = True
     drained.wait()
     acceptors.close()
     server.drain()
@@ -112,11 +114,12 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
 def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) -> int:
     """Serves what the parent hands over."""
     drained = _drained_by_signal()
-    server = Server(config, state_id)
+    server = Server(config, state_id, leader=os.getppid())
     server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
     start_capture(server, config, by_itself=False)
     start(server, config, index)
+    server.process.is_ready = True
     worker.run(drained)
     return 0
 

@@ -11,6 +11,7 @@ import gevent
 from mubss.config import Config
 from mubss.core.errors import ConfigError
 from mubss.gy.tls import Certificates
+from mubss.services.process import nothing_to_reload
 
 log = logging.getLogger("mubss.gy")
 
@@ -26,16 +27,18 @@ def load_certificates(config: Config) -> Certificates | None:
 
 
 def reload_at_sighup(certificates: Certificates | None, tell_workers: Callable[[], None] = lambda: None) -> None:
-    """From now on; where there is no TLS, SIGHUP ends the process as it always did."""
-    if certificates is not None:
+    """From now on; where there is no TLS there is nothing to read."""
+    if certificates is None:
+        nothing_to_reload()
+    else:
         gevent.signal_handler(signal.SIGHUP, _reload, certificates, tell_workers)
 
 
 def load_as_worker(config: Config) -> Certificates | None:
     """Those of a worker, whose parent has checked the files and gets the SIGHUP."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one for the whole process group would end us
     if not config.gy.tls_port:
         return None
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one for the whole process group would end us
     return Certificates(config)
 
 

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import os
 import random
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -15,7 +14,7 @@ import gevent
 from gevent.event import Event
 from gevent.socket import socket
 
-from mubss import __version__, metrics
+from mubss import metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
@@ -33,10 +32,10 @@ from mubss.gy.tls import Certificates
 from mubss.gy.trace import Tracer, Traces
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
-from mubss.services.control import FOLDER, GY
-from mubss.services.control_server import Control
+from mubss.services.control import GY
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
+from mubss.services.process import Process
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
 from mubss.storage.database import StoreError, open_database
@@ -56,7 +55,7 @@ def offload(work: Callable[[], object]) -> object:
 class Server:
     """Serves the connections it is given until it is drained."""
 
-    def __init__(self, config: Config, origin_state_id: int) -> None:
+    def __init__(self, config: Config, origin_state_id: int, leader: int = 0) -> None:
         self.options = config.gy
         self._match_s = config.cdr.match_days * DAY_S
         self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
@@ -67,7 +66,7 @@ class Server:
         self.pending = 0  # requests under way
         self.pending_octets = 0  # their size
         self.answered = 0
-        self._started_s = int(time.monotonic())
+        self.is_draining = False
         self.registry: Registry  # set by whoever accepts connections
         self.certificates: Certificates | None = None  # likewise, where there is TLS
         self.tracer: Tracer | None = None  # while somebody wants to see messages
@@ -105,8 +104,8 @@ class Server:
             ),
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
-        self.control = Control(config.resolve(FOLDER), GY)
-        self.control.handlers |= {"ping": self._ping, "nudge": self._nudge, "trace": self.traces.follow}
+        self.process = Process(GY, config, self._facts, lambda: self.is_draining, leader=leader)
+        self.process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
         self._timers = [
@@ -124,7 +123,7 @@ class Server:
         """Loads the reference data and starts charging; raises what the operator must mend."""
         self._load_refdata()
         self.engine.start()
-        self.control.start()
+        self.process.start()
 
     def _load_refdata(self) -> None:
         self.refdata.load()
@@ -188,12 +187,9 @@ class Server:
 
     # ── the control socket ─────────────────────────────────────────────────────────────────────────
 
-    def _ping(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
-        """Who it is, and how it does."""
-        yield {
-            "pid": os.getpid(),
-            "version": __version__,
-            "uptime_s": int(time.monotonic()) - self._started_s,
+    def _facts(self) -> Mapping[str, Any]:
+        """How it does."""
+        return {
             "connections": len(self._connections),
             "pending": self.pending,
             "answered": self.answered,
@@ -234,7 +230,7 @@ class Server:
         connections = list(self._connections.values())
         log.info("draining: %d peers, %d requests under way", len(connections), self.pending)
         gevent.killall(self._timers)
-        self.control.stop()
+        self.is_draining = True
         for connection in connections:
             connection.perform(connection.peer.disconnect(REBOOTING))
         with gevent.Timeout(self.options.drain_seconds, False):
@@ -243,6 +239,7 @@ class Server:
             self.engine.stop()
             self._leave()
         self._store.close()
+        self.process.stop()
         log.info("drained")
 
     def _leave(self) -> None:

@@ -1189,13 +1189,19 @@ class SystemInfo(_message.Message):
     def __init__(self, version: _Optional[str] = ..., store: _Optional[str] = ..., refdata_version: _Optional[int] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ...) -> None: ...
 
 class Process(_message.Message):
-    __slots__ = ("program", "pid", "version", "uptime_s")
+    __slots__ = ("program", "pid", "version", "uptime_s", "state", "last_error", "last_error_s")
     PROGRAM_FIELD_NUMBER: _ClassVar[int]
     PID_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     UPTIME_S_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_FIELD_NUMBER: _ClassVar[int]
+    LAST_ERROR_S_FIELD_NUMBER: _ClassVar[int]
     program: str
     pid: int
     version: str
     uptime_s: int
-    def __init__(self, program: _Optional[str] = ..., pid: _Optional[int] = ..., version: _Optional[str] = ..., uptime_s: _Optional[int] = ...) -> None: ...
+    state: str
+    last_error: str
+    last_error_s: int
+    def __init__(self, program: _Optional[str] = ..., pid: _Optional[int] = ..., version: _Optional[str] = ..., uptime_s: _Optional[int] = ..., state: _Optional[str] = ..., last_error: _Optional[str] = ..., last_error_s: _Optional[int] = ...) -> None: ...

@@ -6,15 +6,19 @@ import logging
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 import click
 
 from mubss.config import Config, load
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
+from mubss.services.control import BILLFMT
 from mubss.services.formatting import Formatter
+from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
@@ -33,7 +37,13 @@ def cli(config_file: str | None, once: bool) -> None:
         setup_logging(config.general)
         stopping = threading.Event()
         on_drain(stopping.set)
-        with closing(open_made(config.store_url)) as store, closing(Worker(config, store, stopping)) as worker:
+        nothing_to_reload()
+        with (
+            closing(open_made(config.store_url)) as store,
+            closing(Worker(config, store, stopping)) as worker,
+            Process(BILLFMT, config, worker.facts, stopping.is_set) as process,
+        ):
+            process.is_ready = True
             return worker.once() if once else worker.serve()
 
     sys.exit(run_main("mubss-billfmt", work))
@@ -45,9 +55,14 @@ class Worker:
     def __init__(self, config: Config, store: Store, stopping: threading.Event) -> None:
         self._options = config.billfmt
         self._stopping = stopping
+        self._made = self._faults = 0
         self._refdata = Refdata(store, config.general.timezone)
         self._refdata.load()
         self._formatter = Formatter(store, config, lambda: self._refdata.tables, lambda: int(time.time()))
+
+    def facts(self) -> Mapping[str, Any]:
+        """Bills rendered since it began, and renderings that failed."""
+        return {"rendered": self._made, "failed": self._faults}
 
     def close(self) -> None:
         """Ends its threads."""
@@ -76,6 +91,8 @@ class Worker:
                 log.error("bill %s can't be rendered: %s", one.bill["number"], one.fault)
             made += not one.fault
             faults += bool(one.fault)
+        self._made += made
+        self._faults += faults
         if made or faults:
             log.info("%d bills rendered, %d can't be", made, faults)
         return faults

@@ -19,6 +19,7 @@ from mubss.core.errors import InputError  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.bill_tally import Tally  # noqa: E402
 from mubss.services.billing import Share  # noqa: E402
+from mubss.services.process import nothing_to_reload  # noqa: E402
 from mubss.workers.billing_runs import Runs  # noqa: E402
 from mubss.workers.billing_shares import command_for  # noqa: E402
 from mubss.workers.billing_worker import Worker  # noqa: E402
@@ -55,6 +56,7 @@ def cli(
         if period and not once and not share:
             raise InputError("period: only with --once; a process that goes on bills each as it closes")
         stopping = _drained_by_signal()
+        nothing_to_reload()
         with closing(open_pooled(config.store_url, config.billing.store_threads)) as store:
             runs = Runs(config, store, number)
             if share is not None:

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import logging
 import math
-import os
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -18,7 +17,6 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
-from mubss import __version__
 from mubss.charging.engine import wall_clock_ms
 from mubss.config import Config
 from mubss.core import activity
@@ -27,8 +25,8 @@ from mubss.core.errors import InputError, MubssError
 from mubss.runtime import ExitCode
 from mubss.services.activities import BillingWanted, queue_billing
 from mubss.services.billing import period_for
-from mubss.services.control import BILLING, FOLDER
-from mubss.services.control_server import Control
+from mubss.services.control import BILLING
+from mubss.services.process import Process
 from mubss.storage import activities as storage
 from mubss.storage.database import Store, StoreError
 from mubss.workers.billing_runs import Runs
@@ -57,9 +55,8 @@ class Worker:
         self._queued = ""  # the last period that was
         self._woken = Event()
         self._dunned_s = -math.inf  # when it was last looked for overdue bills
-        self._started_s = int(time.monotonic())
-        self._control = Control(config.resolve(FOLDER), BILLING)
-        self._control.handlers |= {"ping": self._ping, "nudge": self._nudge}
+        self._process = Process(BILLING, config, self._facts, stopping.is_set)
+        self._process.control.handlers["nudge"] = self._nudge
 
     def once(self, label: str) -> int:
         """The bills of one period, by whomever; the exit code tells whether all accounts could be billed."""
@@ -181,11 +178,11 @@ class Worker:
     def _alive(self) -> Generator[None, None, None]:
         """The heartbeat and the control socket, meanwhile."""
         heart = gevent.spawn(self._beat)
-        self._control.start()
         try:
-            yield
+            with self._process:
+                self._process.is_ready = True
+                yield
         finally:
-            self._control.stop()
             heart.kill()
 
     def _beat(self) -> None:
@@ -203,12 +200,9 @@ class Worker:
                 except StoreError as error:
                     log.warning("no sign of life: %s", error)
 
-    def _ping(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+    def _facts(self) -> Mapping[str, Any]:
         claim = self._current
-        yield {
-            "pid": os.getpid(),
-            "version": __version__,
-            "uptime_s": int(time.monotonic()) - self._started_s,
+        return {
             "cycle": self._cycle,
             "activity": str(claim) if claim else "",
             "progress": claim.progress if claim else {},

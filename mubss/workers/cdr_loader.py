@@ -6,8 +6,10 @@ import gc
 import logging
 import sys
 import threading
+from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
+from typing import Any
 
 import click
 
@@ -18,6 +20,8 @@ from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.cdr_load import Loader, LoadRules
 from mubss.services.cdr_pass import Pass, Passed
+from mubss.services.control import CDR
+from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store
@@ -41,9 +45,12 @@ def cli(config_file: str | None, once: bool) -> None:
         setup_logging(config.general)
         stopping = threading.Event()
         on_drain(stopping.set)
+        nothing_to_reload()
         with closing(open_made(config.store_url)) as store, progress_bar() as progress:
             worker = Worker(config, store, stopping, progress)
-            return worker.once() if once else worker.serve()
+            with Process(CDR, config, worker.facts, stopping.is_set) as process:
+                process.is_ready = True
+                return worker.once() if once else worker.serve()
 
     sys.exit(run_main("mubss-cdr", work))
 
@@ -68,6 +75,11 @@ class Worker:
         )
         folder = config.resolve(options.directory)
         self._pass = Pass(folder, loader, options.settle_seconds, stopping.is_set)
+        self._counts = {"passes": 0, "loaded": 0, "refused": 0, "waiting": 0, "stuck": 0}
+
+    def facts(self) -> Mapping[str, Any]:
+        """What it has done with files since it began, and how many are not complete yet or can't be moved away."""
+        return self._counts
 
     def once(self) -> int:
         """One pass."""
@@ -95,10 +107,19 @@ class Worker:
         storage.forget_calls(self._store, now_s - self._options.call_days * DAY_S)
         gc.disable()  # records and documents have no cycles: looking for them took 15 % of the time
         try:
-            return self._pass.run(now_s)
+            passed = self._pass.run(now_s)
         finally:
             gc.enable()
             gc.collect()
+        before = self._counts
+        self._counts = {
+            "passes": before["passes"] + 1,
+            "loaded": before["loaded"] + len(passed.loaded),
+            "refused": before["refused"] + len(passed.refused),
+            "waiting": len(passed.waiting),
+            "stuck": len(passed.stuck),
+        }
+        return passed
 
 
 def main() -> None:

@@ -25,12 +25,12 @@ def folder(world: World) -> Path:
 @pytest.fixture
 def path(folder: Path, server: GyServer) -> Iterator[Path]:
     yield folder / f"{GY}-{server.process.pid}.sock"
-    assert next(ask(folder / f"{GY}-{server.process.pid}.sock", "ping", WAIT_SECONDS))["version"] == __version__
+    assert next(ask(folder / f"{GY}-{server.process.pid}.sock", "status", WAIT_SECONDS))["version"] == __version__
 
 
 def test_it_says_who_it_is(server: GyServer, path: Path) -> None:
     with Raw(server.port).open():
-        [answer] = ask(path, "ping", WAIT_SECONDS)
+        [answer] = ask(path, "status", WAIT_SECONDS)
     assert (answer["pid"], answer["connections"], answer["pending"]) == (server.process.pid, 1, 0)
     assert answer["uptime_s"] >= 0
 
@@ -45,7 +45,7 @@ def test_every_worker_has_its_own_and_takes_it_along(world: World, folder: Path)
     with GyServer(world, "--workers", "2") as server:
         ours = set(sockets(folder, GY)) - before
         assert len(ours) == 2 and server.process.pid not in ours
-        answers = ask_all(folder, GY, "ping", WAIT_SECONDS)
+        answers = ask_all(folder, GY, "status", WAIT_SECONDS)
         assert {answers[pid]["pid"] for pid in ours} == ours
         server.terminate()
     assert set(sockets(folder, GY)) == before
@@ -56,7 +56,7 @@ def test_what_the_dead_left_is_passed_over_and_removed(world: World, folder: Pat
         killed.kill()
     dead = folder / f"{GY}-{killed.process.pid}.sock"
     (folder / f"{GY}-none.sock").touch()
-    assert dead.exists() and killed.process.pid not in ask_all(folder, GY, "ping", WAIT_SECONDS)
+    assert dead.exists() and killed.process.pid not in ask_all(folder, GY, "status", WAIT_SECONDS)
     with GyServer(world):
         assert not dead.exists()
 
@@ -67,8 +67,8 @@ def test_what_the_dead_left_is_passed_over_and_removed(world: World, folder: Pat
         b"",
         b"\xc1",
         msgpack.packb([1]),
-        msgpack.packb("ping"),
-        msgpack.packb({"do": "ping"})[:-1],
+        msgpack.packb("status"),
+        msgpack.packb({"do": "status"})[:-1],
         b"\x91" * 10_000,
         b"\xdb\xff\xff\xff\xff",
         b"\xc6" + (10 * MAX_MESSAGE).to_bytes(4, "big") + bytes(10 * MAX_MESSAGE),
@@ -90,7 +90,7 @@ def test_what_is_no_question_gets_no_answer(server: GyServer, path: Path, octets
 
 def test_an_unknown_question_is_named(path: Path) -> None:
     [answer] = ask(path, "x" * 1000, WAIT_SECONDS)
-    assert answer["error"].startswith(f"do: '{'x' * 40}'; expected one of nudge, ping")
+    assert answer["error"].startswith(f"do: '{'x' * 40}'; expected one of drain, nudge, reload, status")
 
 
 def test_too_many_callers_are_sent_away(path: Path) -> None:
@@ -104,7 +104,7 @@ def test_too_many_callers_are_sent_away(path: Path) -> None:
     for sock in callers:
         sock.close()
     deadline = time.monotonic() + WAIT_SECONDS
-    while not ask_all(path.parent, GY, "ping", WAIT_SECONDS):
+    while not ask_all(path.parent, GY, "status", WAIT_SECONDS):
         assert time.monotonic() < deadline, "there is room again"
 
 
@@ -112,7 +112,7 @@ def test_a_long_path(world: World, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100) / ("e" * 100)
     deep.mkdir(parents=True)
     with GyServer(world, general__data_dir=deep):
-        [answer] = ask_all(deep / FOLDER, GY, "ping", WAIT_SECONDS).values()
+        [answer] = ask_all(deep / FOLDER, GY, "status", WAIT_SECONDS).values()
         assert answer["version"] == __version__
 
 

@@ -101,7 +101,7 @@ def test_one_peers_flood_is_its_own(world: World) -> None:
 
 def pending(world: World, server: GyServer) -> int:
     """Requests under way, as the server says."""
-    [answer] = ask(world.folder / FOLDER / f"{GY}-{server.process.pid}.sock", "ping", WAIT_SECONDS)
+    [answer] = ask(world.folder / FOLDER / f"{GY}-{server.process.pid}.sock", "status", WAIT_SECONDS)
     return int(answer["pending"])
 
 

@@ -15,7 +15,7 @@ use Google\Protobuf\Internal\GPBUtil;
 class Process extends \Google\Protobuf\Internal\Message
 {
     /**
-     * "mubss-gy", "mubss-billing", …
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      */
@@ -32,6 +32,24 @@ class Process extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>int64 uptime_s = 4;</code>
      */
     protected $uptime_s = 0;
+    /**
+     * "starting", "ready" or "draining"
+     *
+     * Generated from protobuf field <code>string state = 5;</code>
+     */
+    protected $state = '';
+    /**
+     * the last line that it logged as an error since it started; empty: none
+     *
+     * Generated from protobuf field <code>string last_error = 6;</code>
+     */
+    protected $last_error = '';
+    /**
+     * when that was, in UTC seconds; 0: never
+     *
+     * Generated from protobuf field <code>int64 last_error_s = 7;</code>
+     */
+    protected $last_error_s = 0;
 
     /**
      * Constructor.
@@ -40,10 +58,16 @@ class Process extends \Google\Protobuf\Internal\Message
      *     Optional. Data for populating the Message object.
      *
      *     @type string $program
-     *           "mubss-gy", "mubss-billing", …
+     *           "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
      *     @type int|string $pid
      *     @type string $version
      *     @type int|string $uptime_s
+     *     @type string $state
+     *           "starting", "ready" or "draining"
+     *     @type string $last_error
+     *           the last line that it logged as an error since it started; empty: none
+     *     @type int|string $last_error_s
+     *           when that was, in UTC seconds; 0: never
      * }
      */
     public function __construct($data = NULL) {
@@ -52,7 +76,7 @@ class Process extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "mubss-gy", "mubss-billing", …
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      * @return string
@@ -63,7 +87,7 @@ class Process extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "mubss-gy", "mubss-billing", …
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      * @param string $var
@@ -139,6 +163,84 @@ class Process extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkInt64($var);
         $this->uptime_s = $var;
+
+        return $this;
+    }
+
+    /**
+     * "starting", "ready" or "draining"
+     *
+     * Generated from protobuf field <code>string state = 5;</code>
+     * @return string
+     */
+    public function getState()
+    {
+        return $this->state;
+    }
+
+    /**
+     * "starting", "ready" or "draining"
+     *
+     * Generated from protobuf field <code>string state = 5;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setState($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->state = $var;
+
+        return $this;
+    }
+
+    /**
+     * the last line that it logged as an error since it started; empty: none
+     *
+     * Generated from protobuf field <code>string last_error = 6;</code>
+     * @return string
+     */
+    public function getLastError()
+    {
+        return $this->last_error;
+    }
+
+    /**
+     * the last line that it logged as an error since it started; empty: none
+     *
+     * Generated from protobuf field <code>string last_error = 6;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setLastError($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->last_error = $var;
+
+        return $this;
+    }
+
+    /**
+     * when that was, in UTC seconds; 0: never
+     *
+     * Generated from protobuf field <code>int64 last_error_s = 7;</code>
+     * @return int|string
+     */
+    public function getLastErrorS()
+    {
+        return $this->last_error_s;
+    }
+
+    /**
+     * when that was, in UTC seconds; 0: never
+     *
+     * Generated from protobuf field <code>int64 last_error_s = 7;</code>
+     * @param int|string $var
+     * @return $this
+     */
+    public function setLastErrorS($var)
+    {
+        GPBUtil::checkInt64($var);
+        $this->last_error_s = $var;
 
         return $this;
     }

@@ -1,0 +1,112 @@
+"""What each program of the group has in common: it can be asked how it does, and told to drain or to read again.
+
+    with Process(CDR, config, facts, stopping.is_set) as process:    var/run/mubss-cdr-<pid>.sock answers from here
+        …
+        process.is_ready = True                                      "starting" → "ready"; told to stop: "draining"
+
+`mubss status|drain|reload` ask by the control socket (control.py). Drain and reload are SIGTERM and SIGHUP to the
+process that people started: each program has one way to end and one to read again, whoever asks for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable, Generator, Mapping
+from types import FrameType, TracebackType
+from typing import Any
+
+from mubss import __version__
+from mubss.config import Config
+from mubss.runtime import mask_identities, one_line
+from mubss.services.control import FOLDER
+from mubss.services.control_server import Control
+
+log = logging.getLogger(__name__)
+
+MAX_ERROR = 300  # characters of the last error
+
+Facts = Callable[[], Mapping[str, Any]]
+
+
+class LastError(logging.Handler):
+    """Keeps the last line that was logged as an error: a status tells it without anybody reading logs."""
+
+    def __init__(self, *, masked: bool) -> None:
+        super().__init__(logging.ERROR)
+        self.found: dict[str, Any] | None = None
+        self._masked = masked
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """As logging calls it."""
+        text = one_line(record.getMessage())[:MAX_ERROR]
+        self.found = {"time_s": int(record.created), "text": mask_identities(text) if self._masked else text}
+
+
+class Process:
+    """One process of the group as `mubss status` sees it; `facts` gives what else its program tells of itself."""
+
+    def __init__(
+        self, program: str, config: Config, facts: Facts, is_stopping: Callable[[], bool], *, leader: int = 0
+    ) -> None:
+        """`leader` is the process id to signal where that isn't this one: the parent of a worker."""
+        self.is_ready = False
+        self.control = Control(config.resolve(FOLDER), program)
+        self.control.handlers |= {"status": self._status, "drain": self._drain, "reload": self._reload}
+        self._program = program
+        self._facts = facts
+        self._is_stopping = is_stopping
+        self._leader = leader or os.getpid()
+        self._started_s = int(time.monotonic())
+        self._last_error = LastError(masked=config.general.mask_msisdn)
+
+    def start(self) -> None:
+        """Answers from now on."""
+        logging.getLogger().addHandler(self._last_error)
+        self.control.start()
+
+    def stop(self) -> None:
+        """Answers no more."""
+        self.control.stop()
+        logging.getLogger().removeHandler(self._last_error)
+
+    def __enter__(self) -> Process:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def _status(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        """Who it is, and how it does."""
+        yield {
+            **self._facts(),
+            "program": self._program,
+            "pid": os.getpid(),
+            "leader": self._leader,
+            "version": __version__,
+            "uptime_s": int(time.monotonic()) - self._started_s,
+            "state": "draining" if self._is_stopping() else "ready" if self.is_ready else "starting",
+            "last_error": self._last_error.found,
+        }
+
+    def _drain(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        yield {"pid": self._leader}
+        os.kill(self._leader, signal.SIGTERM)
+
+    def _reload(self, _arguments: dict[str, Any]) -> Generator[dict[str, Any], None, None]:
+        yield {"pid": self._leader}
+        os.kill(self._leader, signal.SIGHUP)
+
+
+def nothing_to_reload() -> None:
+    """For programs that keep nothing of a file: a SIGHUP, which would end them, is told and no more."""
+
+    def on_hangup(_number: int, _frame: FrameType | None) -> None:
+        log.info("told to read its files again: this program keeps none; reference data is read by itself")
+
+    signal.signal(signal.SIGHUP, on_hangup)

@@ -1,0 +1,135 @@
+"""`mubss status|drain|reload` and real processes of the group."""
+
+from __future__ import annotations
+
+import logging
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from cli_tools import Shell
+from mubss import __version__
+from mubss.config import load
+from mubss.runtime import ExitCode
+from mubss.services import private_ca
+from mubss.services.control import BILLFMT, BILLING, CDR, CRM, FOLDER, GY, PROGRAMS
+from mubss.services.group import Running, processes
+from mubss.services.process import MAX_ERROR, Process
+from mubss.services.tokens import make_key
+
+WAIT_SECONDS = 60
+
+MODULES: dict[str, list[str]] = {
+    GY: ["mubss.gy.main", "--port", "0"],
+    CDR: ["mubss.workers.cdr_loader"],
+    BILLING: ["mubss.workers.billing", "--cycle", "3"],
+    BILLFMT: ["mubss.workers.billfmt"],
+    CRM: ["mubss.crm.main", "--port", "0"],
+}
+
+
+@pytest.fixture
+def place(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A store with the demo's data, and what mubss-crm needs."""
+    for name, value in (("GENERAL__DATA_DIR", shell.folder), ("CDR__POLL_SECONDS", 1)):
+        monkeypatch.setenv(f"MUBSS_{name}", str(value))
+    shell.ok("init", "--demo")
+    private_ca.make_server(shell.folder / "var/tls", ["localhost"], int(time.time()))
+    config = load()
+    make_key(config.resolve(config.crm.keys_folder), "k1")
+    return shell
+
+
+@contextmanager
+def running(*programs: str, more: tuple[str, ...] = ()) -> Iterator[dict[str, subprocess.Popen[bytes]]]:
+    """Processes of these programs; what still lives at the end is killed."""
+    started = {one: subprocess.Popen([sys.executable, "-m", *MODULES[one], *more]) for one in programs}
+    try:
+        yield started
+    finally:
+        for process in started.values():
+            if process.poll() is None:
+                process.kill()
+            process.wait()
+
+
+def wait_for(folder: Path, is_there: Callable[[list[Running]], bool]) -> list[Running]:
+    """What runs, once it is as asked for."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while not is_there(found := processes(folder / FOLDER)):
+        assert time.monotonic() < deadline, found
+    return found
+
+
+def are_ready(*pids: int) -> Callable[[list[Running]], bool]:
+    return lambda found: set(pids) <= {one.pid for one in found if one.state == "ready"}
+
+
+def test_every_program_tells_how_it_does_reads_again_and_drains(place: Shell) -> None:
+    with running(*PROGRAMS) as started:
+        pids = {name: process.pid for name, process in started.items()}
+        wait_for(place.folder, are_ready(*pids.values()))
+        found = place.json("status", *(part for name in PROGRAMS for part in ("--expect", name)))
+        assert [(one["program"], one["pid"], one["version"]) for one in found["processes"]] == [
+            (name, pids[name], __version__) for name in PROGRAMS
+        ]
+        assert not found["missing"]
+        facts = {one["program"]: one["facts"] for one in found["processes"]}
+        assert facts[GY] == {"connections": 0, "pending": 0, "answered": 0}
+        assert facts[BILLING]["cycle"] == 3 and facts[CRM]["port"] > 0
+        assert facts[BILLFMT] == {"rendered": 0, "failed": 0} and facts[CDR].keys() >= {"passes", "loaded", "stuck"}
+
+        assert {row["program"]: row["process"] for row in place.json("reload")} == pids
+        wait_for(place.folder, are_ready(*pids.values()))  # none of them took the SIGHUP for its end
+
+        assert {row["program"]: row["process"] for row in place.json("drain", CDR, CRM)} == {
+            name: pids[name] for name in (CDR, CRM)
+        }
+        assert started[CDR].wait(WAIT_SECONDS) == 0 and started[CRM].wait(WAIT_SECONDS) == 0
+        assert started[GY].poll() is None
+        place.ok("drain")
+        assert [process.wait(WAIT_SECONDS) for process in started.values()] == [0] * len(started)
+    gone = place("drain")
+    assert gone.code == ExitCode.FAILURE and "no process of the group runs" in gone.err
+
+
+def test_workers_are_told_through_their_parent_and_once(place: Shell) -> None:
+    with running(GY, more=("--workers", "2")) as started:
+        parent = started[GY]
+        found = wait_for(place.folder, lambda there: [one.state for one in there] == ["ready"] * 2)
+        assert {one.leader for one in found} == {parent.pid} and parent.pid not in {one.pid for one in found}
+        assert place.json("reload", GY) == [{"program": GY, "process": parent.pid}]
+        assert len(processes(place.folder / FOLDER)) == 2
+        assert place.json("drain") == [{"program": GY, "process": parent.pid}]
+        assert parent.wait(WAIT_SECONDS) == 0
+
+
+def test_what_is_missing_is_named(place: Shell) -> None:
+    with running(CDR) as started:
+        wait_for(place.folder, are_ready(started[CDR].pid))
+        shown = place.ok("status", "--expect", CDR)
+        assert re.search(rf"{CDR} +{started[CDR].pid} .*ready +\d+m \d+s +passes", shown.out)
+        missing = place("status", "--expect", CDR, "--expect", CRM)
+        assert (missing.code, missing.err) == (ExitCode.FAILURE, "mubss: not ready: mubss-crm\n")
+        assert place("status", "--expect", "mubss-x").code == ExitCode.USAGE
+        started[CDR].send_signal(signal.SIGKILL)
+        started[CDR].wait()
+        assert place("status", "--expect", CDR).code == ExitCode.FAILURE
+
+
+def test_a_status_tells_the_last_error_masked_and_in_one_line(place: Shell) -> None:
+    with Process(CDR, load(), dict, lambda: False):
+        logging.getLogger("mubss.cdr").warning("no error")
+        assert not processes(place.folder / FOLDER)[0].last_error
+        logging.getLogger("mubss.cdr").error("e164:491700000001\ncan't be charged%s", "!" * 1000)
+        [found] = processes(place.folder / FOLDER)
+    assert found.last_error.startswith("e164:*********001\\ncan't be charged!!!") and len(found.last_error) == MAX_ERROR
+    assert found.last_error_s > 0
+    assert found.state == "starting" and not processes(place.folder / FOLDER)
