@@ -75,6 +75,7 @@ setup(
         "rich>=15,<16",
         "orjson>=3.13,<4",
         "prometheus-client>=0.26,<0.27",
+        "supervisor>=4.3,<5",  # runs the group: conf/supervisord.conf
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
     extras_require={"compression": COMPRESSION, "test": TEST, "dev": DEV},

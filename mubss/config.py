@@ -24,6 +24,7 @@ from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
 
 FILE_NAME = "mubss.toml"
+LOGS = "var/log"  # below data_dir; where conf/supervisord.conf has the group log
 MAX_FILE_OCTETS = 1_048_576
 LEAST_MYSQL_WAIT_MS = 1000  # for a connection and for answers: MySQL itself counts lock waits in seconds
 _HEAD = """\

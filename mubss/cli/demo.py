@@ -8,7 +8,7 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +22,14 @@ from mubss.cli.command import Command, Invocation
 from mubss.cli.demo_bills import CYCLE, bill_cycle
 from mubss.cli.demo_cdr import load_sample
 from mubss.cli.demo_folder import LOG, fresh, write_config
+from mubss.cli.demo_group import DemoGroup, free_port, prepare_crm
 from mubss.cli.demo_server import DemoServer
 from mubss.cli.desk import Desk
 from mubss.cli.init import set_up, summary
 from mubss.cli.ledger import print_postings
 from mubss.cli.output import console, counted, print_json, print_table
-from mubss.config import Config, load
+from mubss.cli.status import print_processes
+from mubss.config import LOGS, Config, load
 from mubss.core.errors import MubssError
 from mubss.core.model import Account
 from mubss.gy.ccr import EVENT, INITIAL, TERMINATION, UPDATE
@@ -71,9 +73,10 @@ class Story:
 
 @click.command("demo", cls=Command)
 @click.option("--serve", is_flag=True, help="Leave the server running until Ctrl-C, to try things on.")
+@click.option("--all", "whole", is_flag=True, help="The whole group, by supervisord, instead: started, shown, stopped.")
 @click.option("--dir", "folder", default="demo", show_default=True, metavar="FOLDER", help="Made anew each time.")
 @click.pass_obj
-def demo(invocation: Invocation, /, serve: bool, folder: str) -> None:
+def demo(invocation: Invocation, /, serve: bool, whole: bool, folder: str) -> None:
     """Charges real sessions on a store and a server of its own, and shows what they cost.
 
     It has its own configuration, FOLDER/mubss.toml; yours stays out of it.
@@ -83,7 +86,7 @@ def demo(invocation: Invocation, /, serve: bool, folder: str) -> None:
     story = Story(invocation.as_json)
     with _stopped_like_ctrl_c(), fresh(Path(folder).absolute()) as config_file:
         try:
-            _play(story, config_file, serve)
+            (_play_group if whole else _play)(story, config_file, serve)
         except KeyboardInterrupt:
             if not serve:
                 raise
@@ -126,6 +129,31 @@ def _play(story: Story, config_file: Path, serve: bool) -> None:
         if code := server.stop():
             raise DemoFailed(f"mubss-gy: exit code {code} after SIGTERM; {config_file.with_name(LOG)} says why")
     _end(story, config_file, server.port, serve=False)
+
+
+def _play_group(story: Story, config_file: Path, serve: bool) -> None:
+    """The group on a store of its own: started, shown, and stopped, or left running until Ctrl-C."""
+    write_config(config_file, free_port(), free_port())
+    config = load(config_file, {})
+    story.head("A store with tariffs and subscribers; a certificate and a key for tokens")
+    for line in [*summary(set_up(config, with_demo=True)), *prepare_crm(config)]:
+        story.say(line)
+    story.head("The group, by supervisord")
+    with DemoGroup(config) as group:
+        running = group.wait_until_ready()
+        if not story.as_json:
+            print_processes(running)
+        if serve:
+            mubss = f"{program()} --config {shlex.quote(_short(config_file))}"
+            story.head("It runs until Ctrl-C. In another terminal, try:")
+            for line in ("status", f"ccr session --msisdn {MSISDN} --use 1500000", f"billing run --cycle {CYCLE}"):
+                story.say(f"  {mubss} {line}")
+            raise DemoFailed(f"supervisord: ended by itself with {group.process.wait()}")
+        if code := group.stop():
+            raise DemoFailed(f"supervisord: exit code {code} after SIGTERM; {config.resolve(LOGS)} says why")
+    story.say("stopped, each process after what it had begun")
+    if story.as_json:
+        print_json({"config": str(config_file), "processes": [asdict(one) for one in running]})
 
 
 def _charge(story: Story, config: Config, port: int) -> None:

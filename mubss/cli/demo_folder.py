@@ -38,9 +38,10 @@ def fresh(folder: Path) -> Iterator[Path]:
         yield config_file
 
 
-def write_config(file: Path, port: int) -> None:
-    """The demo's configuration; port 0 until the server has one."""
+def write_config(file: Path, port: int, crm_port: int = 0) -> None:
+    """The demo's configuration; port 0 until a server has one."""
     known = f"\n[gy]\nport = {port}\n" if port else ""
+    known += f"\n[crm]\nport = {crm_port}\n" if crm_port else ""
     write_file(file, f"{MARK}\n[general]\ndata_dir = {text(str(file.parent))}\n{known}")
 
 

@@ -13,12 +13,13 @@ import click
 
 from mubss.cli.command import Command, Invocation
 from mubss.cli.output import counted, print_json
-from mubss.config import FILE_NAME, Config, data_path
+from mubss.config import FILE_NAME, LOGS, Config, data_path
 from mubss.core.errors import ConfigError
 from mubss.refdata.form import read_files
 from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
 from mubss.services import demo, stores
+from mubss.services.control import FOLDER
 from mubss.services.pepper import make_pepper
 from mubss.storage.database import open_database
 
@@ -39,6 +40,8 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
     """Makes the configured store as far as it isn't there, and fills it with the demo's data if that is wanted."""
     url = config.store_url
     added = stores.make(url)
+    for name, mode in ((FOLDER, 0o700), (LOGS, 0o750)):
+        _make_folder(config.resolve(name), mode)
     pepper_file = config.resolve(config.vouchers.pepper_file)
     with closing(open_database(url)) as store:
         pepper = str(pepper_file) if make_pepper(pepper_file, store) else ""
@@ -50,6 +53,13 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
         loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s)
         made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
     return SetUp(stores.place(url), added, pepper, loaded.version.number, loaded.changed, made)
+
+
+def _make_folder(folder: Path, mode: int) -> None:
+    try:
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"{folder}: can't be made: {error.strerror}") from None
 
 
 @click.command("init", cls=Command)

@@ -54,11 +54,16 @@ def status(invocation: Invocation, /, host: str | None, port: int | None, expect
         print_table(_rows(found), {"what": "", "value": ""}, fold=("value",))
         if running:
             click.echo()
-            print_table([_process_row(one) for one in running], _COLUMNS, right=("process", "up"), fold=("doing",))
+            print_processes(running)
     if found["missing"]:
         click.echo(f"mubss: not ready: {', '.join(found['missing'])}", err=True)
         code = code or ExitCode.FAILURE
     return code
+
+
+def print_processes(running: list[Running]) -> None:
+    """A line for each process."""
+    print_table([_process_row(one) for one in running], _COLUMNS, right=("process", "up"), fold=("doing",))
 
 
 def _process_row(one: Running) -> dict[str, str]:

@@ -1,0 +1,81 @@
+"""conf/supervisord.conf with the real supervisord: the group comes up, what is killed comes back, the end is clean."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from configparser import RawConfigParser
+from pathlib import Path
+
+from mubss.cli.demo_folder import write_config
+from mubss.cli.demo_group import DemoGroup, free_port, prepare_crm
+from mubss.cli.init import set_up
+from mubss.config import data_path, load
+from mubss.services.control import FOLDER, PROGRAMS
+from mubss.services.group import processes
+
+WAIT_SECONDS = 60
+
+
+def test_what_is_killed_comes_back_and_the_end_is_clean(tmp_path: Path) -> None:
+    file = tmp_path / "mubss.toml"
+    write_config(file, free_port(), free_port())
+    config = load(file, {})
+    set_up(config, with_demo=True)
+    prepare_crm(config)
+    with DemoGroup(config) as group:
+        first = {one.program: one.pid for one in group.wait_until_ready()}
+        assert set(first) == set(PROGRAMS)
+        for pid in first.values():
+            os.kill(pid, signal.SIGKILL)
+        deadline = time.monotonic() + WAIT_SECONDS
+        while set(PROGRAMS) - {one.program for one in group.wait_until_ready() if one.pid not in first.values()}:
+            assert time.monotonic() < deadline, processes(tmp_path / FOLDER)
+        second = group.wait_until_ready()
+        assert group.stop() == 0
+    for one in second:
+        assert not Path(f"/proc/{one.pid}").exists(), one
+    assert not processes(tmp_path / FOLDER) and not list((tmp_path / FOLDER).glob("*.sock"))
+    assert "drained" in (tmp_path / "var/log/gy.log").read_text("utf-8")
+
+
+def test_the_demo_shows_the_whole_group(tmp_path: Path) -> None:
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MUBSS_")}
+    command = [sys.executable, "-m", "mubss.cli.main", "demo", "--all", "--json"]
+    done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    shown = json.loads(done.stdout)["processes"]
+    assert [one["program"] for one in shown] == list(PROGRAMS)
+    assert {one["state"] for one in shown} == {"ready"}
+
+
+def test_every_program_is_supervised_and_has_time_to_drain() -> None:
+    conf = RawConfigParser(comment_prefixes=(";",), inline_comment_prefixes=(" ;",))
+    conf.read_string(data_path("conf/supervisord.conf").read_text("utf-8"))
+    programs = [conf[name] for name in conf.sections() if name.startswith("program:")]
+    assert {one["command"].split()[0] for one in programs} == set(PROGRAMS)
+    for one in programs:
+        assert one["autorestart"] == "true" and one.getint("stopwaitsecs") > drains_s(one["command"])
+
+
+def test_every_program_has_a_unit_of_systemd() -> None:
+    found = set()
+    for file in data_path("conf/systemd").glob("*.service"):
+        unit = RawConfigParser(strict=False)
+        unit.optionxform = str  # type: ignore[assignment,method-assign]
+        unit.read_string(file.read_text("utf-8"))
+        command = unit["Service"]["ExecStart"].removeprefix("/opt/mubss/bin/")
+        assert unit["Service"].getint("TimeoutStopSec") > drains_s(command)
+        assert unit["Service"]["KillMode"] == "mixed"  # or systemd would signal the workers of mubss-gy as well
+        found.add(command.split()[0])
+    assert found == set(PROGRAMS)
+
+
+def drains_s(command: str) -> int:
+    """Seconds that a program may take to end."""
+    config = load(None, {})
+    return {"mubss-gy": config.gy.drain_seconds + 2, "mubss-crm": config.crm.drain_seconds}.get(command.split()[0], 10)
