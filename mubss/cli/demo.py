@@ -141,7 +141,10 @@ def _play_group(story: Story, config_file: Path, serve: bool) -> None:
     story.head("The group, by supervisord")
     with DemoGroup(config) as group:
         running = group.wait_until_ready()
-        if not story.as_json:
+        if story.as_json:
+            found = [asdict(one) for one in running]
+            print_json({"config": str(config_file), "serving": serve, "processes": found})
+        else:
             print_processes(running)
         if serve:
             mubss = f"{program()} --config {shlex.quote(_short(config_file))}"
@@ -152,8 +155,6 @@ def _play_group(story: Story, config_file: Path, serve: bool) -> None:
         if code := group.stop():
             raise DemoFailed(f"supervisord: exit code {code} after SIGTERM; {config.resolve(LOGS)} says why")
     story.say("stopped, each process after what it had begun")
-    if story.as_json:
-        print_json({"config": str(config_file), "processes": [asdict(one) for one in running]})
 
 
 def _charge(story: Story, config: Config, port: int) -> None:

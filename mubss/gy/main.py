@@ -70,6 +70,7 @@ def serve_alone(config: Config) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
     certificates = load_certificates(config)
+    reload_at_sighup(certificates)  # before anybody can ask for it by the control socket
     listeners = listen(config.gy)
     server = Server(config, int(time.time()))
     server.registry = LocalRegistry(server.tell)
@@ -77,7 +78,6 @@ def serve_alone(config: Config) -> int:
     start_capture(server, config)
     start(server, config, 0)
     acceptors = Acceptors(listeners, config, server)
-    reload_at_sighup(certificates)
     server.process.is_ready = True
     drained.wait()
     acceptors.close()
@@ -100,11 +100,11 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
         return [sys.executable, "-m", "mubss.gy.main", *named, "--worker-link", *link]
 
     parent = Parent(config.gy.workers, command)
+    reload_at_sighup(certificates, parent.reload_certificates)  # before a worker can be asked for it
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
         raise ConfigError("a worker didn't start; it has said why")
     acceptors = Acceptors(listeners, config, parent)
-    reload_at_sighup(certificates, parent.reload_certificates)
     drained.wait()
     acceptors.close()
     parent.drain(config.gy.drain_seconds)

@@ -48,7 +48,9 @@ def test_the_demo_shows_the_whole_group(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mubss.cli.main", "demo", "--all", "--json"]
     done = subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    shown = json.loads(done.stdout)["processes"]
+    told = json.loads(done.stdout)
+    shown = told["processes"]
+    assert told["serving"] is False
     assert [one["program"] for one in shown] == list(PROGRAMS)
     assert {one["state"] for one in shown} == {"ready"}
 

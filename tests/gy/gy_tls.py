@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import ssl
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from typing import Any
 from certificates import OVER, Authority
 from gy_wire import Raw
 from gy_world import GyServer, World
+from mubss.cli.demo_group import free_port
 
 HOST = "pgw.example"
 
@@ -35,14 +35,6 @@ def client(folder: Path, certificate: str = "pgw", ca: str = "ca") -> ssl.SSLCon
     if certificate:
         context.load_cert_chain(folder / f"{certificate}.pem", folder / f"{certificate}.key")
     return context
-
-
-def free_port() -> int:
-    """One that nobody listens on."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
 
 
 def files(folder: Path, certificate: str = "ocs", ca: str = "ca") -> dict[str, str]:
