@@ -10,6 +10,7 @@ from datetime import date, timedelta
 from typing import Any
 
 from mubss.core.allowance import rolled_units
+from mubss.core.next_plan import plan_at
 from mubss.core.tariff import Tables
 
 Doc = Mapping[str, Any]
@@ -57,7 +58,7 @@ def _plan(tables: Tables, code: str, bill: Doc) -> Any:
 def _left(account: Doc, tables: Tables, now_s: int) -> list[dict[str, Any]]:
     """The month's free units, then bundles that aren't over; what isn't left at all of a bundle is none."""
     found: list[dict[str, Any]] = []
-    plan = tables.plan_at(account["plan"], now_s)
+    plan = tables.plan_at(plan_at(account, now_s), now_s)
     month = tables.calendar.at(now_s).month
     counters = account["counters"]
     for code in sorted(plan.services) if plan is not None else ():

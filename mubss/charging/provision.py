@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mubss.charging.order import Guard, Order
+from mubss.core import next_plan
 from mubss.core.draft import opening_posting
 from mubss.core.identity import ordered_id
 from mubss.core.model import ACTIVE, Account, AddMember
@@ -75,7 +76,7 @@ def member_order(first: dict[str, Any], identities: Sequence[str], person: dict[
     """
     subscriber_id = ordered_id(now_ms, secrets.randbits(_RANDOM_BITS))
     account_id = first["account"]
-    shared = {name: first[name] for name in ("account", "type", "plan")}
+    shared = {name: first[name] for name in ("account", "type", *next_plan.FIELDS) if name in first}
     subscriber = {"_id": subscriber_id, "version": 1, **shared, "state": ACTIVE, **person}
     led = [{"_id": identity, "account": account_id, "subscriber": subscriber_id} for identity in identities]
     guards = [Guard(storage.IDENTITIES, doc) for doc in led]

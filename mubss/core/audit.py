@@ -19,8 +19,28 @@ MAX_TEXT_LETTERS, MAX_ITEMS = 200, 20
 
 # What of each kind of document an entry tells; a kind that isn't here is told by no entry.
 FIELDS: dict[str, tuple[str, ...]] = {
-    "accounts": ("type", "plan", "state", "currency", "balance_micros", "credit_limit_micros", "discounts"),
-    "subscribers": ("account", "type", "plan", "state", "language", "bill_cycle", "erased_s"),
+    "accounts": (
+        "type",
+        "plan",
+        "next_plan",
+        "next_plan_from_s",
+        "state",
+        "currency",
+        "balance_micros",
+        "credit_limit_micros",
+        "discounts",
+    ),
+    "subscribers": (
+        "account",
+        "type",
+        "plan",
+        "next_plan",
+        "next_plan_from_s",
+        "state",
+        "language",
+        "bill_cycle",
+        "erased_s",
+    ),
     "bills": ("number", "kind", "state", "total", "settled", "currency"),
     "payments": ("number", "amount", "used", "currency"),
     "vouchers": ("serial", "state", "subscriber"),

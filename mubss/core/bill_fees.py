@@ -17,6 +17,7 @@ from mubss.core.bill_period import Period, following, start_of
 from mubss.core.history import find_range
 from mubss.core.model import ACTIVE, Account, Billing
 from mubss.core.money import Rounding, divide
+from mubss.core.next_plan import history_until
 from mubss.core.tariff import Plan, Tables
 
 ADVANCE = "advance"
@@ -85,17 +86,15 @@ def plan_and_state(account: Account, at_s: int) -> tuple[str, str]:
     """The plan and state of an account at a time; ("", "") before it was opened."""
     if at_s < account.get("since_s", 0):
         return "", ""
-    history = account.get("history")
-    if not history:
-        return account["plan"], account["state"]
+    history = history_until(account, at_s)
     past = [entry for entry in history if entry[0] <= at_s]
     _, plan, state = past[-1] if past else history[0]
     return str(plan), str(state)
 
 
 def _next_fee(account: Account, tables: Tables, period: Period, scale: int) -> Line:
-    """The next period's fee, where the plan in force at the close is paid in advance; else {}."""
-    code, state = plan_and_state(account, period.end_s - 1)
+    """The next period's fee, where the plan that it begins with is paid in advance; else {}."""
+    code, state = plan_and_state(account, period.end_s)
     plan = tables.plan_at(code, period.end_s) or tables.plans.get(code)
     if state != ACTIVE or plan is None or plan.fee_timing != ADVANCE or not plan.monthly_fee_micros:
         return {}
@@ -149,7 +148,7 @@ def _runs(
     """Plan, first and last day of each run of days that the subscriber was active, without those that are settled."""
     zone = tables.calendar.zone
     first_end_s, last_end_s = start_of(first + timedelta(1), zone) - 1, start_of(last + timedelta(1), zone) - 1
-    changes = any(first_end_s < entry[0] <= last_end_s for entry in account.get("history", ()))
+    changes = any(first_end_s < entry[0] <= last_end_s for entry in history_until(account, last_end_s))
     touched = any(low <= last.toordinal() and high >= first.toordinal() for low, high in settled)
     if not changes and not touched and account.get("since_s", 0) <= first_end_s:  # nearly all: no day need be looked at
         code, state = plan_and_state(account, first_end_s)

@@ -114,6 +114,6 @@ def dun_bill(draft: Draft, command: DunBill) -> bool:
         draft.post(-command.fee_micros, cause)
     if command.suspends and account["state"] == ACTIVE:
         account["state"] = SUSPENDED
-        draft.note_history()
+        draft.note_history(draft.now_s)
         tell_sessions(draft, ABORT, SUSPENDED)
     return bool(command.fee_micros or account["state"] != draft.original["state"])

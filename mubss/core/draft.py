@@ -97,11 +97,11 @@ class Draft:
         """Whether the balance stays within what an account can hold, so that no store ever meets a 65th bit."""
         return abs(self.account["balance_micros"] + amount_micros) <= MAX_MICROS
 
-    def note_history(self) -> None:
-        """Notes that the plan or the state has changed: bills reckon by the day what was in force."""
+    def note_history(self, at_s: int) -> None:
+        """Notes that the plan or the state has changed at a time: bills reckon by the day what was in force."""
         account, before = self.account, self.original
         history = before.get("history") or [[before.get("since_s", 0), before["plan"], before["state"]]]
-        account["history"] = [*history, [self.now_s, account["plan"], account["state"]]][-MAX_HISTORY:]
+        account["history"] = [*history, [at_s, account["plan"], account["state"]]][-MAX_HISTORY:]
 
     def plan_service(self, service: str | None, at_s: int = 0) -> PlanService | None:
         """How the account's plan prices a service, now or at a time; None where it doesn't."""

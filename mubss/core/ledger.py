@@ -25,7 +25,7 @@ from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bun
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
 from mubss.core.corrections import Rerate
-from mubss.core.draft import Draft, member_key, new_part
+from mubss.core.draft import Draft, member_key
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
@@ -50,15 +50,17 @@ from mubss.core.model import (
     RequestType,
     Rules,
     SessionRecord,
+    SetNextPlan,
     SetPlan,
     SetState,
     StopBundle,
     Tell,
 )
 from mubss.core.money import MAX_MICROS
+from mubss.core.next_plan import is_due
 from mubss.core.outbox import ABORT, REAUTH, make_entry, tell_sessions
+from mubss.core.plan_change import call_off, set_next_plan, set_plan, take_next_plan
 from mubss.core.quota import reserve
-from mubss.core.reports import record_part
 from mubss.core.rerating import apply_rerate
 from mubss.core.sessions import apply_session, end_session
 from mubss.core.suspense import charge_suspense
@@ -79,12 +81,13 @@ def apply(
     `record` is the `gy_sessions` document of the command's session, None if there is none; `beside` is what CDRs need.
     A request brings the tables it was read with; every other command takes `tables`.
     """
-    if "renews_s" in account and account["renews_s"] * 1000 <= now_ms:
-        return _renew_first(account, command, record, now_ms, rules, tables, beside)
+    now_s = now_ms // 1000
+    if ("renews_s" in account and account["renews_s"] <= now_s) or is_due(account, now_s):
+        return _catch_up_first(account, command, record, now_ms, rules, tables, beside)
     return _apply(account, command, record, now_ms, rules, tables, beside)
 
 
-def _renew_first(
+def _catch_up_first(
     account: Account,
     command: Command,
     record: SessionRecord | None,
@@ -93,13 +96,21 @@ def _renew_first(
     tables: Tables,
     beside: Beside | None,
 ) -> Applied:
-    """Bundles whose time is over are bought again before anything else happens, as if it had been done in time."""
-    renewed = Draft(account, command.tables if isinstance(command, CreditControl) else tables, now_ms)
-    renew_bundles(renewed)
-    applied = _apply(renewed.account, command, record, now_ms, rules, tables, beside)
-    applied.postings = renewed.postings + applied.postings
+    """Before anything else happens a plan that waited comes into force, and bundles that are over are bought again.
+
+    It is as if both had been done in time.
+    """
+    draft = Draft(account, command.tables if isinstance(command, CreditControl) else tables, now_ms)
+    if is_due(account, draft.now_s):
+        take_next_plan(draft)
+    if "renews_s" in account and account["renews_s"] <= draft.now_s:
+        renew_bundles(draft)
+    applied = _apply(draft.account, command, record, now_ms, rules, tables, beside)
+    applied.postings = draft.postings + applied.postings
+    applied.usage = draft.usage + applied.usage
+    applied.outbox = [*draft.outbox, *applied.outbox]
     if applied.account is None:
-        applied.account = renewed.applied().account
+        applied.account = draft.applied().account
     return applied
 
 
@@ -157,37 +168,11 @@ def _set_state(draft: Draft, command: SetState) -> bool:
     if command.state == state:
         return False
     draft.account["state"] = command.state
-    draft.note_history()
+    if command.state == TERMINATED:
+        call_off(draft)
+    draft.note_history(draft.now_s)
     if command.state != ACTIVE:
         tell_sessions(draft, ABORT, command.state)
-    return True
-
-
-def _set_plan(draft: Draft, command: SetPlan) -> bool:
-    """Usage so far stays the old plan's: it has its record, its charge and its reservations at the old rates."""
-    account, old = draft.account, draft.tables.plans.get(draft.account["plan"])
-    new = draft.tables.plans.get(command.plan)
-    if new is None:
-        raise LedgerError(f"plan: {command.plan[:40]!r}; expected one of {', '.join(sorted(draft.tables.plans))}")
-    if (new.type, new.currency) != (account["type"], account["currency"]):
-        text = f"plan: {new.code} is {new.type} in {new.currency}; expected {account['type']} in {account['currency']}"
-        raise LedgerError(text)
-    if account["state"] == TERMINATED:
-        raise LedgerError("state: terminated; a terminated subscriber has no other plan")
-    if account["plan"] == command.plan:
-        return False
-    for key, stored in sorted(account["sessions"].items()):  # in an order that no store changes
-        session = account["sessions"][key] = stored.copy()
-        session["services"] = stored["services"].copy()
-        for service, meter in sorted(session["services"].items()):
-            record_part(draft, key, session, service, meter)
-            session["services"][service] = {**meter, "part": new_part(draft.now_s)}
-    account["plan"] = command.plan
-    draft.note_history()
-    if old is not None and account["credit_limit_micros"] == old.credit_limit_micros:
-        account["credit_limit_micros"] = new.credit_limit_micros  # one that an operator set stays
-    reserve(draft)
-    tell_sessions(draft, REAUTH, "plan")
     return True
 
 
@@ -217,7 +202,8 @@ _DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
     AddMember: add_member,
     ChangeIdentities: change_identities,
     ForgetPerson: forget_person,
-    SetPlan: _set_plan,
+    SetPlan: set_plan,
+    SetNextPlan: set_next_plan,
     BuyBundle: buy_bundle,
     StopBundle: stop_bundle,
     IssueBill: issue_bill,

@@ -139,7 +139,7 @@ class Account(TypedDict):
     version: int
     type: str
     state: str
-    plan: str
+    plan: str  # next_plan.plan_at says which is in force
     currency: str
     identities: list[str]
     balance_micros: int
@@ -149,6 +149,8 @@ class Account(TypedDict):
     usage_sequence: int  # of its last usage record
     billing: NotRequired[Billing]  # what its bills have settled so far
     discounts: NotRequired[list[str]]  # codes of those that its bills have, beside the plan's
+    next_plan: NotRequired[str]  # that takes the place of `plan`
+    next_plan_from_s: NotRequired[int]  # its first second
     history: NotRequired[list[list[Any]]]  # [since when, plan, state], where either changed
     counters: dict[str, dict[str, int]]  # month → service → free units used
     sessions: dict[str, Session]  # by hash of the Session-Id
@@ -355,6 +357,14 @@ class SetPlan:
 
 
 @dataclass(slots=True)
+class SetNextPlan:
+    """Another price plan from the next bill period on, in the place of one that waits; "" calls off what waits."""
+
+    plan: str
+    closing_day: int | None = None  # of the account's bill cycle; None: without one its periods are months
+
+
+@dataclass(slots=True)
 class BuyBundle:
     """A bundle of units, paid from the balance; or with a voucher, and then once: it doesn't renew by itself."""
 
@@ -401,6 +411,7 @@ Command = (
     | ChangeIdentities
     | ForgetPerson
     | SetPlan
+    | SetNextPlan
     | BuyBundle
     | StopBundle
     | EndSession

@@ -156,12 +156,14 @@ def _roam(draft: Draft, command: CreditControl, session: Session) -> None:
     session["facts"] = {**facts, "sgsn_mcc_mnc": command.network}
 
 
-def record_part(draft: Draft, key: str, session: Session, service: str, meter: Meter) -> None:
-    """Writes the usage record of what a meter counted since the last one, if that is anything."""
+def record_part(
+    draft: Draft, key: str, session: Session, service: str, meter: Meter, until_s: int | None = None
+) -> None:
+    """Writes the usage record of what a meter counted since the last one, if that is anything; until now by default."""
     part = meter["part"]
     if part["units"]:
         source = gy_source(key, session["id"], session["peer"], session.get("facts", {}), session.get("member", ""))
-        draft.record_usage(source, service, meter["zone"], dict(meter["rates"]), part)
+        draft.record_usage(source, service, meter["zone"], dict(meter["rates"]), part, until_s)
 
 
 def gy_source(key: str, session_id: str, peer: str, facts: dict[str, Any], member: str = "") -> dict[str, Any]:

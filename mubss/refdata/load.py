@@ -183,7 +183,7 @@ def _check_use(session: Session, before: Documents, after: Documents) -> None:
         kept = code in plans and all(plans[code][name] == old[name] for name in ("type", "currency"))
         if not kept and storage.is_plan_used(session, code):
             was = f"was {old['type']} in {old['currency']}"
-            faults.add(f"stored: price_plans[{key}]", f"{was}; subscribers have it, so it must stay that")
+            faults.add(f"stored: price_plans[{key}]", f"{was}; subscribers have it, or will, so it must stay that")
     for number in before["bill_cycles"].keys() - after["bill_cycles"].keys():
         if storage.is_bill_cycle_used(session, int(number)):
             faults.add(f"stored: bill_cycles[{number}]", "subscribers are in it, so it must stay")

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from mubss.core.allowance import rolled_units
 from mubss.core.model import Account
+from mubss.core.next_plan import plan_at
 from mubss.core.tariff import Tables
 
 
@@ -19,7 +20,7 @@ class FreeUnits(NamedTuple):
 
 def free_units(tables: Tables, account: Account, now_s: int) -> dict[str, FreeUnits]:
     """Service → its free units of this month, of services that have some."""
-    plan = tables.plan_at(account["plan"], now_s)
+    plan = tables.plan_at(plan_at(account, now_s), now_s)
     month = tables.calendar.at(now_s).month
     since_month = tables.calendar.at(account.get("since_s", 0)).month
     found = {}

@@ -79,7 +79,7 @@ class Loader:
 
         FileFault or TooManyRejects: it can't be taken, and nothing of it was. StoreError: it goes on next time.
         """
-        payers = Payers(self._store)
+        payers = Payers(self._store, self._now_s())
         prepaid = self._rules.charges_prepaid
         rejects = Rejects(self._tables(), payers, self._now_s(), charges_prepaid=prepaid)
         found = scan(file, rejects.take)

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from mubss.cdr.records import to_cdr
 from mubss.core.cdr import NO_PRICE, UNKNOWN_SUBSCRIBER, Cdr, CdrFault
 from mubss.core.model import PREPAID
+from mubss.core.next_plan import plan_at
 from mubss.core.tariff import Tables
 from mubss.pb.cdr_pb2 import Record
 from mubss.storage import cdr as storage
@@ -27,10 +28,11 @@ class Payer(NamedTuple):
 
 
 class Payers:
-    """Identity → payer, looked up many at a time."""
+    """Identity → payer at a time, looked up many at once."""
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, now_s: int) -> None:
         self._store = store
+        self._now_s = now_s
         self._known: dict[str, Payer | None] = {}
 
     def look_up(self, cdrs: Iterable[Cdr]) -> None:
@@ -44,7 +46,9 @@ class Payers:
             found = storage.get_payers(self._store, part)
             for one in part:
                 account = found.get(one)
-                self._known[one] = Payer(account["_id"], account["plan"], account["type"]) if account else None
+                self._known[one] = (
+                    Payer(account["_id"], plan_at(account, self._now_s), account["type"]) if account else None
+                )
 
     def find(self, cdr: Cdr) -> tuple[str, Payer]:
         """The identity that leads to whoever pays, and who that is; CdrFault where nobody does."""

@@ -58,7 +58,7 @@ def reprocess(
     engine: Engine, store: Store, entries: Sequence[Doc], now_s: int, *, charges_prepaid: bool
 ) -> list[Judged]:
     """Tries records again, by the tariff and the subscribers there are now."""
-    payers = Payers(store)
+    payers = Payers(store, now_s)
     return [_retry(engine, store, entry, payers, now_s, charges_prepaid=charges_prepaid) for entry in entries]
 
 

@@ -11,22 +11,25 @@ from dataclasses import dataclass, replace
 from typing import Any, cast
 
 from mubss.charging.engine import Engine
-from mubss.charging.order import Guard, GuardConflict, Order
+from mubss.charging.order import Change, Guard, GuardConflict, Order
 from mubss.charging.provision import NewAccount, member_order, open_accounts
 from mubss.core.errors import AccountChanged, InputError, UnknownAccount
 from mubss.core.issuing import SetDiscounts
 from mubss.core.model import (
     POSTPAID,
     PREPAID,
+    TERMINATED,
     Account,
     BuyBundle,
     ChangeIdentities,
     Movement,
+    SetNextPlan,
     SetPlan,
     SetState,
     StopBundle,
 )
 from mubss.core.money import format_amount
+from mubss.core.next_plan import plan_at, plans_of, without
 from mubss.core.tariff import Tables
 from mubss.storage import subscribers
 from mubss.storage.database import Doc, DuplicateId, Store, StoreUnavailable
@@ -199,13 +202,14 @@ def share(engine: Engine, store: Store, tables: Tables, identity: str, new: NewS
     first = subscribers.get(store, account["_id"])
     if first is None:
         raise UnknownAccount(f"subscriber: {account['_id']}; expected the first one of the account")
-    given = (new.plan, first["plan"]), (new.type, first["type"]), (new.bill_cycle, first["bill_cycle"])
+    plan = plan_at(first, now_ms // 1000)
+    given = (new.plan, plan), (new.type, first["type"]), (new.bill_cycle, first["bill_cycle"])
     for name, (wanted, has) in zip(("plan", "type", "bill_cycle"), given, strict=True):
         if wanted and wanted != has:
             raise InputError(f"{name}: {wanted!r}; expected {has!r}, the account's, or none")
     if new.balance_micros:
         raise InputError(f"balance: {format_amount(new.balance_micros)}; expected none: the account has one")
-    whole = replace(new, plan=first["plan"], type=first["type"], bill_cycle=first["bill_cycle"])
+    whole = replace(new, plan=plan, type=first["type"], bill_cycle=first["bill_cycle"])
     person = checked(whole, tables, now_ms // 1000).subscriber
     for known in subscribers.accounts_of(store, whole.identities):
         raise InputError(taken(known))
@@ -223,6 +227,9 @@ def set_state(engine: Engine, store: Store, identity: str, state: str, reason: s
     after = {**doc, "state": state, "state_reason": reason, "version": version + 1}
     guards = [Guard(subscribers.SUBSCRIBERS, after, version)]
     member = "" if doc["_id"] == doc["account"] else doc["_id"]
+    if state == TERMINATED and not member and "next_plan" in doc:  # which is called off, for all of the account
+        others = map(_next_version, _sharing_with(store, doc)[1:])
+        guards = [_with_plans(one) for one in (after, *others)]
     return run(engine, Order(SetState(state, reason, member), account=doc["account"], guards=guards))
 
 
@@ -266,13 +273,46 @@ def change_identity(
 
 
 def set_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:
-    """Another price plan of the same type and currency, for all that share the account; open sessions go on."""
+    """Another price plan of the same type and currency, for all that share the account; open sessions go on.
+
+    One that waits for the next bill period is called off.
+    """
     doc = find_subscriber(store, identity)
     guards = [
-        Guard(subscribers.SUBSCRIBERS, {**one, "plan": plan, "version": one["version"] + 1}, one["version"])
-        for one in sharing(store, find_account(store, doc))
+        Guard(subscribers.SUBSCRIBERS, {**without(one), "plan": plan, "version": one["version"] + 1}, one["version"])
+        for one in _sharing_with(store, doc)
     ]
     return run(engine, Order(SetPlan(plan), account=doc["account"], guards=guards))
+
+
+def set_next_plan(engine: Engine, store: Store, identity: str, plan: str) -> Account:
+    """Another price plan from the account's next bill period on, in the place of one that waits; "" calls it off.
+
+    The period is that of the bill cycle which the account has now; without one, the month by the operator's clock.
+    """
+    doc = find_subscriber(store, identity)
+    people = _sharing_with(store, doc)
+    first = next((one for one in people if one["_id"] == doc["account"]), doc)
+    guards = [_with_plans(_next_version(one)) for one in people]
+    return run(engine, Order(SetNextPlan(plan, first.get("bill_cycle")), account=doc["account"], guards=guards))
+
+
+def _sharing_with(store: Store, doc: Doc) -> list[Doc]:
+    """A subscriber's document, then those of the others on its account."""
+    return [doc, *(one for one in sharing(store, find_account(store, doc)) if one["_id"] != doc["_id"])]
+
+
+def _next_version(doc: Doc) -> Doc:
+    return {**doc, "version": doc["version"] + 1}
+
+
+def _with_plans(after: Doc) -> Guard:
+    """A subscriber's document in its next version, that says of plans what the account does once the order is done."""
+    return Guard(subscribers.SUBSCRIBERS, without(after), after["version"] - 1, _plans)
+
+
+def _plans(_order: Order, change: Change) -> Doc:
+    return plans_of(change.after)
 
 
 def buy_bundle(engine: Engine, store: Store, identity: str, bundle: str, reference: str = "") -> Account:

@@ -54,7 +54,12 @@ REFDATA = (
 COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "accounts": {},  # what prices a request: plan, state, balance, counters, open sessions
     "identities": {},  # _id "e164:…", "imsi:…" → account
-    "subscribers": {"plan": ("$.plan",), "state": ("$.state",), "bill_cycle": ("$.bill_cycle",)},
+    "subscribers": {
+        "plan": ("$.plan",),
+        "next_plan": ("$.next_plan",),
+        "state": ("$.state",),
+        "bill_cycle": ("$.bill_cycle",),
+    },
     "gy_sessions": {"due": ("$.due_s",)},  # _id: hash of the Session-Id; due: look for abandonment, or purge
     "postings": {},  # _id: account + sequence, so an account's are one range
     "usage": {},  # _id: account + sequence

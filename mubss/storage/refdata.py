@@ -95,8 +95,8 @@ def write_all(session: Session, base: Snapshot, documents: Documents, loaded_s: 
 
 
 def is_plan_used(session: Session, plan: str) -> bool:
-    """Whether any subscriber, terminated ones too, has the price plan."""
-    return _has_subscriber(session, "plan = :value", plan)
+    """Whether any subscriber, terminated ones too, has the price plan, or will have it."""
+    return any(_has_subscriber(session, f"{name} = :value", plan) for name in ("plan", "next_plan"))
 
 
 def is_bill_cycle_used(session: Session, number: int) -> bool:

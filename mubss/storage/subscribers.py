@@ -9,6 +9,10 @@ from mubss.core.model import ACTIVE, STATES
 from mubss.xdev.api import Doc, Session, Store
 
 PAGE = 1000
+_HAS_PLAN = (
+    "((plan = :plan AND (next_plan_from_s IS NULL OR next_plan_from_s > :now_s))"
+    " OR (next_plan = :plan AND next_plan_from_s <= :now_s))"
+)
 _END = "~"  # behind every digit and letter of an id
 SUBSCRIBERS, IDENTITIES, ACCOUNTS, POSTINGS, USAGE = "subscribers", "identities", "accounts", "postings", "usage"
 
@@ -57,10 +61,17 @@ def get_account(store: Store, account_id: str) -> Doc | None:
     return store.run(lambda session: session.collection(ACCOUNTS).get_one(account_id))
 
 
-def find(store: Store, filters: dict[str, str | int], *, after: str = "", limit: int = 100) -> list[Doc]:
-    """Subscribers by state, plan, type or bill_cycle, in order of their id; `after` is the last one's of a page."""
-    conditions = [f"{name} = :{name}" for name in filters]
+def find(
+    store: Store, filters: dict[str, str | int], *, after: str = "", limit: int = 100, now_s: int = 0
+) -> list[Doc]:
+    """Subscribers by state, plan, type or bill_cycle, in order of their id; `after` is the last one's of a page.
+
+    The plan is that in force at `now_s`, whatever waited until then (core/next_plan.py).
+    """
+    conditions = [f"{name} = :{name}" if name != "plan" else _HAS_PLAN for name in filters]
     values: dict[str, str | int] = dict(filters)
+    if "plan" in filters:
+        values["now_s"] = now_s
     if after:
         conditions.append("_id > :after")
         values["after"] = after

@@ -121,12 +121,20 @@ def test_a_dry_run_writes_nothing(store: Store) -> None:
     assert everything(store) == before
 
 
-PLAN_STAYS = "price_plans[basic]: was prepaid in EUR; subscribers have it, so it must stay that"
+PLAN_STAYS = "price_plans[basic]: was prepaid in EUR; subscribers have it, or will, so it must stay that"
 
 
 def subscribe(store: Store, **fields: str | int) -> None:
     doc = {"_id": "s1", "plan": "basic", "bill_cycle": 3, "state": "terminated", **fields}
     store.run(lambda session: session.collection("subscribers").add(doc))
+
+
+def test_a_plan_that_waits_for_a_subscriber_stays(store: Store) -> None:
+    put(store, TARIFF)
+    subscribe(store, plan="gone", next_plan="basic", next_plan_from_s=1)
+    with pytest.raises(RefdataError, match="subscribers have it, or will") as caught:
+        put(store, CURRENCY + SERVICES + CYCLE, replace=True)
+    assert caught.value.faults == [f"stored: {PLAN_STAYS}"]
 
 
 @pytest.mark.parametrize(
