@@ -25,7 +25,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Subscribers/TerminateSubscriber": {"subscriber": "imsi:999700000000010", "reason": "moved away"},
     "Subscribers/GetHistory": {"subscriber": SUBSCRIBER},
     "Subscribers/ChangeIdentity": {"subscriber": "999700000009", "version": 1, "imsi": "999700000099999"},
-    "Subscribers/ChangePlan": {"subscriber": SUBSCRIBER, "plan": "demo-prepaid"},
+    "Subscribers/ChangePlan": {"subscriber": SUBSCRIBER, "plan": "demo-prepaid", "at_next_cycle": True},
     "Balances/GetBalance": {"subscriber": SUBSCRIBER},
     "Balances/TopUp": {"subscriber": SUBSCRIBER, "amount_micros": 12_500_000, "reference": "shop 7, receipt 4711"},
     "Balances/Adjust": {"subscriber": SUBSCRIBER, "amount_micros": -1_000_000, "reason": "charged twice in May"},

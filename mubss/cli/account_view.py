@@ -8,6 +8,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.desk import Desk
 from mubss.cli.output import money
 from mubss.core.model import Account, Session, state_of
+from mubss.core.next_plan import as_of
 from mubss.services.allowances import free_units
 from mubss.services.lifecycle import find_account
 from mubss.storage.database import Doc
@@ -20,9 +21,10 @@ def money_of(desk: Desk, account: Account, micros: int) -> str:
 
 
 def view(desk: Desk, doc: Doc) -> dict[str, Any]:
-    """A subscriber and the account behind it, as JSON has it."""
+    """A subscriber and the account behind it, as JSON has it; `next_plan` is there while one waits."""
     account = find_account(desk.store, doc)
-    person = {name: value for name, value in doc.items() if name not in ("_id", "version")}
+    known = as_of(doc, wall_clock_ms() // 1000)
+    person = {name: value for name, value in known.items() if name not in ("_id", "version")}
     return {**person, **balance_view(desk, account)}
 
 

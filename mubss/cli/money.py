@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import click
 
+from mubss.charging.engine import wall_clock_ms
 from mubss.cli.account_view import balance_view, money_of
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import print_json, print_table
 from mubss.core.model import Account
 from mubss.core.money import parse_amount
+from mubss.core.next_plan import plan_at
 from mubss.services import lifecycle
 from mubss.storage.database import Doc
 
@@ -70,7 +72,8 @@ def balance(invocation: Invocation, /, msisdn: str) -> None:
         doc = lifecycle.find_subscriber(desk.store, msisdn)
         account = lifecycle.find_account(desk.store, doc)
         if invocation.as_json:
-            known = {name: doc[name] for name in ("msisdn", "account", "type", "plan", "state")}
+            known = {name: doc[name] for name in ("msisdn", "account", "type", "state")}
+            known["plan"] = plan_at(doc, wall_clock_ms() // 1000)
             print_json({**known, **balance_view(desk, account)})
         else:
             print_balance(desk, doc, account)

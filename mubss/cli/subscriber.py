@@ -16,6 +16,7 @@ from mubss.cli.progress import progress_bar
 from mubss.cli.subscriber_erase import erase_command
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
+from mubss.core.next_plan import as_of
 from mubss.services import importing, lifecycle
 from mubss.storage import subscribers
 from mubss.storage.database import Doc
@@ -146,7 +147,8 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("msisdn", doc["msisdn"]),
         ("imsi", doc["imsi"]),
         ("type", doc["type"]),
-        ("plan", doc["plan"]),
+        ("plan", found["plan"]),
+        ("next plan", _next_plan_text(desk, found)),
         ("state", doc["state"]),
         ("reason", doc.get("state_reason")),
         ("account's state", account["state"] if account["state"] != doc["state"] else ""),
@@ -163,6 +165,10 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
     ]
     rows = [{"field": name, "value": str(value)} for name, value in fields if value not in (None, "")]
     print_table(rows, {"field": "field", "value": "value"}, fold=("value",))
+
+
+def _next_plan_text(desk: Desk, doc: Doc) -> str:
+    return f"{doc['next_plan']} from {desk.time(doc['next_plan_from_s'])}" if "next_plan" in doc else ""
 
 
 def _drawn_text(member: dict[str, Any]) -> str:
@@ -198,7 +204,9 @@ def list_command(
     given: dict[str, str | int] = {name: value for name, value in filters.items() if value is not None}
     with open_desk(invocation) as desk:
         start = lifecycle.find_subscriber(desk.store, after)["_id"] if after else ""
-        found = subscribers.find(desk.store, given, after=start, limit=limit + 1)
+        now_s = time.time_ns() // 1_000_000_000
+        stored = subscribers.find(desk.store, given, after=start, limit=limit + 1, now_s=now_s)
+        found = [as_of(one, now_s) for one in stored]
     print_rows(invocation.as_json, found[:limit], _COLUMNS, spare=_SPARE)
     if len(found) > limit and not invocation.as_json:
         last = found[limit - 1]
@@ -230,25 +238,49 @@ def number_command(invocation: Invocation, /, msisdn: str, new_msisdn: str | Non
 
 @subscriber.command("plan")
 @click.argument("msisdn")
-@click.argument("plan")
+@click.argument("plan", default="")
+@click.option(
+    "--at-next-cycle", is_flag=True, help="From the next bill period on; without a bill cycle the next month."
+)
+@click.option("--cancel-next", is_flag=True, help="Call off the plan that waits for the next bill period.")
 @click.pass_obj
-def change_plan(invocation: Invocation, /, msisdn: str, plan: str) -> None:
-    """Gives MSISDN another price plan of its type and currency.
+def change_plan(invocation: Invocation, /, msisdn: str, plan: str, at_next_cycle: bool, cancel_next: bool) -> None:
+    """Gives MSISDN another price plan of its type and currency, at once or from its next bill period on.
 
-    Open sessions go on: what their clients report from now on is priced by it, and they are asked to report.
+    Open sessions go on: what their clients report from then on is priced by it, and they are asked to report. The last
+    order counts: it takes the place of a plan that waits.
     """
+    if cancel_next and (plan or at_next_cycle):
+        raise click.UsageError("--cancel-next takes neither PLAN nor --at-next-cycle")
+    if not plan and not cancel_next:
+        raise click.UsageError("Missing argument 'PLAN'.")
     with open_desk(invocation) as desk:
-        before = lifecycle.find_subscriber(desk.store, msisdn)["plan"]
-        if before != plan:
+        before = as_of(lifecycle.find_subscriber(desk.store, msisdn), time.time_ns() // 1_000_000_000)
+        if cancel_next or at_next_cycle:
+            lifecycle.set_next_plan(desk.engine, desk.store, msisdn, plan)
+        elif before["plan"] != plan or "next_plan" in before:
             lifecycle.set_plan(desk.engine, desk.store, msisdn, plan)
             desk.nudge()
-        doc = lifecycle.find_subscriber(desk.store, msisdn)
+        found = view(desk, lifecycle.find_subscriber(desk.store, msisdn))
         if invocation.as_json:
-            print_json({**view(desk, doc), "plan_before": before})
-        elif before == plan:
-            click.echo(f"{doc['msisdn']} has plan {plan} already")
+            print_json({**found, "plan_before": before["plan"]})
         else:
-            click.echo(f"{doc['msisdn']} has plan {plan} now; had {before}")
+            click.echo(_plan_text(desk, before, found, plan))
+
+
+def _plan_text(desk: Desk, before: Doc, found: Doc, plan: str) -> str:
+    """What came of a change: `plan` is what was asked for, "" that what waits is called off."""
+    off = f"; {before['next_plan']} is called off" if "next_plan" in before else ""
+    if "next_plan" in found:
+        instead = (
+            f", not {before['next_plan']}" if before.get("next_plan", found["next_plan"]) != found["next_plan"] else ""
+        )
+        return f"{found['msisdn']} has plan {found['plan']}, and {_next_plan_text(desk, found)}{instead}"
+    if not plan:
+        return f"{found['msisdn']} keeps plan {found['plan']}{off}"
+    if before["plan"] == found["plan"]:
+        return f"{found['msisdn']} has plan {plan} already{off}"
+    return f"{found['msisdn']} has plan {plan} now; had {before['plan']}{off}"
 
 
 @subscriber.command("bundle")

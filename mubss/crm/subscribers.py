@@ -7,7 +7,8 @@ from typing import Any
 
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
-from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
+from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED, Account
+from mubss.core.next_plan import as_of, history_until, plans_of, without
 from mubss.crm import fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
@@ -48,16 +49,18 @@ class Subscribers:
 
         def work() -> pb.Subscriber:
             if not shares:
-                return message(people.create_one(once.store, office.tables, new, office.now_ms, _beside(once)))
-            engine = once.engine(lambda order, _account: _person_of(order, new.msisdn))
+                return message(
+                    people.create_one(once.store, office.tables, new, office.now_ms, self._beside(once)), office.now_s
+                )
+            engine = once.engine(lambda order, account: self._person_of(order, account, new.msisdn))
             lifecycle.share(engine, office.store, office.tables, shares, new, office.now_ms)
-            return message(lifecycle.find_subscriber(office.store, new.msisdn))
+            return message(lifecycle.find_subscriber(office.store, new.msisdn), office.now_s)
 
         return once.do(work)
 
     def get_subscriber(self, request: Any, _call: Call) -> pb.Subscriber:
         """One subscriber."""
-        return message(self._find(request))
+        return message(self._find(request), self._office.now_s)
 
     def update_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
         """Changes language, bill cycle or contact."""
@@ -72,9 +75,14 @@ class Subscribers:
             changes["bill_cycle"] = None
         identity = fields.subscriber(request)
         office = self._office
-        return once.do(
-            lambda: message(people.update(once.store, office.tables, identity, request.version, changes, _beside(once)))
-        )
+
+        def work() -> pb.Subscriber:
+            beside = self._beside(once)
+            return message(
+                people.update(once.store, office.tables, identity, request.version, changes, beside), office.now_s
+            )
+
+        return once.do(work)
 
     def search_subscribers(self, request: Any, _call: Call) -> pb.SearchSubscribersResponse:
         """Subscribers in pages."""
@@ -89,9 +97,10 @@ class Subscribers:
         if request.bill_cycle:
             filters["bill_cycle"] = request.bill_cycle
         size = fields.page_size(request)
-        found = storage.find(self._office.store, filters, after=fields.page_after(request), limit=size)
+        now_s = self._office.now_s
+        found = storage.find(self._office.store, filters, after=fields.page_after(request), limit=size, now_s=now_s)
         token = fields.page_token(found[-1]["_id"]) if len(found) == size else ""
-        return pb.SearchSubscribersResponse(subscribers=map(message, found), next_page_token=token)
+        return pb.SearchSubscribersResponse(subscribers=[message(one, now_s) for one in found], next_page_token=token)
 
     def suspend_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
         """No more service until it is reactivated."""
@@ -111,17 +120,17 @@ class Subscribers:
         once = Once(self._office, call, request, pb.Subscriber)
 
         def work() -> pb.Subscriber:
-            engine = once.engine(lambda order, _account: _person_of(order))
+            engine = once.engine(self._person_of)
             lifecycle.set_state(engine, self._office.store, identity, state, reason)
             self._office.nudge()
-            return message(self._find(request))
+            return message(self._find(request), self._office.now_s)
 
         return once.do(work)
 
     def get_history(self, request: Any, _call: Call) -> pb.History:
         """Its plans and states."""
         account = lifecycle.find_account(self._office.store, self._find(request))
-        history = account.get("history") or [[account.get("since_s", 0), account["plan"], account["state"]]]
+        history = history_until(account, self._office.now_s)
         return pb.History(
             entries=[pb.HistoryEntry(since_s=since_s, plan=plan, state=state) for since_s, plan, state in history]
         )
@@ -136,43 +145,47 @@ class Subscribers:
 
         def work() -> pb.Subscriber:
             subscriber_id = f"id:{self._find(request)['_id']}"
-            engine = once.engine(lambda order, _account: _person_of(order))
+            engine = once.engine(self._person_of)
             lifecycle.change_identity(engine, office.store, subscriber_id, request.version, **new)
-            return message(lifecycle.find_subscriber(office.store, subscriber_id))
+            return message(lifecycle.find_subscriber(office.store, subscriber_id), office.now_s)
 
         return once_or_as_told(once, work)
 
     def change_plan(self, request: Any, call: Call) -> pb.Subscriber:
-        """Another price plan."""
-        plan, identity = fields.text(request, "plan", 40, 1), fields.subscriber(request)
+        """Another price plan, now or from the next bill period on; or none of those that wait."""
+        plan, identity = fields.text(request, "plan", 40), fields.subscriber(request)
+        if request.cancel_next and (plan or request.at_next_cycle):
+            raise InputError("cancel_next: true; expected neither plan nor at_next_cycle beside it")
+        if not plan and not request.cancel_next:
+            raise InputError("plan: ''; expected the code of a price plan")
         once = Once(self._office, call, request, pb.Subscriber)
 
         def work() -> pb.Subscriber:
-            lifecycle.set_plan(
-                once.engine(lambda order, _account: _person_of(order)), self._office.store, identity, plan
-            )
+            waits = request.at_next_cycle or request.cancel_next
+            change = lifecycle.set_next_plan if waits else lifecycle.set_plan
+            change(once.engine(self._person_of), self._office.store, identity, plan)
             self._office.nudge()
-            return message(self._find(request))
+            return message(self._find(request), self._office.now_s)
 
         return once.do(work)
 
     def _find(self, request: Any) -> Doc:
         return lifecycle.find_subscriber(self._office.store, fields.subscriber(request))
 
+    def _beside(self, once: Once[pb.Subscriber]) -> Callable[[Doc], tuple[str, Doc]]:
+        """The idempotency key that commits with a subscriber."""
+        return lambda doc: (KEYS, once.doc(message(doc, self._office.now_s)))
 
-def _beside(once: Once[pb.Subscriber]) -> Callable[[Doc], tuple[str, Doc]]:
-    """The idempotency key that commits with a subscriber."""
-    return lambda doc: (KEYS, once.doc(message(doc)))
+    def _person_of(self, order: Order, account: Account, msisdn: str = "") -> pb.Subscriber:
+        """The subscriber that an order changes: the first of its guarded ones, or that of a number."""
+        docs = [guard.doc for guard in order.guards if guard.collection == storage.SUBSCRIBERS]
+        doc = next(doc for doc in docs if msisdn in ("", doc["msisdn"]))
+        return message({**without(doc), **plans_of(account)}, self._office.now_s)
 
 
-def _person_of(order: Order, msisdn: str = "") -> pb.Subscriber:
-    """The subscriber that an order changes: the first of its guarded ones, or that of a number."""
-    docs = [guard.doc for guard in order.guards if guard.collection == storage.SUBSCRIBERS]
-    return message(next(doc for doc in docs if msisdn in ("", doc["msisdn"])))
-
-
-def message(doc: Doc) -> pb.Subscriber:
-    """A subscriber's document as a message."""
+def message(stored: Doc, now_s: int) -> pb.Subscriber:
+    """A subscriber's document as a message, as it stands at a time."""
+    doc = as_of(stored, now_s)
     return pb.Subscriber(
         id=doc["_id"],
         account=doc["account"],
@@ -189,4 +202,6 @@ def message(doc: Doc) -> pb.Subscriber:
         email=doc.get("email", ""),
         name=doc.get("name", ""),
         address=doc.get("address", ""),
+        next_plan=doc.get("next_plan", ""),
+        next_plan_from_s=doc.get("next_plan_from_s", 0),
     )

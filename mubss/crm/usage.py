@@ -7,6 +7,7 @@ from typing import Any
 from mubss.core.allowance import Allowance
 from mubss.core.errors import InputError
 from mubss.core.explain import explain
+from mubss.core.next_plan import plan_at
 from mubss.crm import fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
@@ -60,9 +61,9 @@ class Usage:
         paid = {month: counters.get(service, 0) for month, counters in account.get("paid", {}).items()}
         buckets = [bucket for bucket in account.get("buckets", ()) if service in bucket["services"]]
         allowance = Allowance(free, paid, buckets, account.get("since_s", 0))
-        tables = office.tables
+        tables, plan = office.tables, plan_at(account, max(at_s, office.now_s))
         zone = tables.usage_zone(called, "")
-        found = explain(tables, account["plan"], service, zone, request.units, at_s, allowance)
+        found = explain(tables, plan, service, zone, request.units, at_s, allowance)
         steps = [
             pb.ExplanationStep(kind=step.kind, units=step.units, name=step.name, micros=step.micros)
             for step in found.steps

@@ -33,7 +33,7 @@ class CreateSubscriberRequest(_message.Message):
     def __init__(self, idempotency_key: _Optional[str] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., plan: _Optional[str] = ..., balance_micros: _Optional[int] = ..., bill_cycle: _Optional[int] = ..., language: _Optional[str] = ..., account: _Optional[str] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
 
 class Subscriber(_message.Message):
-    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s", "email", "name", "address")
+    __slots__ = ("id", "account", "version", "msisdn", "imsi", "type", "plan", "state", "state_reason", "language", "bill_cycle", "created_s", "email", "name", "address", "next_plan", "next_plan_from_s")
     ID_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -49,6 +49,8 @@ class Subscriber(_message.Message):
     EMAIL_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PLAN_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PLAN_FROM_S_FIELD_NUMBER: _ClassVar[int]
     id: str
     account: str
     version: int
@@ -64,7 +66,9 @@ class Subscriber(_message.Message):
     email: str
     name: str
     address: str
-    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ...) -> None: ...
+    next_plan: str
+    next_plan_from_s: int
+    def __init__(self, id: _Optional[str] = ..., account: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ..., type: _Optional[str] = ..., plan: _Optional[str] = ..., state: _Optional[str] = ..., state_reason: _Optional[str] = ..., language: _Optional[str] = ..., bill_cycle: _Optional[int] = ..., created_s: _Optional[int] = ..., email: _Optional[str] = ..., name: _Optional[str] = ..., address: _Optional[str] = ..., next_plan: _Optional[str] = ..., next_plan_from_s: _Optional[int] = ...) -> None: ...
 
 class GetSubscriberRequest(_message.Message):
     __slots__ = ("subscriber",)
@@ -157,14 +161,18 @@ class ChangeIdentityRequest(_message.Message):
     def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., version: _Optional[int] = ..., msisdn: _Optional[str] = ..., imsi: _Optional[str] = ...) -> None: ...
 
 class ChangePlanRequest(_message.Message):
-    __slots__ = ("idempotency_key", "subscriber", "plan")
+    __slots__ = ("idempotency_key", "subscriber", "plan", "at_next_cycle", "cancel_next")
     IDEMPOTENCY_KEY_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     PLAN_FIELD_NUMBER: _ClassVar[int]
+    AT_NEXT_CYCLE_FIELD_NUMBER: _ClassVar[int]
+    CANCEL_NEXT_FIELD_NUMBER: _ClassVar[int]
     idempotency_key: str
     subscriber: str
     plan: str
-    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., plan: _Optional[str] = ...) -> None: ...
+    at_next_cycle: bool
+    cancel_next: bool
+    def __init__(self, idempotency_key: _Optional[str] = ..., subscriber: _Optional[str] = ..., plan: _Optional[str] = ..., at_next_cycle: bool = ..., cancel_next: bool = ...) -> None: ...
 
 class GetBalanceRequest(_message.Message):
     __slots__ = ("subscriber",)

@@ -158,6 +158,8 @@ def people(run: Audited) -> None:
     run("subscriber bundle", NEW, "TALK")
     run("subscriber bundle", NEW, "TALK", "--stop")
     run("subscriber plan", NEW, "demo-prepaid", count=0)
+    run("subscriber plan", NEW, "other-prepaid", "--at-next-cycle")
+    run("subscriber plan", NEW, "--cancel-next")
     run("subscriber plan", NEW, "other-prepaid")
     run("subscriber discount", POST, "--none")
     run("subscriber terminate", MEMBER, "--yes")

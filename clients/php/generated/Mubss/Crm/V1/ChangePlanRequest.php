@@ -27,11 +27,23 @@ class ChangePlanRequest extends \Google\Protobuf\Internal\Message
      */
     protected $subscriber = '';
     /**
-     * code
+     * code; "" with `cancel_next`
      *
      * Generated from protobuf field <code>string plan = 3;</code>
      */
     protected $plan = '';
+    /**
+     * from the next bill period on, by the operator's clock; without a bill cycle from the next month on
+     *
+     * Generated from protobuf field <code>bool at_next_cycle = 4;</code>
+     */
+    protected $at_next_cycle = false;
+    /**
+     * the plan that waits is called off; then neither `plan` nor `at_next_cycle` is set
+     *
+     * Generated from protobuf field <code>bool cancel_next = 5;</code>
+     */
+    protected $cancel_next = false;
 
     /**
      * Constructor.
@@ -44,7 +56,11 @@ class ChangePlanRequest extends \Google\Protobuf\Internal\Message
      *     @type string $subscriber
      *           MSISDN, "imsi:…" or "id:…"
      *     @type string $plan
-     *           code
+     *           code; "" with `cancel_next`
+     *     @type bool $at_next_cycle
+     *           from the next bill period on, by the operator's clock; without a bill cycle from the next month on
+     *     @type bool $cancel_next
+     *           the plan that waits is called off; then neither `plan` nor `at_next_cycle` is set
      * }
      */
     public function __construct($data = NULL) {
@@ -105,7 +121,7 @@ class ChangePlanRequest extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * code
+     * code; "" with `cancel_next`
      *
      * Generated from protobuf field <code>string plan = 3;</code>
      * @return string
@@ -116,7 +132,7 @@ class ChangePlanRequest extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * code
+     * code; "" with `cancel_next`
      *
      * Generated from protobuf field <code>string plan = 3;</code>
      * @param string $var
@@ -126,6 +142,58 @@ class ChangePlanRequest extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkString($var, True);
         $this->plan = $var;
+
+        return $this;
+    }
+
+    /**
+     * from the next bill period on, by the operator's clock; without a bill cycle from the next month on
+     *
+     * Generated from protobuf field <code>bool at_next_cycle = 4;</code>
+     * @return bool
+     */
+    public function getAtNextCycle()
+    {
+        return $this->at_next_cycle;
+    }
+
+    /**
+     * from the next bill period on, by the operator's clock; without a bill cycle from the next month on
+     *
+     * Generated from protobuf field <code>bool at_next_cycle = 4;</code>
+     * @param bool $var
+     * @return $this
+     */
+    public function setAtNextCycle($var)
+    {
+        GPBUtil::checkBool($var);
+        $this->at_next_cycle = $var;
+
+        return $this;
+    }
+
+    /**
+     * the plan that waits is called off; then neither `plan` nor `at_next_cycle` is set
+     *
+     * Generated from protobuf field <code>bool cancel_next = 5;</code>
+     * @return bool
+     */
+    public function getCancelNext()
+    {
+        return $this->cancel_next;
+    }
+
+    /**
+     * the plan that waits is called off; then neither `plan` nor `at_next_cycle` is set
+     *
+     * Generated from protobuf field <code>bool cancel_next = 5;</code>
+     * @param bool $var
+     * @return $this
+     */
+    public function setCancelNext($var)
+    {
+        GPBUtil::checkBool($var);
+        $this->cancel_next = $var;
 
         return $this;
     }

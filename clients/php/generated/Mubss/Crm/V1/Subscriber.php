@@ -94,6 +94,18 @@ class Subscriber extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>string address = 15;</code>
      */
     protected $address = '';
+    /**
+     * code of the plan that takes the place of `plan`; "": none waits
+     *
+     * Generated from protobuf field <code>string next_plan = 16;</code>
+     */
+    protected $next_plan = '';
+    /**
+     * when it does, UTC seconds; 0: none waits
+     *
+     * Generated from protobuf field <code>int64 next_plan_from_s = 17;</code>
+     */
+    protected $next_plan_from_s = 0;
 
     /**
      * Constructor.
@@ -126,6 +138,10 @@ class Subscriber extends \Google\Protobuf\Internal\Message
      *           as it stands on bills
      *     @type string $address
      *           lines of it
+     *     @type string $next_plan
+     *           code of the plan that takes the place of `plan`; "": none waits
+     *     @type int|string $next_plan_from_s
+     *           when it does, UTC seconds; 0: none waits
      * }
      */
     public function __construct($data = NULL) {
@@ -499,6 +515,58 @@ class Subscriber extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkString($var, True);
         $this->address = $var;
+
+        return $this;
+    }
+
+    /**
+     * code of the plan that takes the place of `plan`; "": none waits
+     *
+     * Generated from protobuf field <code>string next_plan = 16;</code>
+     * @return string
+     */
+    public function getNextPlan()
+    {
+        return $this->next_plan;
+    }
+
+    /**
+     * code of the plan that takes the place of `plan`; "": none waits
+     *
+     * Generated from protobuf field <code>string next_plan = 16;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setNextPlan($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->next_plan = $var;
+
+        return $this;
+    }
+
+    /**
+     * when it does, UTC seconds; 0: none waits
+     *
+     * Generated from protobuf field <code>int64 next_plan_from_s = 17;</code>
+     * @return int|string
+     */
+    public function getNextPlanFromS()
+    {
+        return $this->next_plan_from_s;
+    }
+
+    /**
+     * when it does, UTC seconds; 0: none waits
+     *
+     * Generated from protobuf field <code>int64 next_plan_from_s = 17;</code>
+     * @param int|string $var
+     * @return $this
+     */
+    public function setNextPlanFromS($var)
+    {
+        GPBUtil::checkInt64($var);
+        $this->next_plan_from_s = $var;
 
         return $this;
     }
