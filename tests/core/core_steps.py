@@ -39,6 +39,7 @@ from mubss.core.model import (
     Movement,
     RequestType,
     Rules,
+    SetNextPlan,
     SetPlan,
     SetState,
     UnitRequest,
@@ -108,7 +109,9 @@ def steps(units: st.SearchStrategy[int]) -> st.SearchStrategy[list[Step]]:
         Step,
         st.sampled_from([0, 1, 1, 2, 3]),
         st.sampled_from(
-            ["use"] * 12 + [TERMINATE] * 2 + [INITIAL, UPDATE, EVENT, EVENT, "topup", "state", "plan", "expire"]
+            ["use"] * 12
+            + [TERMINATE] * 2
+            + [INITIAL, UPDATE, EVENT, EVENT, "topup", "state", "plan", "next plan", "expire"]
         ),
         st.integers(0, 1),
         st.lists(request, max_size=3, unique_by=lambda one: one[0]),
@@ -165,6 +168,8 @@ def _command(step: Step, session: str, number: int) -> Command:
         return SetState("suspended" if step.amount < 0 else "active")
     if step.kind == "plan":
         return SetPlan(sorted(TABLES.plans)[step.amount % len(TABLES.plans)])
+    if step.kind == "next plan":
+        return SetNextPlan(sorted(TABLES.plans)[step.amount % len(TABLES.plans)], 20 if step.amount < 0 else None)
     if step.kind == "expire":
         return EndSession(session_hash(session), only_if_expired=step.amount < 0)
     assert isinstance(step.kind, RequestType)
