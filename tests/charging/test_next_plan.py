@@ -53,7 +53,7 @@ def plans(world: World, now_s: int) -> list[tuple[str, str]]:
 
 
 def having(world: World, plan: str, now_s: int) -> list[str]:
-    return [one["msisdn"] for one in subscribers.find(world.store, {"plan": plan}, now_s=now_s)]
+    return sorted(one["msisdn"] for one in subscribers.find(world.store, {"plan": plan}, now_s=now_s))
 
 
 @pytest.mark.parametrize("whose", [FIRST, KID])
