@@ -25,6 +25,7 @@ KINDS = {
     "notifications test": NOTES,
     "ref load": WRITES,
     "rerate": WRITES,
+    "restore": OUTSIDE,
     "sessions abort": WRITES,
     "sessions reauth": WRITES,
     "subscriber add": WRITES,
@@ -57,6 +58,7 @@ READS = frozenset(
         "audit list",
         "audit seal",  # it places what others wrote
         "audit verify",
+        "backup",
         "balance",
         "billing list",
         "billing show",

@@ -17,6 +17,7 @@ PROGRAM = "mubss"
 COMMANDS = {
     "adjust": "mubss.cli.money:adjust",
     "audit": "mubss.cli.audit:audit",
+    "backup": "mubss.cli.backup:backup",
     "balance": "mubss.cli.money:balance",
     "billing": "mubss.cli.billing:billing",
     "bills": "mubss.cli.bills:bills",
@@ -34,6 +35,7 @@ COMMANDS = {
     "reload": "mubss.cli.group:reload",
     "rerate": "mubss.cli.rerate:rerate",
     "ref": "mubss.cli.ref:ref",
+    "restore": "mubss.cli.backup:restore",
     "sessions": "mubss.cli.sessions:sessions",
     "status": "mubss.cli.status:status",
     "subscriber": "mubss.cli.subscriber:subscriber",

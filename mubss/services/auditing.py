@@ -120,6 +120,10 @@ class AuditedStore:
         """As the store does, with a session that notes what is written."""
         return self._inner.run(lambda session: work(_Session(session, self._act)))
 
+    def copy_to(self, file: str) -> None:
+        """As the store does."""
+        self._inner.copy_to(file)
+
     def close(self) -> None:
         """As the store does."""
         self._inner.close()

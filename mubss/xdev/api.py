@@ -185,4 +185,11 @@ class Store(Protocol):
         """Calls `work(session)`, through `offload` where the engine would block; safe from any thread or greenlet."""
         ...
 
+    def copy_to(self, file: str) -> None:
+        """Copies the store, as it is at one moment, into a new file, blocking, with the writers at work.
+
+        NotOffered by a server: its own tools do that.
+        """
+        ...
+
     def close(self) -> None: ...

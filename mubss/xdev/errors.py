@@ -42,5 +42,9 @@ class NoSuchCollection(StoreError):
     """The collection was never created: `mubss init` makes them all."""
 
 
+class NotOffered(StoreError):
+    """This engine doesn't do that: the text says what does."""
+
+
 class StoreUrlError(StoreError, ConfigError):
     """A store URL that names no engine, or options that the engine doesn't know."""

@@ -207,6 +207,8 @@ def secrets(run: Audited) -> list[str]:
     issued = run("token issue", "--subject", "bob", "--role", "agent")
     run("token revoke", issued["jti"])
     run("token revoke", issued["jti"], count=0)
+    run("backup", run.shell.folder / "copy.db", count=0)
+    run("restore", run.shell.folder / "copy.db")
     run("tls init")
     run("tls client", "shop")
     run(

@@ -8,6 +8,7 @@ from typing import TypeVar, cast
 from weakref import WeakSet
 
 from mubss.xdev.api import Session
+from mubss.xdev.errors import NotOffered
 from mubss.xdev.mysql.address import Address
 from mubss.xdev.mysql.pool import Pool
 from mubss.xdev.mysql.session import MysqlSession
@@ -43,6 +44,9 @@ class MysqlStore:
                 session.end()
         finally:
             self._pool.give_back(link)
+
+    def copy_to(self, file: str) -> None:
+        raise NotOffered(f"{file}: a MySQL server isn't copied into a file; its own tools do that")
 
     def close(self) -> None:
         """Closes what is idle now, and what is lent as it comes back."""

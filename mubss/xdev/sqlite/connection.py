@@ -111,6 +111,22 @@ class Connection:
         except sqlite3.Error as error:
             raise self._store_error(error) from error
 
+    def copy_to(self, target: str) -> None:
+        """Copies the database, as it is at one moment, into the new file `target`; writers are not held up.
+
+        In one step: SQLite starts a copy in several steps over at each write of another connection, so it would never
+        end beside a busy writer. One step is one read transaction: until its end the log only grows.
+        """
+        try:
+            other = sqlite3.connect(target)
+            try:
+                self._link.backup(other)
+            finally:
+                other.close()
+        except sqlite3.Error as error:
+            name = getattr(error, "sqlite_errorname", "") or type(error).__name__
+            raise StoreUnavailable(f"{self.path}: can't be copied to {target} ({name}: {error})") from None
+
     @contextmanager
     def turn(self) -> Iterator[None]:
         """Keeps writers out without a transaction."""

@@ -51,6 +51,13 @@ class SqliteStore:
             raise error
         return cast(T, result)
 
+    def copy_to(self, file: str) -> None:
+        link = self._borrow()
+        try:
+            link.copy_to(file)
+        finally:
+            self._give_back(link)
+
     def close(self) -> None:
         """Closes what is idle now, and what is lent as it comes back."""
         self._closed = True
