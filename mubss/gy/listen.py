@@ -13,7 +13,7 @@ from gevent.server import StreamServer
 
 from mubss.config import Config
 from mubss.config_gy import GyOptions
-from mubss.core.errors import ConfigError
+from mubss.core.errors import ConfigError, PortInUse
 from mubss.gy.server import plain_address
 from mubss.gy.transport import IPPROTO_SCTP, Transport
 
@@ -49,24 +49,47 @@ class Adopter(Protocol):
         ...
 
 
-def listen(gy: GyOptions) -> list[Listener]:
-    """All that is listened on, plain TCP first; ConfigError where an address or SCTP can't be had."""
-    listeners = [Listener(sock, Transport.TCP) for sock in _listen(gy, "gy.port", gy.port, Transport.TCP)]
+def listen(gy: GyOptions, taken: list[Listener] | None = None) -> list[Listener]:
+    """All that is listened on, plain TCP first; ConfigError where an address or SCTP can't be had.
+
+    `taken` are another process's: those that are wanted are used, and taken out of the list.
+    """
+    taken = [] if taken is None else taken
+    wanted = [("gy.port", gy.port, Transport.TCP)]
     if gy.tls_port:
-        listeners += [Listener(sock, Transport.TLS) for sock in _listen(gy, "gy.tls_port", gy.tls_port, Transport.TLS)]
+        wanted.append(("gy.tls_port", gy.tls_port, Transport.TLS))
+    listeners = [Listener(sock, one[2]) for one in wanted for sock in _listen(gy, *one, taken)]
     if gy.sctp:
         port = listeners[0].sock.getsockname()[1]  # TCP's own, also where the system chose it
-        listeners += [Listener(sock, Transport.SCTP) for sock in _listen(gy, "gy.sctp", port, Transport.SCTP)]
+        sockets = _listen(gy, "gy.sctp", port, Transport.SCTP, taken)
+        listeners += [Listener(sock, Transport.SCTP) for sock in sockets]
     return listeners
 
 
-def _listen(gy: GyOptions, option: str, port: int, transport: Transport) -> Iterator[socket.socket]:
+def _take(taken: list[Listener], transport: Transport, address: str, port: int) -> socket.socket | None:
+    """Another process's socket for that address, taken out of the list; port 0 is any."""
+    for one in taken:
+        host, has_port = one.sock.getsockname()[:2]
+        if one.transport is transport and host == address and port in (0, has_port):
+            taken.remove(one)
+            return one.sock
+    return None
+
+
+def _listen(
+    gy: GyOptions, option: str, port: int, transport: Transport, taken: list[Listener]
+) -> Iterator[socket.socket]:
     """A socket for each address; where the system chooses the port, for all of them the same."""
     addresses = [found for host in gy.hosts for found in _resolve(host, option, port)]
     has_ipv4 = any(family == socket.AF_INET for family, _, _ in addresses)
     last: ConfigError | None = None
     listening = False
     for family, address, named in dict.fromkeys(addresses):
+        if (sock := _take(taken, transport, address, port)) is not None:
+            listening = True
+            port = sock.getsockname()[1]
+            yield sock
+            continue
         try:
             sock = _open(family, transport)
             if family == socket.AF_INET6:  # `::` takes IPv4, too, unless that has a socket of its own
@@ -75,7 +98,10 @@ def _listen(gy: GyOptions, option: str, port: int, transport: Transport) -> Iter
             sock.bind((address, port))
             sock.listen(BACKLOG)
         except OSError as error:
-            last = ConfigError(f"gy.host, {option}: {address} port {port} can't be listened on: {error.strerror}")
+            text = f"gy.host, {option}: {address} port {port} can't be listened on: {error.strerror}"
+            if error.errno == errno.EADDRINUSE:
+                raise PortInUse(f"{text}; `mubss-gy --take-over` takes it over from a mubss-gy that runs") from error
+            last = ConfigError(text)
             if named and error.errno in _NOT_HERE:
                 continue  # a name may have addresses that this machine hasn't, as long as it has one
             raise last from error

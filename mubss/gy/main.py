@@ -4,6 +4,7 @@ from gevent import monkey
 
 monkey.patch_all()
 
+import errno  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
@@ -20,10 +21,11 @@ from mubss import metrics  # noqa: E402
 from mubss.config import Config, load, with_profile  # noqa: E402
 from mubss.core.errors import ConfigError  # noqa: E402
 from mubss.gy.link import Link  # noqa: E402
-from mubss.gy.listen import Acceptors, listen  # noqa: E402
+from mubss.gy.listen import Acceptors, Adopter, Listener, listen  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
 from mubss.gy.reload import load_as_worker, load_certificates, reload_at_sighup  # noqa: E402
 from mubss.gy.server import Server  # noqa: E402
+from mubss.gy.takeover import Offer, Running, TakeOver, find  # noqa: E402
 from mubss.gy.trace import start_capture  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
@@ -39,6 +41,14 @@ log = logging.getLogger("mubss.gy")
 @click.option("--tls-port", type=click.IntRange(0, 65_535), help="TCP port for TLS; 0: none.")
 @click.option("--workers", type=click.IntRange(1, 64), help="Processes that serve peers.")
 @click.option("--profile", metavar="NAME", help="How peers are spoken to that the configuration doesn't name.")
+@click.option(
+    "--take-over",
+    metavar="[PID]",
+    type=int,
+    is_flag=False,
+    flag_value=0,
+    help="Take the listening sockets over from the mubss-gy that runs, which then drains; PID: from which of several.",
+)
 @click.option("--worker-link", nargs=3, type=int, hidden=True)
 def cli(
     config_file: str | None,
@@ -47,6 +57,7 @@ def cli(
     tls_port: int | None,
     workers: int | None,
     profile: str | None,
+    take_over: int | None,
     worker_link: tuple[int, int, int] | None,
 ) -> None:
     """Charges prepaid sessions over DIAMETER Gy (RFC 6733, RFC 8506)."""
@@ -61,37 +72,82 @@ def cli(
         setup_logging(config.general)
         if worker_link:
             return serve_as_worker(config, *worker_link)
-        return serve_alone(config) if config.gy.workers == 1 else serve_with_workers(config, config_file)
+        running = None if take_over is None else find(config, take_over)
+        if take_over is not None and running is None:
+            log.warning("--take-over: no mubss-gy runs on this data folder: there is nobody to take over from")
+        if config.gy.workers == 1:
+            return serve_alone(config, running)
+        return serve_with_workers(config, config_file, running)
 
     sys.exit(run_main("mubss-gy", work))
 
 
-def serve_alone(config: Config) -> int:
+def serve_alone(config: Config, running: Running | None) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
     certificates = load_certificates(config)
     reload_at_sighup(certificates)  # before anybody can ask for it by the control socket
-    listeners = listen(config.gy)
-    server = Server(config, int(time.time()))
+    listeners = None if running else listen(config.gy)
+    state_id = _state_id(config, running)
+    server = Server(config, state_id)
     server.registry = LocalRegistry(server.tell)
     server.certificates = certificates
-    start_capture(server, config)
+    start_capture(server, config, by_itself=running is None)  # else both would write one file
     start(server, config, 0)
-    acceptors = Acceptors(listeners, config, server)
-    server.process.is_ready = True
-    drained.wait()
-    acceptors.close()
-    server.drain()
+    try:
+        _accept(config, server, listeners, running, state_id, drained)
+    finally:
+        server.drain()
     return 0
 
 
-def serve_with_workers(config: Config, config_file: str | None) -> int:
+def _accept(
+    config: Config,
+    adopter: Adopter,
+    listeners: list[Listener] | None,
+    running: Running | None,
+    state_id: int,
+    drained: Event,
+) -> None:
+    """Accepts connections until `drained`, on sockets of its own or those of the one that runs."""
+    over = TakeOver(config, running) if running else None
+    taken = over.take() if over else []
+    if listeners is None:
+        listeners = listen(config.gy, taken)
+    for one in taken:  # we listen elsewhere than the running one did
+        log.warning("not listened on any more: %s port %d", *one.sock.getsockname()[:2])
+        one.sock.close()
+    offer = Offer(config, listeners, state_id, drained)
+    if over is None:
+        offer.start()
+    acceptors = Acceptors(listeners, config, adopter)
+    try:
+        if over is not None:
+            over.confirm()
+            over.close()
+            offer.start()  # not sooner: the running one still has its own, and two are one too many
+        if isinstance(adopter, Server):  # workers are ready by themselves
+            adopter.process.is_ready = True
+        drained.wait()
+    finally:
+        acceptors.close()
+        offer.stop()
+        gevent.sleep(0)  # what was accepted just now is adopted, and drained with the others
+
+
+def _state_id(config: Config, running: Running | None) -> int:
+    """Origin-State-Id: who takes over keeps the number, since no session is lost by it (RFC 6733 §8.16)."""
+    same = running is not None and running.origin_host.lower() == config.gy.origin_host.lower()
+    return running.state_id if running is not None and same else int(time.time())
+
+
+def serve_with_workers(config: Config, config_file: str | None, running: Running | None) -> int:
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
     open_made(config.store_url).close()  # or each worker would say what is wrong with it
     certificates = load_certificates(config)
-    listeners = listen(config.gy)
-    state_id = int(time.time())
+    listeners = None if running else listen(config.gy)
+    state_id = _state_id(config, running)
     named = ["--profile", config.gy.profile, "--tls-port", str(config.gy.tls_port)]
     named += ["--config", config_file] if config_file else []
 
@@ -104,10 +160,10 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
         raise ConfigError("a worker didn't start; it has said why")
-    acceptors = Acceptors(listeners, config, parent)
-    drained.wait()
-    acceptors.close()
-    parent.drain(config.gy.drain_seconds)
+    try:
+        _accept(config, parent, listeners, running, state_id, drained)
+    finally:
+        parent.drain(config.gy.drain_seconds)
     return 0
 
 
@@ -129,12 +185,30 @@ def start(server: Server, config: Config, index: int) -> None:
     server.start()
     if config.metrics.enabled:
         wanted = config.metrics.port + index if config.metrics.port else 0
-        log.info("metrics on %s:%d", config.metrics.host, metrics.serve(config.metrics.host, wanted))
+        if not _serve_metrics(config.metrics.host, wanted):
+            log.warning("metrics: %s:%d is in use; tried again until it is free", config.metrics.host, wanted)
+            gevent.spawn(_serve_metrics_later, config.metrics.host, wanted)
     # What lives for ever needn't be looked at by every collection.
     gc.collect()
     gc.freeze()
     # Requests and documents have no cycles, and the default of 700 objects starts a collection every few requests.
     gc.set_threshold(50_000, 20, 20)
+
+
+def _serve_metrics(host: str, port: int) -> bool:
+    """Whether they are served now; False while the port is in use, by the one we took over from, say."""
+    try:
+        log.info("metrics on %s:%d", host, metrics.serve(host, port))
+    except OSError as error:
+        if error.errno != errno.EADDRINUSE:
+            raise
+        return False
+    return True
+
+
+def _serve_metrics_later(host: str, port: int) -> None:
+    while not _serve_metrics(host, port):
+        gevent.sleep(1)
 
 
 def _drained_by_signal() -> Event:

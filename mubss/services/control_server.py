@@ -26,13 +26,18 @@ MAX_CALLERS = 16
 BACKLOG = 128
 
 Handler = Callable[[dict[str, Any]], Generator[dict[str, Any], None, None]]
+Talk = Callable[[socket.socket, dict[str, Any]], None]
 
 
 class Control:
-    """Answers callers by `handlers`: name → arguments → the maps to send, as they come."""
+    """Answers callers by `handlers`: name → arguments → the maps to send, as they come.
+
+    `talks` are those that need the caller's socket itself, because they pass descriptors or wait for its word.
+    """
 
     def __init__(self, folder: Path, program: str) -> None:
         self.handlers: dict[str, Handler] = {}
+        self.talks: dict[str, Talk] = {}
         self.path = folder / f"{program}-{os.getpid()}.sock"
         self._program = program
         self._listener: socket.socket | None = None
@@ -95,10 +100,15 @@ class Control:
         try:
             with caller:
                 caller.settimeout(ASK_SECONDS)
-                request = self._read(caller)
-                handler = self.handlers.get(str(request.get("do")))
+                request = read_map(caller)
+                do = str(request.get("do"))
+                talk, handler = self.talks.get(do), self.handlers.get(do)
+                if talk is not None:
+                    talk(caller, request)
+                    return
                 if handler is None:
-                    text = f"do: {str(request.get('do'))[:40]!r}; expected one of {', '.join(sorted(self.handlers))}"
+                    known = ", ".join(sorted({*self.handlers, *self.talks}))
+                    text = f"do: {do[:40]!r}; expected one of {known}"
                     caller.sendall(msgpack.packb({"error": text}))
                     return
                 caller.settimeout(SEND_SECONDS)
@@ -112,13 +122,20 @@ class Control:
         finally:
             self._callers -= 1
 
-    @staticmethod
-    def _read(caller: socket.socket) -> dict[str, Any]:
-        unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE)
-        while data := caller.recv(MAX_MESSAGE):
-            unpacker.feed(data)
-            for request in unpacker:
-                if isinstance(request, dict):
-                    return request
-                raise ValueError(f"{type(request).__name__}; expected a map")
-        raise ValueError("it said nothing")
+
+def read_map(caller: socket.socket, begun: bytes = b"") -> dict[str, Any]:
+    """The next map that the other end says; ValueError where it says something else, or nothing.
+
+    `begun` is what was read of it already.
+    """
+    unpacker = msgpack.Unpacker(max_buffer_size=MAX_MESSAGE)
+    unpacker.feed(begun)
+    while True:
+        for request in unpacker:
+            if isinstance(request, dict):
+                return request
+            raise ValueError(f"{type(request).__name__}; expected a map")
+        data = caller.recv(MAX_MESSAGE)
+        if not data:
+            raise ValueError("it said nothing")
+        unpacker.feed(data)
