@@ -20,6 +20,7 @@ KINDS = {
     "gy suspense charge": WRITES,
     "gy suspense discard": WRITES,
     "init": NOTES,
+    "migrate": NOTES,
     "notifications acknowledge": WRITES,
     "notifications retry": WRITES,
     "notifications test": NOTES,

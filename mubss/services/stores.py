@@ -10,13 +10,16 @@ from urllib.parse import unquote, urlsplit
 from mubss.options import mask
 from mubss.storage.database import (
     COLLECTIONS,
+    META,
+    OLDEST_SCHEMA,
     SCHEMA_VERSION,
     NoSuchCollection,
+    Schema,
     Store,
     StoreUnavailable,
     create_collections,
     open_database,
-    schema_version,
+    read_schema,
 )
 
 
@@ -56,13 +59,49 @@ def missing(store: Store) -> list[str]:
 
 
 def _check_version(store: Store, url: str, lacking: list[str]) -> None:
-    """Refuses a store that another version of the program made."""
-    version = SCHEMA_VERSION if "meta" in lacking else schema_version(store)
-    if version not in (None, SCHEMA_VERSION):  # None: from before stores said it
-        raise StoreUnavailable(
-            f"{place(url)}: its schema is version {version}, this program's {SCHEMA_VERSION}: "
-            f"use the mubss that made it, or another store"
-        )
+    """Refuses a store that this version of the program can't run on."""
+    if META in lacking:
+        return
+    schema = read_schema(store)
+    text = f"{place(url)}: its schema is version {schema.version}, this program's {SCHEMA_VERSION}"
+    if not isinstance(schema.version, int):
+        raise StoreUnavailable(f"{text}: use the mubss that made it, or another store")
+    if not may_run(schema, SCHEMA_VERSION, OLDEST_SCHEMA):
+        is_older = schema.version < SCHEMA_VERSION
+        raise StoreUnavailable(f"{text}: `mubss migrate` brings it up" if is_older else newer(url, schema))
+
+
+def may_run(schema: Schema, program: int, oldest: int) -> bool:
+    """Whether a program of that version, which runs on stores from `oldest` on, may run on such a store.
+
+    On one version newer than its own, too, where the step to it only added: so that both run side by side.
+    """
+    version = schema.version
+    return isinstance(version, int) and oldest <= version <= program + 1 and schema.least_reader <= program
+
+
+def newer(url: str, schema: Schema, program: int = SCHEMA_VERSION) -> str:
+    """How a store is refused that a newer program has migrated."""
+    text = f"{place(url)}: its schema is version {schema.version}, this program's {program}"
+    return f"{text}: use the mubss that made it, or another store"
+
+
+def open_existing(url: str, open_store: Callable[[str], Store] = open_database) -> Store:
+    """The store as it is, of whatever version, which the caller closes; for who mends it."""
+    file = file_of(url)
+    if file is not None and not file.exists():  # opening it would leave an empty one behind
+        raise StoreUnavailable(f"{file}: there is no store yet; `mubss init` makes it")
+    store = open_store(url)
+    try:
+        if META in missing(store):
+            raise StoreUnavailable(f"{place(url)}: there is no store yet; `mubss init` makes it")
+    except NoSuchCollection as error:  # a server without the schema
+        store.close()
+        raise StoreUnavailable(str(error)) from None
+    except BaseException:
+        store.close()
+        raise
+    return store
 
 
 def open_made(url: str, open_store: Callable[[str], Store] = open_database) -> Store:
@@ -79,10 +118,10 @@ def open_made(url: str, open_store: Callable[[str], Store] = open_database) -> S
             lacking = missing(store)
         except NoSuchCollection as error:  # a server without the schema
             raise StoreUnavailable(str(error)) from None
+        _check_version(store, url, lacking)  # first: an older store lacks what a migration adds
         if lacking:
             text = f"{place(url)}: no collection {', '.join(lacking[:3])}{' …' if len(lacking) > 3 else ''}"
             raise StoreUnavailable(f"{text}; `mubss init` adds what is missing")
-        _check_version(store, url, [])
     except BaseException:
         store.close()
         raise

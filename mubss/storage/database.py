@@ -6,7 +6,7 @@ Higher layers take the store's words from here, so that mubss.xdev is imported b
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write, call_directly
 from mubss.xdev.errors import DuplicateId, NoSuchCollection, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
@@ -19,6 +19,7 @@ __all__ = [
     "Lock",
     "NoSuchCollection",
     "Read",
+    "Schema",
     "Session",
     "Store",
     "StoreConflict",
@@ -28,11 +29,20 @@ __all__ = [
     "Write",
     "create_collections",
     "open_database",
-    "schema_version",
+    "read_schema",
 ]
 
-SCHEMA_VERSION = 1  # of what stands in the collections; a program of another one doesn't touch the store
-_META, _SCHEMA = "meta", "schema"
+SCHEMA_VERSION = 2  # of what stands in the collections; services/migrating.py has the steps between versions
+OLDEST_SCHEMA = 2  # of a store that this program runs on; an older one must be migrated
+META, SCHEMA = "meta", "schema"
+
+
+class Schema(NamedTuple):
+    """What a store says of itself; `version` is text where it is no number."""
+
+    version: int | str
+    least_reader: int  # the oldest program that may run on it, by its SCHEMA_VERSION
+
 
 REFDATA = (
     "ref_currencies",
@@ -105,18 +115,22 @@ def create_collections(store: Store) -> None:
     """Makes every collection and index that isn't there yet, and notes the version; safe to run again."""
 
     def work(session: Session) -> None:
+        is_new = META not in session.list_collections()
         session.create_collections(COLLECTIONS)
-        if session.collection(_META).get_one(_SCHEMA) is None:
-            session.collection(_META).put_many([{"_id": _SCHEMA, "version": SCHEMA_VERSION}])
+        if session.collection(META).get_one(SCHEMA) is None:
+            version = SCHEMA_VERSION if is_new else 1  # one from before stores said it has the steps before it
+            session.collection(META).put_many([{"_id": SCHEMA, "version": version, "least_reader": version}])
 
     store.make()
     store.run(work)
 
 
-def schema_version(store: Store) -> int | str | None:
-    """The version that the store was made with; None where it doesn't say, text where what it says is none."""
-    doc = store.run(lambda session: session.collection(_META).get_one(_SCHEMA))
+def read_schema(store: Store) -> Schema:
+    """What the store says of its schema; version 1 where it says nothing, as the first stores did."""
+    doc = store.run(lambda session: session.collection(META).get_one(SCHEMA))
     if doc is None:
-        return None
-    version = doc.get("version", "unknown")
-    return version if type(version) is int else repr(version)[:40]
+        return Schema(1, 1)
+    version, reader = doc.get("version", "unknown"), doc.get("least_reader")
+    if type(version) is not int:
+        return Schema(repr(version)[:40], 0)
+    return Schema(version, reader if type(reader) is int else version)

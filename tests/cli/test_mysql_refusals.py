@@ -12,6 +12,7 @@ from threading import Thread
 import pytest
 
 from mubss.runtime import ExitCode
+from mubss.storage.database import SCHEMA_VERSION
 from mysql_tools import Programs, as_user, make_user, schema_of
 from mysqld.server import Server
 
@@ -111,7 +112,7 @@ def test_a_schema_that_is_not_made_yet(programs: Programs) -> None:
 @pytest.mark.parametrize(
     ("change", "version"),
     [
-        ("JSON_SET(doc, '$.version', 2)", "2"),
+        ("JSON_SET(doc, '$.version', 9)", "9"),
         ("JSON_SET(doc, '$.version', 'two')", "'two'"),
         ("JSON_REMOVE(doc, '$.version')", "'unknown'"),
     ],
@@ -121,7 +122,9 @@ def test_a_schema_of_another_version(programs: Programs, mysql: Server, change: 
     mysql.sql(f"UPDATE {schema_of(programs.url)}.meta SET doc = {change} WHERE doc->>'$._id' = 'schema'")
     for call in (*ALL, WORKERS):
         refusal = programs.refusal(*call, code=AWAY)
-        assert f"its schema is version {version}, this program's 1: use the mubss that made it" in refusal
+        assert (
+            f"its schema is version {version}, this program's {SCHEMA_VERSION}: use the mubss that made it" in refusal
+        )
     done = programs("mubss", "status")
     assert (done.code, done.err) == (AWAY, "")
 
