@@ -30,6 +30,7 @@ IO_MODULES = {
         "registry",
         "reload",
         "server",
+        "takeover",
         "tls",
         "tls_socket",
         "trace",
