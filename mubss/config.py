@@ -18,6 +18,7 @@ from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
+from mubss.config_licence import LicenceOptions
 from mubss.config_notifications import NotificationOptions
 from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
@@ -134,6 +135,7 @@ class Config:
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
+    license: LicenceOptions = field(default_factory=LicenceOptions)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def resolve(self, path: str | Path) -> Path:
@@ -175,6 +177,7 @@ SECTIONS: dict[str, type] = {
     "vouchers": VoucherOptions,
     "notifications": NotificationOptions,
     "metrics": MetricsOptions,
+    "license": LicenceOptions,
 }
 
 

@@ -117,3 +117,4 @@ GY_ANSWERS = Counter(
 )
 GY_LATE_ANSWERS = Counter("mubss_gy_late_answers", "CCAs not sent, because the deadline had passed", "peer")
 GY_SESSION_REQUESTS = Counter("mubss_gy_session_requests", "RARs and ASRs answered", "command", "result")
+LICENCE_DAYS = Gauge("mubss_licence_days", "Whole days to the end of the licence; negative once it is past")

@@ -13,7 +13,7 @@ from enum import IntEnum
 from types import FrameType
 
 from mubss.config import GeneralOptions
-from mubss.core.errors import Busy, ConfigError, InputError, MubssError, PortInUse
+from mubss.core.errors import Busy, ConfigError, InputError, LicenceError, MubssError, PortInUse
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
 SHOWN_DIGITS = 3
@@ -31,12 +31,14 @@ class ExitCode(IntEnum):
     PORT_IN_USE = 71  # EX_OSERR
     TRY_AGAIN = 75  # EX_TEMPFAIL
     CONFIG = 78  # EX_CONFIG
+    LICENCE = 79  # the first that sysexits.h leaves free
     INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 _EXIT_CODES: tuple[tuple[type[MubssError], ExitCode], ...] = (
     (PortInUse, ExitCode.PORT_IN_USE),  # a ConfigError as well
     (ConfigError, ExitCode.CONFIG),
+    (LicenceError, ExitCode.LICENCE),
     (StoreUnavailable, ExitCode.STORE_UNAVAILABLE),
     (StoreConflict, ExitCode.TRY_AGAIN),
     (Busy, ExitCode.TRY_AGAIN),

@@ -20,6 +20,8 @@ KINDS = {
     "gy suspense charge": WRITES,
     "gy suspense discard": WRITES,
     "init": NOTES,
+    "license issue": OUTSIDE,
+    "license keygen": OUTSIDE,
     "migrate": NOTES,
     "notifications acknowledge": WRITES,
     "notifications retry": WRITES,
@@ -85,6 +87,9 @@ READS = frozenset(
         "gy trace",
         "ledger check",
         "ledger postings",
+        "license machine-id",
+        "license show",
+        "license verify",
         "notifications dead",
         "notifications deliver",  # a worker
         "notifications list",

@@ -29,6 +29,7 @@ COMMANDS = {
     "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",
     "ledger": "mubss.cli.ledger:ledger",
+    "license": "mubss.cli.license:license_",
     "migrate": "mubss.cli.migrate:migrate",
     "notifications": "mubss.cli.notifications:notifications",
     "peers": "mubss.cli.peers:peers",

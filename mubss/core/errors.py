@@ -44,3 +44,7 @@ class PortInUse(ConfigError):
 
 class Busy(MubssError):
     """Nothing moved and a repeat is welcome: queues are full, or the store is away."""
+
+
+class LicenceError(MubssError):
+    """The licence doesn't allow it, or can't be relied on: the operator, or who issues licences, must act."""

@@ -209,6 +209,10 @@ def secrets(run: Audited) -> list[str]:
     run("token revoke", issued["jti"], count=0)
     run("backup", run.shell.folder / "copy.db", count=0)
     run("restore", run.shell.folder / "copy.db")
+    run("license keygen", "lk1")
+    licence_key = (folder / "lk1.key").read_text().strip()
+    terms = ("--licensee", "x", "--serial", "S1", "--expires", "2990-01-01", "--subscribers", "5", "--out", "lic")
+    run("license issue", "--key", "lk1.key", "--machine", "ab" * 16, *terms)
     run("tls init")
     run("tls client", "shop")
     run(
@@ -238,7 +242,7 @@ def secrets(run: Audited) -> list[str]:
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n")
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n", code=65, count=0)
     keys = [line for file in (folder / "var").rglob("*.key") for line in file.read_text().split()]
-    return [issued["token"], *pins, *(key for key in keys if len(key) > 20)]
+    return [issued["token"], licence_key, *pins, *(key for key in keys if len(key) > 20)]
 
 
 def told(run: Audited) -> None:

@@ -1,0 +1,261 @@
+"""Whether this system may run: the licence, checked whole before a program starts, and looked at while it runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from ipaddress import ip_address
+from pathlib import Path
+from typing import NamedTuple
+
+from mubss import metrics
+from mubss.config import Config
+from mubss.core import licence as rules
+from mubss.core.errors import LicenceError, MubssError
+from mubss.core.licence import DAY_S, DEMO, Licence, State
+from mubss.services import licence_files as files
+from mubss.services.licence_files import Keys
+from mubss.services.licence_state import StateFile
+
+log = logging.getLogger(__name__)
+
+
+class Standing(NamedTuple):
+    """How it stands with the licence at a moment."""
+
+    licence: Licence
+    state: State
+    days_left: int
+    known_s: int  # the last known good time
+
+
+class LicenseValidator:
+    """Checks the licence of a configuration; `pinned` are the keys that came with the program, unless given."""
+
+    def __init__(self, config: Config, pinned: Keys | None = None) -> None:
+        options = config.license
+        self._config = config
+        self._file = config.resolve(options.file)
+        self._grace_s = options.grace_days * DAY_S
+        self._pinned = pinned
+        self._machine_file = Path(config.resolve(options.machine_id_file))
+        self._known_s = 0
+
+    def read(self) -> Licence:
+        """The licence, with its signature and this machine checked; LicenceError says what is wrong."""
+        pinned = files.pinned_keys() if self._pinned is None else self._pinned
+        octets = files.read_file(self._file, files.MAX_FILE_OCTETS, "license.file")
+        document, _ = files.split(octets)
+        is_demo = rules.parse(document).kind == DEMO
+        licence = files.verified(octets, files.read_keys(self._file.with_name(files.DEMO_KEY)) if is_demo else pinned)
+        machine = files.read_machine_id(self._machine_file)
+        if machine not in licence.machine_ids:
+            shown = f"{machine[:8]}…"
+            raise LicenceError(f"licence.machine_ids: {len(licence.machine_ids)} ids; expected this machine's, {shown}")
+        if is_demo:
+            self._check_demo()
+        return licence
+
+    def _check_demo(self) -> None:
+        config = self._config
+        listeners = [("gy.host", host) for host in config.gy.hosts]
+        listeners += [("crm.host", config.crm.host), ("metrics.host", config.metrics.host)]
+        for option, host in listeners:
+            if not _is_loopback(host):
+                raise LicenceError(f"{option}: {host!r}; expected a loopback address, as the licence is a demo's")
+
+    def start(self, program: str, now_s: int) -> Standing:
+        """What must hold before `program` starts; LicenceError says what doesn't."""
+        licence = self.read()
+        if lacking := rules.missing(program, licence.features):
+            raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it to start")
+        known_s = self._state().open(licence.issued_s)
+        if rules.is_rolled_back(now_s, known_s):
+            raise LicenceError(
+                f"clock: {utc(now_s)}; expected {utc(known_s)} or later, which was reached before: set the clock right"
+            )
+        standing = self._standing(licence, now_s, known_s)
+        if standing.state is State.EXPIRED:
+            raise LicenceError(f"licence.expires_s: {utc(licence.expires_s)}; expected a licence that isn't over")
+        if standing.state is State.NOT_YET:
+            raise LicenceError(
+                f"licence.issued_s: {utc(licence.issued_s)}; expected a time that has come: {utc(now_s)}"
+            )
+        self._known_s = self._state().raise_to(max(known_s, now_s))
+        return standing._replace(known_s=self._known_s)
+
+    def look(self, program: str, now_s: int, elapsed_s: int) -> Standing:
+        """How it stands `elapsed_s` after the last look; notes the time. LicenceError as `start`, but for the end."""
+        licence = self.read()
+        if lacking := rules.missing(program, licence.features):
+            raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it")
+        self._known_s = rules.advanced(self._known_s, now_s, elapsed_s)
+        standing = self._standing(licence, max(now_s, self._known_s), self._known_s)
+        self._known_s = self._state().raise_to(self._known_s)
+        return standing
+
+    def _state(self) -> StateFile:
+        return StateFile(
+            self._config.resolve(self._config.license.state_file), files.read_machine_id(self._machine_file)
+        )
+
+    def _standing(self, licence: Licence, now_s: int, known_s: int) -> Standing:
+        state = rules.state(licence, now_s, self._grace_s)
+        return Standing(licence, state, rules.days_left(licence, now_s), known_s)
+
+
+class Gate:
+    """The licence of a running program: `is_open` says whether new work may begin, and costs nothing to ask.
+
+    A timer looks again. What goes wrong then (a file that vanished, a full disk) is logged, and the gate is
+    judged by the licence last read, until its grace period is over: a fault of a disk must not end calls.
+    """
+
+    def __init__(
+        self,
+        program: str,
+        config: Config,
+        now_s: Callable[[], int] = lambda: int(time.time()),
+        pinned: Keys | None = None,
+    ) -> None:
+        self.is_open = False
+        self._program = program
+        self._validator = LicenseValidator(config, pinned)
+        self._grace_s = config.license.grace_days * DAY_S
+        self._now_s = now_s
+        self._seconds = config.license.look_seconds
+        self._ended = threading.Event()
+        self._told = ""
+        self.standing = self._validator.start(program, now_s())
+        self._looked_s = time.monotonic()
+        self._take(self.standing)
+
+    def run(self) -> None:
+        """Looks again and again, in a thread of its own, until `stop`."""
+        threading.Thread(target=self._repeat, name="licence", daemon=True).start()
+
+    def stop(self) -> None:
+        """Ends that."""
+        self._ended.set()
+
+    def look(self) -> None:
+        """Looks once."""
+        at = time.monotonic()
+        elapsed_s, self._looked_s = int(at - self._looked_s), at
+        try:
+            standing = self._validator.look(self._program, self._now_s(), elapsed_s)
+        except MubssError as error:
+            log.error("the licence can't be looked at: %s", error)
+            last = self.standing
+            now_s = max(self._now_s(), last.known_s)
+            standing = last._replace(
+                state=rules.state(last.licence, now_s, self._grace_s), days_left=rules.days_left(last.licence, now_s)
+            )
+        self._take(standing)
+
+    def _repeat(self) -> None:
+        while not self._ended.wait(self._seconds):
+            try:
+                self.look()
+            except Exception:
+                log.exception("looking at the licence failed")
+
+    def _take(self, standing: Standing) -> None:
+        self.standing = standing
+        self.is_open = standing.state in rules.USABLE
+        metrics.LICENCE_DAYS.set(standing.days_left)
+        told = f"{standing.state.value} {standing.days_left}"
+        if told != self._told:
+            self._told = told
+            _tell(standing, self._grace_s)
+
+    def facts(self) -> dict[str, object]:
+        """What `mubss status` tells of it."""
+        standing = self.standing
+        return {"serial": standing.licence.serial, "state": standing.state.value, "days_left": standing.days_left}
+
+
+def _tell(standing: Standing, grace_s: int) -> None:
+    end = utc(standing.licence.expires_s)
+    if standing.state is State.EXPIRING:
+        log.warning("the licence %s ends at %s, in %d days", standing.licence.serial, end, standing.days_left)
+    elif standing.state is State.GRACE:
+        last = utc(standing.licence.expires_s + grace_s)
+        log.error("the licence %s ended at %s; nothing new begins from %s on", standing.licence.serial, end, last)
+    elif standing.state not in rules.USABLE:
+        log.error("the licence %s is %s (it ended at %s): what is open ends properly, nothing new begins",
+                  standing.licence.serial, standing.state.value, end)  # fmt: skip
+
+
+def utc(time_s: int) -> str:
+    """A time for people."""
+    return datetime.fromtimestamp(time_s, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _is_loopback(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def make_demo(config: Config, now_s: int) -> Licence | None:
+    """A licence of 30 days for this machine, by a key that is forgotten at once; None where one is good still."""
+    try:
+        licence = LicenseValidator(config).read()
+        if rules.state(licence, now_s, 0) in rules.USABLE:
+            return None
+        if licence.kind != DEMO:
+            raise LicenceError("license.file: a licence that is over; expected to be replaced by who issued it")
+    except LicenceError:
+        if config.resolve(config.license.file).exists() and not _is_demo(config):
+            raise
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    key = Ed25519PrivateKey.generate()
+    machine = files.read_machine_id(config.resolve(config.license.machine_id_file))
+    licence = Licence(
+        f"demo-{now_s}",
+        "demo",
+        (machine,),
+        now_s,
+        now_s + rules.DEMO_DAYS * DAY_S,
+        rules.DEMO_SUBSCRIBERS,
+        rules.ALL_FEATURES,
+        "demo",
+        DEMO,
+    )
+    file = config.resolve(config.license.file)
+    write(file.with_name(files.DEMO_KEY), files.key_line("demo", files.public_of(key)).encode() + b"\n")
+    write(file, files.signed(licence, key))
+    return licence
+
+
+def _is_demo(config: Config) -> bool:
+    """Whether what lies there was a demo's, whatever is wrong with it now."""
+    try:
+        octets = files.read_file(config.resolve(config.license.file), files.MAX_FILE_OCTETS, "license.file")
+        return rules.parse(files.split(octets)[0]).kind == DEMO
+    except LicenceError:
+        return False
+
+
+def write(path: Path, octets: bytes) -> None:
+    """Puts a file in place whole, or leaves what is there."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with draft.open("wb") as file:
+            file.write(octets)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise LicenceError(f"{path}: can't be written: {error.strerror}") from None

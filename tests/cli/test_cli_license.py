@@ -1,0 +1,68 @@
+"""`mubss license`: keys, a licence issued with one, and what is said of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from cli_tools import Shell
+from licences import MACHINE, OTHER_MACHINE
+from mubss.runtime import ExitCode
+from mubss.services import licence_files as files
+
+TERMS = ("--licensee", "Example Telecom", "--serial", "S-1", "--expires", "2990-01-01", "--subscribers", "500")
+
+
+@pytest.fixture
+def machine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A shell on a machine of a known id."""
+    (shell.folder / "machine-id").write_text(MACHINE)
+    monkeypatch.setenv("MUBSS_LICENSE__MACHINE_ID_FILE", "machine-id")
+    return shell
+
+
+def test_a_licence_from_its_key_to_its_check(machine: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert machine("license", "machine-id").out.strip() == MACHINE
+    made = machine("license", "keygen", "k1")
+    assert made.code == 0 and made.out.splitlines()[-1] == Path("k1.pub").read_text().strip()
+    assert Path("k1.key").stat().st_mode & 0o777 == 0o600
+    issue = ("license", "issue", "--key", "k1.key", *TERMS, "--machine", MACHINE, "--out", "platform.lic")
+    assert machine(*issue).code == 0
+    assert "expected one that isn't" in machine(*issue).err  # nothing is replaced
+    Path("license").mkdir()
+    Path("platform.lic").rename("license/platform.lic")
+    shown = machine("license", "show").out
+    assert "Example Telecom" in shown and "PREPAID, CDR_LOADER, STATS, BILLING, BILL_FMT, CRM, DIAMETER" in shown
+    refused = machine("license", "verify")
+    assert refused.code == ExitCode.LICENCE
+    assert refused.err == "mubss: licence.key_id: 'k1'; expected the id of a key that is trusted here\n"
+    monkeypatch.setattr(files, "data_path", lambda _name: Path("k1.pub"))
+    found = machine.json("license", "verify")
+    assert (found["state"], found["serial"], len(found["programs"])) == ("valid", "S-1", 6)
+    Path("machine-id").write_text(OTHER_MACHINE)
+    assert "licence.machine_ids: 1 ids; expected this machine's" in machine("license", "verify").err
+
+
+@pytest.mark.parametrize(
+    ("more", "told"),
+    [
+        (("--expires", "2990-02-30"), "expires: '2990-02-30'; expected a day"),
+        (("--expires", "2020-01-01"), "licence.expires_s: 1577836800; expected a time after issued_s"),
+        (("--feature", "VOICE"), "feature: 'VOICE'; expected one of PREPAID"),
+        (("--machine", "x"), "licence.machine_ids: "),
+        (("--subscribers", "-1"), "licence.subscribers: -1"),
+        (("--key", "none.key"), "key: none.key can't be read"),
+    ],
+)
+def test_what_no_licence_may_say(machine: Shell, more: tuple[str, ...], told: str) -> None:
+    machine("license", "keygen", "k1")
+    done = machine("license", "issue", "--key", "k1.key", *TERMS, "--machine", MACHINE, "--out", "new", *more)
+    assert done.code != 0 and told in done.err
+    assert not Path("new").exists()
+
+
+def test_no_licence_is_told(machine: Shell) -> None:
+    for command in ("show", "verify"):
+        done = machine("license", command)
+        assert done.code == ExitCode.LICENCE and "license.file: " in done.err and "No such file" in done.err
