@@ -20,6 +20,7 @@ from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
 from mubss.services import demo, stores
 from mubss.services.control import FOLDER
+from mubss.services.licensing import make_demo
 from mubss.services.pepper import make_pepper
 from mubss.storage.database import open_database
 
@@ -34,6 +35,7 @@ class SetUp:
     refdata_version: int | None = None
     refdata_changed: bool = False
     made: demo.Made | None = None
+    licence: str = ""  # the demo licence that it made
 
 
 def set_up(config: Config, *, with_demo: bool) -> SetUp:
@@ -52,7 +54,16 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
     with closing(open_database(url)) as store:
         loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s)
         made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
-    return SetUp(stores.place(url), added, pepper, loaded.version.number, loaded.changed, made)
+    licence = make_demo(config, now_s)
+    return SetUp(
+        stores.place(url),
+        added,
+        pepper,
+        loaded.version.number,
+        loaded.changed,
+        made,
+        licence.serial if licence else "",
+    )
 
 
 def _make_folder(folder: Path, mode: int) -> None:
@@ -85,6 +96,7 @@ def init(invocation: Invocation, /, with_demo: bool, store: str | None) -> None:
                 "pepper_made": done.pepper or None,
                 "refdata_version": done.refdata_version,
                 "refdata_changed": done.refdata_changed,
+                "licence_made": done.licence or None,
                 "demo": None if done.made is None else done.made._asdict(),
             }
         )
@@ -104,6 +116,8 @@ def summary(done: SetUp) -> list[str]:
     if done.made is not None:
         was = "loaded" if done.refdata_changed else "has the demo's tariffs already"
         lines.append(f"reference data: version {done.refdata_version} {was}")
+        if done.licence:
+            lines.append(f"licence: {done.licence}, for this machine alone, on loopback, for 30 days")
         prepaid, postpaid, sessions = done.made
         if any(done.made):
             people = f"{prepaid} prepaid and {postpaid} postpaid subscribers"

@@ -134,9 +134,13 @@ class Gate:
         self._looked_s = time.monotonic()
         self._take(self.standing)
 
-    def run(self) -> None:
-        """Looks again and again, in a thread of its own, until `stop`."""
+    def __enter__(self) -> Gate:
+        """Looks again and again, in a thread of its own, until the block ends."""
         threading.Thread(target=self._repeat, name="licence", daemon=True).start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Ends that."""

@@ -66,3 +66,15 @@ def test_no_licence_is_told(machine: Shell) -> None:
     for command in ("show", "verify"):
         done = machine("license", command)
         assert done.code == ExitCode.LICENCE and "license.file: " in done.err and "No such file" in done.err
+
+
+def test_a_demo_brings_its_own(machine: Shell) -> None:
+    assert "licence: demo-" in machine("init", "--demo").out
+    found = machine.json("license", "verify")
+    assert (found["kind"], found["state"], found["subscribers"], found["days_left"]) == (
+        "demo",
+        "expiring",
+        100_000,
+        29,
+    )
+    assert machine.json("init", "--demo")["licence_made"] is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from mubss.config import Config, load
 from mubss.core.licence import ALL_FEATURES, DAY_S, Licence
 from mubss.services import licence_files as files
+from mubss.services.licensing import make_demo
 
 NOW_S = 1_800_000_000
 MACHINE, OTHER_MACHINE = "0123456789abcdef" * 2, "f" * 32
@@ -41,3 +43,8 @@ class World:
     def with_options(self, section: str, **options: Any) -> Config:
         """The configuration with other options in a section."""
         return replace(self.config, **{section: replace(getattr(self.config, section), **options)})
+
+
+def license_folder(folder: Path) -> None:
+    """A data folder whose programs may start: it has a demo's licence."""
+    make_demo(load(None, {"MUBSS_GENERAL__DATA_DIR": str(folder)}), int(time.time()))
