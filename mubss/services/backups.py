@@ -20,7 +20,7 @@ from mubss.storage.database import (
     SCHEMA_VERSION,
     StoreError,
     open_database,
-    schema_version,
+    read_schema,
 )
 from mubss.storage.store_files import alone, check_file
 
@@ -140,7 +140,7 @@ def _check(draft: Path, name: str) -> int:
             raise InputError(f"file: {name} is damaged: {fault}")
         with closing(open_database(f"sqlite:///{quote(str(draft))}")) as store:
             lacking = missing(store)
-            version = None if "meta" in lacking else schema_version(store)
+            version = None if "meta" in lacking else read_schema(store).version
     except StoreError as error:
         raise InputError(f"file: {name} can't be used: {str(error).replace(str(draft), name)}") from None
     if type(version) is not int:
