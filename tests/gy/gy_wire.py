@@ -25,6 +25,7 @@ VSAI = ("Vendor-Specific-Application-Id", [("Vendor-Id", VENDOR_3GPP), ("Auth-Ap
 GY = ("Auth-Application-Id", 4)
 ANY = bytes(range(256))
 WAIT_SECONDS = 10  # the most a test waits for what must come
+START_SECONDS = 30  # and for a process with its workers, on a machine that has other things to do
 _HOSTS = count(1)
 
 

@@ -17,8 +17,9 @@ from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any, NamedTuple, Self
+from weakref import WeakSet
 
-from gy_wire import WAIT_SECONDS
+from gy_wire import START_SECONDS, WAIT_SECONDS
 from mubss.charging.engine import Engine
 from mubss.core.identity import session_hash
 from mubss.core.ledger import check_account
@@ -158,7 +159,7 @@ class World:
         def work(session: Session) -> None:
             session.begin([Read("accounts", [doc["_id"] for doc in everybody], Lock.UPDATE)])
             begun.set()
-            done.wait(WAIT_SECONDS)
+            done.wait(2 * START_SECONDS)  # what is started meanwhile may take that long
             session.rollback()
 
         thread = threading.Thread(target=self.store.run, args=(work,))
@@ -196,6 +197,9 @@ def data(kind: int, number: int, session_id: str, person: Person | None, *msccs:
     return replace(base, **more)
 
 
+STARTED: WeakSet[GyServer] = WeakSet()  # for tests that leave it to others to stop what they started
+
+
 class GyServer:
     """A mubss-gy process; `options` are those of [gy] in the configuration."""
 
@@ -217,8 +221,13 @@ class GyServer:
         self._changed = threading.Condition()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
+        STARTED.add(self)
         if wait:
-            self.port = int(self.wait_for(r"listening on [^\s\"]+:(\d+)")[1])
+            try:
+                self.port = int(self.wait_for(r"listening on [^\s\"]+:(\d+)", seconds=START_SECONDS)[1])
+            except BaseException:
+                self.kill()  # nobody else can
+                raise
 
     def __enter__(self) -> Self:
         return self
@@ -245,9 +254,9 @@ class GyServer:
         """The lines in which the pattern is found."""
         return [line for line in list(self.lines) if re.search(pattern, line)]
 
-    def wait_for(self, pattern: str, times: int = 1) -> re.Match[str]:
+    def wait_for(self, pattern: str, times: int = 1, seconds: float = WAIT_SECONDS) -> re.Match[str]:
         """Waits until that many lines hold the pattern; gives the last one's match."""
-        deadline = time.monotonic() + WAIT_SECONDS
+        deadline = time.monotonic() + seconds
         with self._changed:
             while len(found := self.find(pattern)) < times:
                 left_s = deadline - time.monotonic()

@@ -11,7 +11,7 @@ import msgpack
 import pytest
 
 from gy_wire import WAIT_SECONDS, Raw, dwr, find, request
-from gy_world import EVENT, SMS, GyServer, Person, World, data
+from gy_world import EVENT, SMS, STARTED, GyServer, Person, World, data
 from mubss.gy.codec import Mscc, encode_ccr
 from mubss.gy.message import decode_header
 from mubss.services.control import FOLDER, LISTENER, sockets
@@ -22,6 +22,15 @@ PATIENT = {"deadline_ms": 60_000, "store__busy_timeout_ms": 60_000}
 WORKERS = pytest.mark.parametrize(
     ("old", "new"), [((), ()), (("--workers", "2"), ("--workers", "2")), ((), ("--workers", "2"))], ids=str
 )
+
+
+@pytest.fixture(autouse=True)
+def _nothing_stays() -> Iterator[None]:
+    """A server that a failed test has left would be asked by the next one."""
+    yield
+    for server in STARTED:
+        if server.process.poll() is None:
+            server.kill()
 
 
 @pytest.fixture(scope="module")
