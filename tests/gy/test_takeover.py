@@ -72,7 +72,8 @@ def test_the_new_one_serves_and_the_old_one_says_goodbye(
             peer.send(sms(world, person))
             assert find(peer.ask(dwr(peer.host)), "Result-Code") == 2001, "the request is under way"
             second = GyServer(world, "--take-over", *new, port=first.port, **PATIENT)
-            assert is_dpr(peer.receive())
+            frame = peer.receive()
+            assert is_dpr(frame), (find(frame, "Result-Code"), first.log)
             peer.send(sms(world, person))  # a peer that hasn't seen the DPR yet
         assert [find(peer.receive(), "Result-Code") for _ in range(2)] == [2001, 2001]
         peer.send(DPA)
@@ -201,7 +202,8 @@ def test_one_that_dies_before_it_accepts_changes_nothing(world: World, person: P
         with Raw(server.port).open() as another:
             works(world, person, another)
         with GyServer(world, "--take-over", port=server.port):
-            assert is_dpr(peer.receive())
+            frame = peer.receive()
+            assert is_dpr(frame), (find(frame, "Result-Code"), server.log)
             peer.send(DPA)
             ends_well(server)
 
