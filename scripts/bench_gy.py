@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gy_reckoning import make_store
+from licensed import license_programs
 from mysqld.binaries import find_or_fetch
 from mysqld.server import Server as MySQL
 
@@ -163,6 +164,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir="/var/tmp") as name:
         folder = Path(name)
+        license_programs(folder)
         if options.store in ("mysql", "mysql-tls"):
             with mysql(folder / "mysql", tls=options.store == "mysql-tls") as (url, pid):
                 bench(url, [pid], options)

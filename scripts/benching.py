@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bench_gy import mysql
+from licensed import license_programs
 
 
 def add_store(parser: ArgumentParser) -> None:
@@ -25,6 +26,7 @@ def place(store: str) -> Iterator[tuple[Path, str]]:
     """A folder for one run, and the URL of the store that `--store` names."""
     with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir="/var/tmp") as name:
         folder = Path(name)
+        license_programs(folder)
         if store == "mysql":
             with (
                 tempfile.TemporaryDirectory(prefix="mubss-mysql-", dir="/var/tmp") as data,

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from bill_accounts import CYCLE, make_cycle
+from licensed import license_programs
 from mubss.services.audit_ledger import check
 from mubss.services.formatting import PARTS
 from mubss.storage.database import Doc, Store
@@ -200,6 +201,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp") as folder:
+        license_programs(Path(folder))
         figures = torture(options, Path(folder))
     print(json.dumps(figures, indent=1))
     sys.exit(1 if figures["findings"] or figures["tracebacks"] else 0)

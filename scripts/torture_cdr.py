@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from cdr_files import FIRST, make_store, mixed
+from licensed import license_programs
 from mubss.cdr.writer import writing
 from mubss.services.audit_ledger import check
 from mubss.storage.database import Doc, Store
@@ -147,6 +148,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=7)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp") as folder:
+        license_programs(Path(folder))
         figures = torture(options, Path(folder))
     print(json.dumps(figures, indent=1))
     is_clean = not (figures["doubled"] or figures["differs"] or figures["ledger_findings"] or figures["tracebacks"])

@@ -22,6 +22,7 @@ from typing import Any
 
 from gy_reckoning import compare, is_clean, make_store
 from gy_torture import Client, Server
+from licensed import license_programs
 from mubss.storage.database import Store
 
 
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--store", default="", help="an empty store; a temporary embedded one by default")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp") as folder:
+        license_programs(Path(folder))
         figures = torture(options, Path(folder))
     print(json.dumps(figures, indent=1))
     sys.exit(0 if is_clean(figures) else 1)

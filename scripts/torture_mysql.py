@@ -23,6 +23,7 @@ from typing import Any
 
 from gy_reckoning import compare, is_clean, make_store
 from gy_torture import Client, Server
+from licensed import license_programs
 from mysqld.binaries import NoMySQL, find_or_fetch
 from mysqld.group import Group
 from mysqld.server import Server as MySQL
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--limit", type=float, default=15, help="seconds after which requests must be charged again")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp") as folder:
+        license_programs(Path(folder))
         try:
             figures = torture(options, Path(folder))
         except (NoMySQL, ServerFailed) as error:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from licensed import license_programs
 from mysqld.binaries import ROOT, NoMySQL, find_or_fetch
 from mysqld.server import Server, ServerFailed
 from peers import NOT_HERE
@@ -43,6 +44,12 @@ def mysql() -> Server:
         _WHY_NOT.write_text(str(error))
         pytest.skip("there is no MySQL here")
     return server
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _licence(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Programs that tests start find a licence, whatever folder is theirs."""
+    license_programs(tmp_path_factory.mktemp("licence"))
 
 
 @contextmanager

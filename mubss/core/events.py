@@ -46,7 +46,8 @@ def apply_event(
         if repeat is not None:
             return answer_repeat(command, repeat, [], now_ms)
     member = member_of(account, command.identities) if "members" in account else ""
-    if state_of(account, member) != ACTIVE:
+    begins = command.action == Action.DIRECT_DEBITING
+    if state_of(account, member) != ACTIVE or (begins and not command.may_begin):
         return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
     draft = Draft(account, command.tables, now_ms)
     draft.member = member

@@ -288,6 +288,7 @@ class CreditControl:
     via: str = ""  # Origin-Host of the connection, where the request is of a client behind it
     realm: str = ""  # Origin-Realm of such a client
     state_id: int = 0  # Origin-State-Id of the client; 0: it tells none
+    may_begin: bool = True  # else what is open goes on and ends, and nothing new begins
 
     @property
     def key(self) -> int:

@@ -49,7 +49,7 @@ def apply_session(
     if stored is None:
         if not initial and (record is not None or not command.opens_unknown):
             return refuse(command, Result.UNKNOWN_SESSION_ID, now_ms)
-        if state != ACTIVE:
+        if state != ACTIVE or not (command.may_begin or command.type is RequestType.TERMINATION):
             return refuse(command, Result.END_USER_SERVICE_DENIED, now_ms)
         if len(account["sessions"]) >= MAX_OPEN_SESSIONS and command.type is not RequestType.TERMINATION:
             return refuse(command, Result.RESOURCES_EXCEEDED, now_ms)

@@ -19,6 +19,8 @@ from mubss.crm.server import CrmServer
 from mubss.crm.tls import Certificates, check_plain_text
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.audit_chain import seal
+from mubss.services.control import CRM
+from mubss.services.licensing import Gate
 from mubss.services.stores import open_made
 from mubss.storage import rpc_keys
 from mubss.storage.database import StoreError
@@ -54,8 +56,9 @@ def serve(config: Config) -> int:
         reload.set()
 
     signal.signal(signal.SIGHUP, on_hangup)
-    with closing(open_made(config.store_url)) as store:
+    with Gate(CRM, config) as gate, closing(open_made(config.store_url)) as store:
         office = Office(config, store)
+        office.gate = gate
         server = CrmServer(office)
         certificates = None
         if config.crm.plain_text:

@@ -13,6 +13,7 @@ from mubss.core.tariff import Tables
 from mubss.crm.nudge import Nudge
 from mubss.refdata.live import Refdata
 from mubss.services.control import FOLDER
+from mubss.services.licensing import Gate
 from mubss.storage.database import Store
 
 
@@ -40,6 +41,7 @@ class Office:
 
     def __init__(self, config: Config, store: Store, clock_ms: Callable[[], int] = wall_clock_ms) -> None:
         self.config = config
+        self.gate: Gate | None = None  # of the program, where there is one
         self.store = store
         self.refdata = Refdata(store, config.general.timezone)
         self._clock_ms = clock_ms

@@ -13,7 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
-from mubss.core.errors import ConfigError, InputError
+from mubss.core.errors import ConfigError, InputError, LicenceError
 from mubss.crm import audited
 from mubss.crm.auth import AuthInterceptor, Revoked
 from mubss.crm.balances import Balances
@@ -75,7 +75,11 @@ class CrmServer:
         self._delivery = Delivery(office) if options.delivers else None
         self.port = 0
         self._is_draining = False
-        self._process = Process(CRM, office.config, lambda: {"port": self.port}, lambda: self._is_draining)
+        self._process = Process(CRM, office.config, self._facts, lambda: self._is_draining)
+
+    def _facts(self) -> dict[str, object]:
+        gate = self._office.gate
+        return {"port": self.port, **(gate.facts() if gate else {})}
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
         """Takes a port, with TLS unless there are no credentials; ConfigError where it can't be had."""
@@ -143,6 +147,8 @@ def _audited(office: Office, do: Callable[[Any, Call], Any]) -> Callable[[Any, C
     """A call that writes: it leaves an entry."""
 
     def handler(request: Any, call: Call) -> Any:
+        if office.gate is not None and not office.gate.is_open:
+            raise LicenceError("licence: over; expected one in force for calls that write")
         audited.begin(office, call, request)
         answer = do(request, call)
         audited.end(office, call)

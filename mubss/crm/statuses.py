@@ -8,7 +8,7 @@ import grpc
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 
 from mubss.charging.order import GuardConflict
-from mubss.core.errors import AccountChanged, Busy, InputError, LedgerError, MubssError, UnknownAccount
+from mubss.core.errors import AccountChanged, Busy, InputError, LedgerError, LicenceError, MubssError, UnknownAccount
 from mubss.storage.database import StoreError
 
 DETAILS = "grpc-status-details-bin"
@@ -35,6 +35,7 @@ _CODES: tuple[tuple[type[Exception], grpc.StatusCode], ...] = (
     (GuardConflict, grpc.StatusCode.ABORTED),
     (TooMany, grpc.StatusCode.RESOURCE_EXHAUSTED),
     (LedgerError, grpc.StatusCode.FAILED_PRECONDITION),
+    (LicenceError, grpc.StatusCode.FAILED_PRECONDITION),
     (InputError, grpc.StatusCode.INVALID_ARGUMENT),
     (Busy, grpc.StatusCode.UNAVAILABLE),
     (StoreError, grpc.StatusCode.UNAVAILABLE),

@@ -257,6 +257,7 @@ class Connection:
             self._state_is(command.peer, ccr.origin_state_id, profile, command.via)
         elif not is_behind:
             command.state_id = self.peer.origin_state_id
+        command.may_begin = server.gate.is_open
         is_busy = self.pending >= self._limit or server.pending >= server.options.max_pending_requests
         if is_busy and self._sheds(command.type):
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))

@@ -29,6 +29,8 @@ from mubss.gy.takeover import Offer, Running, TakeOver, find  # noqa: E402
 from mubss.gy.trace import start_capture  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
+from mubss.services.control import GY  # noqa: E402
+from mubss.services.licensing import Gate  # noqa: E402
 from mubss.services.stores import open_made  # noqa: E402
 
 log = logging.getLogger("mubss.gy")
@@ -85,11 +87,12 @@ def cli(
 def serve_alone(config: Config, running: Running | None) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
+    gate = Gate(GY, config)
     certificates = load_certificates(config)
     reload_at_sighup(certificates)  # before anybody can ask for it by the control socket
     listeners = None if running else listen(config.gy)
     state_id = _state_id(config, running)
-    server = Server(config, state_id)
+    server = Server(config, state_id, gate)
     server.registry = LocalRegistry(server.tell)
     server.certificates = certificates
     start_capture(server, config, by_itself=running is None)  # else both would write one file
@@ -144,6 +147,7 @@ def _state_id(config: Config, running: Running | None) -> int:
 def serve_with_workers(config: Config, config_file: str | None, running: Running | None) -> int:
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
+    Gate(GY, config)  # before each worker says what is wrong with it
     open_made(config.store_url).close()  # or each worker would say what is wrong with it
     certificates = load_certificates(config)
     listeners = None if running else listen(config.gy)
@@ -170,7 +174,7 @@ def serve_with_workers(config: Config, config_file: str | None, running: Running
 def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) -> int:
     """Serves what the parent hands over."""
     drained = _drained_by_signal()
-    server = Server(config, state_id, leader=os.getppid())
+    server = Server(config, state_id, Gate(GY, config), leader=os.getppid())
     server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
     start_capture(server, config, by_itself=False)

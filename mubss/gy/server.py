@@ -33,6 +33,7 @@ from mubss.gy.trace import Tracer, Traces
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import GY
+from mubss.services.licensing import Gate
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.process import Process
@@ -55,7 +56,8 @@ def offload(work: Callable[[], object]) -> object:
 class Server:
     """Serves the connections it is given until it is drained."""
 
-    def __init__(self, config: Config, origin_state_id: int, leader: int = 0) -> None:
+    def __init__(self, config: Config, origin_state_id: int, gate: Gate, leader: int = 0) -> None:
+        self.gate = gate
         self.options = config.gy
         self._match_s = config.cdr.match_days * DAY_S
         self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
@@ -110,6 +112,7 @@ class Server:
         self.reboots = Reboots(self.engine, self._store)
         self._timers = [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
+            gevent.spawn(every, config.license.look_seconds, "looking at the licence", partial(offload, gate.look)),
             gevent.spawn(
                 every, config.gy.outbox_seconds, "telling sessions' clients", self.outbox.poll, self.outbox.woken
             ),
@@ -190,6 +193,7 @@ class Server:
     def _facts(self) -> Mapping[str, Any]:
         """How it does."""
         return {
+            **self.gate.facts(),
             "connections": len(self._connections),
             "pending": self.pending,
             "answered": self.answered,

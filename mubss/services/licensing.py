@@ -24,6 +24,9 @@ from mubss.services.licence_state import StateFile
 log = logging.getLogger(__name__)
 
 
+DEMO_WARN_DAYS = 7  # before its end; the 30 of others are its whole life
+
+
 class Standing(NamedTuple):
     """How it stands with the licence at a moment."""
 
@@ -132,6 +135,8 @@ class Gate:
         self._told = ""
         self.standing = self._validator.start(program, now_s())
         self._looked_s = time.monotonic()
+        licence = self.standing.licence
+        log.info("the licence %s of %s is good until %s", licence.serial, licence.licensee, utc(licence.expires_s))
         self._take(self.standing)
 
     def __enter__(self) -> Gate:
@@ -170,7 +175,10 @@ class Gate:
 
     def _take(self, standing: Standing) -> None:
         self.standing = standing
-        self.is_open = standing.state in rules.USABLE
+        was_open, self.is_open = self.is_open, standing.state in rules.USABLE
+        if self.is_open and not was_open and self._told:
+            log.info("the licence %s is good until %s: new work begins again", standing.licence.serial,
+                     utc(standing.licence.expires_s))  # fmt: skip
         metrics.LICENCE_DAYS.set(standing.days_left)
         told = f"{standing.state.value} {standing.days_left}"
         if told != self._told:
@@ -180,12 +188,13 @@ class Gate:
     def facts(self) -> dict[str, object]:
         """What `mubss status` tells of it."""
         standing = self.standing
-        return {"serial": standing.licence.serial, "state": standing.state.value, "days_left": standing.days_left}
+        return {"licence": standing.state.value, "licence_days": standing.days_left}
 
 
 def _tell(standing: Standing, grace_s: int) -> None:
     end = utc(standing.licence.expires_s)
-    if standing.state is State.EXPIRING:
+    is_soon = standing.licence.kind != DEMO or standing.days_left < DEMO_WARN_DAYS
+    if standing.state is State.EXPIRING and is_soon:
         log.warning("the licence %s ends at %s, in %d days", standing.licence.serial, end, standing.days_left)
     elif standing.state is State.GRACE:
         last = utc(standing.licence.expires_s + grace_s)

@@ -18,6 +18,7 @@ from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.control import BILLFMT
 from mubss.services.formatting import Formatter
+from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
 from mubss.storage.database import Store
@@ -39,8 +40,9 @@ def cli(config_file: str | None, once: bool) -> None:
         on_drain(stopping.set)
         nothing_to_reload()
         with (
+            Gate(BILLFMT, config) as gate,
             closing(open_made(config.store_url)) as store,
-            closing(Worker(config, store, stopping)) as worker,
+            closing(Worker(config, store, stopping, gate)) as worker,
             Process(BILLFMT, config, worker.facts, stopping.is_set) as process,
         ):
             process.is_ready = True
@@ -52,9 +54,10 @@ def cli(config_file: str | None, once: bool) -> None:
 class Worker:
     """Passes over the bills that wait."""
 
-    def __init__(self, config: Config, store: Store, stopping: threading.Event) -> None:
+    def __init__(self, config: Config, store: Store, stopping: threading.Event, gate: Gate) -> None:
         self._options = config.billfmt
         self._stopping = stopping
+        self._gate = gate
         self._made = self._faults = 0
         self._refdata = Refdata(store, config.general.timezone)
         self._refdata.load()
@@ -62,7 +65,7 @@ class Worker:
 
     def facts(self) -> Mapping[str, Any]:
         """Bills rendered since it began, and renderings that failed."""
-        return {"rendered": self._made, "failed": self._faults}
+        return {"rendered": self._made, "failed": self._faults, **self._gate.facts()}
 
     def close(self) -> None:
         """Ends its threads."""
@@ -81,7 +84,8 @@ class Worker:
 
     def _pass(self) -> None:
         self._refdata.poll()
-        self._run()
+        if self._gate.is_open:
+            self._run()
 
     def _run(self) -> int:
         """One pass; how many bills couldn't be rendered."""

@@ -19,6 +19,8 @@ from mubss.core.errors import InputError  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.bill_tally import Tally  # noqa: E402
 from mubss.services.billing import Share  # noqa: E402
+from mubss.services.control import BILLING  # noqa: E402
+from mubss.services.licensing import Gate  # noqa: E402
 from mubss.services.process import nothing_to_reload  # noqa: E402
 from mubss.workers.billing_runs import Runs  # noqa: E402
 from mubss.workers.billing_shares import command_for  # noqa: E402
@@ -57,13 +59,16 @@ def cli(
             raise InputError("period: only with --once; a process that goes on bills each as it closes")
         stopping = _drained_by_signal()
         nothing_to_reload()
-        with closing(open_pooled(config.store_url, config.billing.store_threads)) as store:
+        with (
+            Gate(BILLING, config) as gate,
+            closing(open_pooled(config.store_url, config.billing.store_threads)) as store,
+        ):
             runs = Runs(config, store, number)
             if share is not None:
                 return _do_share(runs, period, Share(*share), stopping)
             runs.share_out(workers or config.billing.workers, command_for(config_file, number))
             with progress_bar() as progress:
-                worker = Worker(config, store, runs, stopping, progress)
+                worker = Worker(config, store, runs, stopping, progress, gate)
                 return worker.once(period) if once else worker.serve()
 
     sys.exit(run_main("mubss-billing", work))

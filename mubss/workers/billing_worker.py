@@ -26,6 +26,7 @@ from mubss.runtime import ExitCode
 from mubss.services.activities import BillingWanted, queue_billing
 from mubss.services.billing import period_for
 from mubss.services.control import BILLING
+from mubss.services.licensing import Gate
 from mubss.services.process import Process
 from mubss.storage import activities as storage
 from mubss.storage.database import Store, StoreError
@@ -43,7 +44,10 @@ BEATS = 5  # signs of life within a lease
 class Worker:
     """One process at the queue."""
 
-    def __init__(self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress) -> None:
+    def __init__(
+        self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress, gate: Gate
+    ) -> None:
+        self._gate = gate
         self._store = store
         self._runs = runs
         self._cycle = runs.cycle
@@ -97,6 +101,8 @@ class Worker:
 
     def _look(self) -> None:
         self._runs.refdata.poll()
+        if not self._gate.is_open:
+            return
         self._queue_closed_period()
         found = True
         while found:
@@ -203,6 +209,7 @@ class Worker:
     def _facts(self) -> Mapping[str, Any]:
         claim = self._current
         return {
+            **self._gate.facts(),
             "cycle": self._cycle,
             "activity": str(claim) if claim else "",
             "progress": claim.progress if claim else {},

@@ -21,6 +21,7 @@ from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.cdr_load import Loader, LoadRules
 from mubss.services.cdr_pass import Pass, Passed
 from mubss.services.control import CDR
+from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
 from mubss.storage import cdr as storage
@@ -46,8 +47,8 @@ def cli(config_file: str | None, once: bool) -> None:
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
-        with closing(open_made(config.store_url)) as store, progress_bar() as progress:
-            worker = Worker(config, store, stopping, progress)
+        with Gate(CDR, config) as gate, closing(open_made(config.store_url)) as store, progress_bar() as progress:
+            worker = Worker(config, store, stopping, progress, gate)
             with Process(CDR, config, worker.facts, stopping.is_set) as process:
                 process.is_ready = True
                 return worker.once() if once else worker.serve()
@@ -58,9 +59,10 @@ def cli(config_file: str | None, once: bool) -> None:
 class Worker:
     """Passes over the directory of the configuration, one after the other."""
 
-    def __init__(self, config: Config, store: Store, stopping: threading.Event, progress: Progress) -> None:
+    def __init__(self, config: Config, store: Store, stopping: threading.Event, progress: Progress, gate: Gate) -> None:
         options, charging = config.cdr, config.charging
         self._store = store
+        self._gate = gate
         self._options = options
         self._stopping = stopping
         self._refdata = Refdata(store, config.general.timezone)
@@ -79,7 +81,7 @@ class Worker:
 
     def facts(self) -> Mapping[str, Any]:
         """What it has done with files since it began, and how many are not complete yet or can't be moved away."""
-        return self._counts
+        return {**self._counts, **self._gate.facts()}
 
     def once(self) -> int:
         """One pass."""
@@ -100,7 +102,8 @@ class Worker:
 
     def _pass_once(self) -> None:
         self._refdata.poll()
-        self._run()
+        if self._gate.is_open:
+            self._run()
 
     def _run(self) -> Passed:
         now_s = wall_clock_ms() // 1000

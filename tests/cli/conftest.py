@@ -11,6 +11,7 @@ import pytest
 
 from cli_tools import Shell
 from gy_peers import Scripted
+from licensed import without_options
 from mubss.cli.init import set_up
 from mubss.config import load
 
@@ -18,7 +19,7 @@ from mubss.config import load
 @pytest.fixture
 def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
     """Nothing is made yet."""
-    for name in [name for name in os.environ if name.startswith("MUBSS_")]:
+    for name in os.environ.keys() - without_options().keys():
         monkeypatch.delenv(name)
     monkeypatch.setenv("MUBSS_GENERAL__DATA_DIR", str(tmp_path))
     monkeypatch.setenv("MUBSS_GY__PORT", "1")  # nobody listens there

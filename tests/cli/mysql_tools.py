@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cli_tools import Done
+from licensed import without_options
 from mubss.cli.demo_server import DemoServer
 from mysqld.server import Server
 
@@ -30,11 +30,10 @@ class Programs:
     def __call__(self, program: str, *arguments: object, url: str = "") -> Done:
         """One call, whatever its exit code; `url` is another store."""
         url = url or self.url
-        environ = {name: value for name, value in os.environ.items() if not name.startswith("MUBSS_")}
         done = subprocess.run(
             [sys.executable, "-m", MODULES[program], *map(str, arguments)],
             cwd=self.folder,
-            env={**environ, "MUBSS_STORE__URL": url},
+            env={**without_options(), "MUBSS_STORE__URL": url},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -19,6 +19,8 @@ def machine(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
     """A shell on a machine of a known id."""
     (shell.folder / "machine-id").write_text(MACHINE)
     monkeypatch.setenv("MUBSS_LICENSE__MACHINE_ID_FILE", "machine-id")
+    for name in ("FILE", "STATE_FILE"):
+        monkeypatch.delenv(f"MUBSS_LICENSE__{name}")  # the one that all other tests have
     return shell
 
 
@@ -71,10 +73,6 @@ def test_no_licence_is_told(machine: Shell) -> None:
 def test_a_demo_brings_its_own(machine: Shell) -> None:
     assert "licence: demo-" in machine("init", "--demo").out
     found = machine.json("license", "verify")
-    assert (found["kind"], found["state"], found["subscribers"], found["days_left"]) == (
-        "demo",
-        "expiring",
-        100_000,
-        29,
-    )
+    assert (found["kind"], found["state"], found["subscribers"]) == ("demo", "expiring", 100_000)
+    assert found["days_left"] in (29, 30)  # a second may have gone by
     assert machine.json("init", "--demo")["licence_made"] is None

@@ -82,6 +82,7 @@ def test_every_program_tells_how_it_does_reads_again_and_drains(place: Shell) ->
         ]
         assert not found["missing"]
         facts = {one["program"]: one["facts"] for one in found["processes"]}
+        assert {(one.pop("licence"), one.pop("licence_days")) for one in facts.values()} == {("expiring", 29)}
         assert facts[GY] == {"connections": 0, "pending": 0, "answered": 0}
         assert facts[BILLING]["cycle"] == 3 and facts[CRM]["port"] > 0
         assert facts[BILLFMT] == {"rendered": 0, "failed": 0} and facts[CDR].keys() >= {"passes", "loaded", "stuck"}

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,13 @@ import pytest
 from mubss_crm import Crm
 
 from crm_world import PREPAID, refused
+from licences import DemoLicence
 from mubss.cli.init import set_up
 from mubss.config import Config, load
+from mubss.core.errors import ConfigError
+from mubss.core.licence import DAY_S
 from mubss.core.roles import ADMIN
+from mubss.crm.tls import check_plain_text
 from mubss.runtime import ExitCode
 from mubss.services import private_ca
 from mubss.services.audit_ledger import check
@@ -97,14 +102,21 @@ def test_what_keeps_it_from_starting(place: Place) -> None:
         ({"TLS_KEY": "var/tls/ca.key"}, "expected a certificate and its own key"),
         ({"TLS_CLIENT_CA": "var/tls/crm.key"}, "crm.tls_client_ca"),
         ({"KEYS_FOLDER": "nowhere"}, "`mubss token key` makes one"),
-        ({"PLAIN_TEXT": "true", "HOST": "0.0.0.0"}, "expected TLS, or a loopback address"),
-        ({"HOST": "192.0.2.1"}, "can't be listened on"),
     ):
         code, said = told(**more)
         assert code == ExitCode.CONFIG and text in said and "Traceback" not in said, said
+    code, said = told(HOST="0.0.0.0")  # the demo's licence says so; who has another is told by test_plain_text
+    assert code == ExitCode.LICENCE and "crm.host: '0.0.0.0'; expected a loopback address" in said, said
     (place.keys / "weak.key").write_bytes(b"x" * 31)
     (place.keys / "weak.key").chmod(0o600)
     assert "expected 32 to" in told()[1]
+
+
+def test_plain_text_is_for_loopback_alone(place: Place) -> None:
+    options = replace(place.config.crm, plain_text=True)
+    check_plain_text(replace(place.config, crm=options))
+    with pytest.raises(ConfigError, match="expected TLS, or a loopback address"):
+        check_plain_text(replace(place.config, crm=replace(options, host="0.0.0.0")))
 
 
 def test_a_second_one_on_the_port_is_refused(place: Place) -> None:
@@ -140,6 +152,22 @@ def test_keys_and_certificates_are_read_again(place: Place) -> None:
             client = Crm(address, token, ca)
             assert refused(lambda client=client: client.call("System/GetSystem"))[0] is code
             client.close()
+
+
+def test_nothing_is_written_once_the_licence_is_over(place: Place, tmp_path: Path) -> None:
+    licence = DemoLicence(tmp_path / "licence")
+    place.settings |= licence.variables
+    with place.serving() as (process, crm):
+        created = {"msisdn": "999811111111", "plan": "demo-prepaid"}
+        crm.call("Subscribers/CreateSubscriber", idempotency_key="one", **created)
+        licence.ends(licence.now_s - DAY_S)
+        assert process.stderr is not None
+        assert any("nothing new begins" in line for line in iter(process.stderr.readline, ""))
+        code, text = refused(
+            lambda: crm.call("Balances/TopUp", idempotency_key="t", subscriber=PREPAID, amount_micros=1)
+        )
+        assert code is grpc.StatusCode.FAILED_PRECONDITION and "licence" in text
+        assert crm.call("Subscribers/GetSubscriber", subscriber="999811111111").plan == "demo-prepaid"
 
 
 def test_clients_must_show_a_certificate_where_that_is_asked(place: Place) -> None:

@@ -20,6 +20,7 @@ from typing import Any, NamedTuple, Self
 from weakref import WeakSet
 
 from gy_wire import START_SECONDS, WAIT_SECONDS
+from licensed import without_options
 from mubss.charging.engine import Engine
 from mubss.core.identity import session_hash
 from mubss.core.ledger import check_account
@@ -207,7 +208,7 @@ class GyServer:
     """A mubss-gy process; `options` are those of [gy] in the configuration."""
 
     def __init__(self, world: World, *arguments: str, port: int = 0, wait: bool = True, **options: Any) -> None:
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
+        environment = without_options()
         environment |= {
             "MUBSS_STORE__URL": world.url,
             "MUBSS_GENERAL__DATA_DIR": str(world.folder),

@@ -10,9 +10,9 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from mubss.config import Config, load
-from mubss.core.licence import ALL_FEATURES, DAY_S, Licence
+from mubss.core.licence import ALL_FEATURES, DAY_S, DEMO, DEMO_SUBSCRIBERS, Licence
 from mubss.services import licence_files as files
-from mubss.services.licensing import make_demo
+from mubss.services.licensing import write
 
 NOW_S = 1_800_000_000
 MACHINE, OTHER_MACHINE = "0123456789abcdef" * 2, "f" * 32
@@ -45,6 +45,43 @@ class World:
         return replace(self.config, **{section: replace(getattr(self.config, section), **options)})
 
 
-def license_folder(folder: Path) -> None:
-    """A data folder whose programs may start: it has a demo's licence."""
-    make_demo(load(None, {"MUBSS_GENERAL__DATA_DIR": str(folder)}), int(time.time()))
+class DemoLicence:
+    """A demo's licence of this machine in a folder, by whose options programs find it, with an end to choose."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._key = Ed25519PrivateKey.generate()
+        write(folder / files.DEMO_KEY, files.key_line("demo", files.public_of(self._key)).encode() + b"\n")
+        self.now_s = int(time.time())
+        self.ends(self.now_s + DAY_S)
+
+    @property
+    def options(self) -> dict[str, str]:
+        """Programs look at it every second, and it has no period of grace."""
+        return {
+            "license__file": str(self._folder / "platform.lic"),
+            "license__state_file": str(self._folder / "licence.state"),
+            "license__look_seconds": "1",
+            "license__grace_days": "0",
+        }
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The same for the environment."""
+        return {f"MUBSS_{name.upper()}": text for name, text in self.options.items()}
+
+    def ends(self, expires_s: int, features: int = ALL_FEATURES) -> None:
+        """Puts one in place that is over from then on."""
+        machine = files.read_machine_id(Path("/etc/machine-id"))
+        terms = (
+            "demo-1",
+            "demo",
+            (machine,),
+            expires_s - 2 * DAY_S,
+            expires_s,
+            DEMO_SUBSCRIBERS,
+            features,
+            "demo",
+            DEMO,
+        )
+        write(self._folder / "platform.lic", files.signed(Licence(*terms), self._key))
