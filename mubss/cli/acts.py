@@ -77,6 +77,7 @@ READS = frozenset(
         "config defaults",
         "config show",
         "demo",
+        "doctor",
         "drain",
         "gy suspense list",
         "gy trace",

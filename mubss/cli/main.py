@@ -24,6 +24,7 @@ COMMANDS = {
     "cdr": "mubss.cli.cdr:cdr",
     "config": "mubss.cli.config_cmd:config",
     "demo": "mubss.cli.demo:demo",
+    "doctor": "mubss.cli.doctor:doctor",
     "drain": "mubss.cli.group:drain",
     "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write, call_directly
+from mubss.xdev.api import Doc, How, Inspection, Lock, Read, Session, Store, Write, call_directly
 from mubss.xdev.errors import DuplicateId, NoSuchCollection, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 
@@ -16,6 +16,7 @@ __all__ = [
     "Doc",
     "DuplicateId",
     "How",
+    "Inspection",
     "Lock",
     "NoSuchCollection",
     "Read",
@@ -28,6 +29,7 @@ __all__ = [
     "Write",
     "create_collections",
     "open_database",
+    "open_to_read",
     "schema_version",
 ]
 
@@ -94,6 +96,11 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 def open_database(url: str, *, offload: Callable[[Callable[[], Any]], Any] = call_directly) -> Store:
     """A store by its URL; `offload` runs blocking work where the process has an event loop."""
     return open_store(url, offload=offload)
+
+
+def open_to_read(url: str) -> Store:
+    """A store by its URL for who only looks: the embedded one's files stay as they are, byte by byte."""
+    return open_store(url, only_read=True)
 
 
 def create_collections(store: Store) -> None:
