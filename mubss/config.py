@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_archive import RetentionOptions
 from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
@@ -136,6 +137,7 @@ class Config:
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
     doctor: DoctorOptions = field(default_factory=DoctorOptions)
+    retention: RetentionOptions = field(default_factory=RetentionOptions)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def resolve(self, path: str | Path) -> Path:
@@ -178,6 +180,7 @@ SECTIONS: dict[str, type] = {
     "notifications": NotificationOptions,
     "metrics": MetricsOptions,
     "doctor": DoctorOptions,
+    "retention": RetentionOptions,
 }
 
 

@@ -16,6 +16,7 @@ PROGRAM = "mubss"
 # Each command's module is loaded only when it is called, so that all of them start fast.
 COMMANDS = {
     "adjust": "mubss.cli.money:adjust",
+    "archive": "mubss.cli.archive:archive",
     "audit": "mubss.cli.audit:audit",
     "balance": "mubss.cli.money:balance",
     "billing": "mubss.cli.billing:billing",

@@ -88,6 +88,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_records": {},  # _id: hash of source and record id, behind the day; what became of it
     "cdr_suspense": {"at": ("$.at_s",)},  # _id: the record's; records that couldn't be charged
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
+    "archives": {},  # _id: kind, month and number; a file that holds what has left `postings` or `usage`
+    "carried": {},  # _id: the account's; sums of its postings that are in the archive
     "meta": {},  # versions: the schema's, the reference data's
     **{name: {} for name in REFDATA},
 }

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import date, timedelta
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from mubss.services.doctor.table import CHECKS
 from mubss.storage.database import open_database
 
 DOCS = Path(__file__).parents[2] / "docs" / "OPERATING.md"
+MONTH = (date.today().replace(day=1) - timedelta(1)).isoformat()[:7]  # the last that is over
 Setenv = Callable[[str, str], None]
 
 
@@ -299,6 +301,20 @@ def _no_wkhtmltopdf(shell: Shell, setenv: Setenv) -> None:
     setenv("PATH", str(shell.folder))
 
 
+def _archived(shell: Shell, setenv: Setenv) -> None:
+    shell.ok("archive", "run", "--month", MONTH)
+
+
+def _lost_archive(shell: Shell, setenv: Setenv) -> None:
+    _archived(shell, setenv)
+    next((shell.folder / "archive").rglob("*.parquet")).unlink()
+
+
+def _broken_archive(shell: Shell, setenv: Setenv) -> None:
+    _archived(shell, setenv)
+    _sql(shell, "UPDATE archives SET doc = json_set(doc, '$.state', 'written') WHERE _id <> 'run'")
+
+
 BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("configuration", _no_data_dir, "FAIL", "is no folder"),
     ("configuration", _open_password, "WARN", "holds the store's password and has mode 644"),
@@ -339,6 +355,10 @@ BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("ports", _strange_host, "FAIL", "crm.host: 192.0.2.1"),
     ("programs", _no_templates, "FAIL", "expected a folder"),
     ("programs", _no_wkhtmltopdf, "FAIL", "isn't installed"),
+    ("archive", _archived, "OK", "all there"),
+    ("archive", _lost_archive, "FAIL", "are gone"),
+    ("archive", _broken_archive, "WARN", "broke off"),
+    ("archive", _no_store, "WARN", "aren't known"),
 ]
 
 

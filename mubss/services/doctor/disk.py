@@ -28,7 +28,7 @@ def _folders(scene: Scene) -> Iterator[Path]:
     config = scene.config
     if scene.store_file is not None:
         yield scene.store_file.parent
-    for path in (".", LOGS, config.billfmt.invoices, config.cdr.directory):
+    for path in (".", LOGS, config.billfmt.invoices, config.cdr.directory, config.retention.folder):
         yield config.resolve(path)
 
 

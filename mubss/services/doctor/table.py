@@ -7,7 +7,18 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from mubss.core.errors import MubssError
-from mubss.services.doctor import certificates, clock, configuration, disk, folders, limits, ports, programs, secrets
+from mubss.services.doctor import (
+    archive,
+    certificates,
+    clock,
+    configuration,
+    disk,
+    folders,
+    limits,
+    ports,
+    programs,
+    secrets,
+)
 from mubss.services.doctor import store as stored
 from mubss.services.doctor.scene import Check, Finding, Level, Scene
 
@@ -24,6 +35,7 @@ CHECKS: dict[str, Check] = {
     "ports": ports.check,
     "limits": limits.check,
     "programs": programs.check,
+    "archive": archive.check,
 }
 
 
