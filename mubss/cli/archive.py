@@ -43,7 +43,9 @@ def run(invocation: Invocation, /, month: str, dry_run: bool) -> None:
         wanted = _wanted(desk, month)
         folder = desk.config.resolve(desk.config.retention.folder)
         calendar, store = desk.tables.calendar, plain(desk.store)
-        work = Archiving(store, folder, calendar, wanted, lambda: wall_clock_ms() // 1000, progress)
+        statements = desk.config.billing.prepaid_statements
+        clock_s: Callable[[], int] = lambda: wall_clock_ms() // 1000  # noqa: E731
+        work = Archiving(store, folder, calendar, wanted, clock_s, progress, statements=statements)
         if dry_run:
             moved = work.look()
         else:

@@ -28,7 +28,7 @@ from mubss.core.archive import SETTLED, Needs, carry, leaving_postings, leaving_
 from mubss.core.bill_period import checked_label, start_of
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import Busy, InputError
-from mubss.core.model import Account
+from mubss.core.model import POSTPAID, PREPAID, Account
 from mubss.services import archive_files as files
 from mubss.storage import archives, subscribers
 from mubss.storage.archives import KINDS, WRITTEN, Owner
@@ -90,8 +90,12 @@ class Archiving:
         wanted: Mapping[str, Through],
         clock_s: Callable[[], int],
         progress: Callable[[str], None] = lambda text: None,
+        *,
+        statements: bool = True,
     ) -> None:
+        """`statements`: prepaid subscribers of a bill cycle get statements, so what is on none yet is needed."""
         self._store = store
+        self._types = (POSTPAID, PREPAID) if statements else (POSTPAID,)
         self._folder = folder
         self._calendar = calendar
         self._wanted = wanted
@@ -168,8 +172,9 @@ class Archiving:
             person = subscribers.get(self._store, account_id)
             again = subscribers.get_account(self._store, account_id)
             if again is not None and again["version"] == account["version"]:
-                has_cycle = person is None or person.get("bill_cycle") is not None
                 known = cast(Account, account)
+                has_cycle = person is None or person.get("bill_cycle") is not None
+                has_cycle = has_cycle and known["type"] in self._types
                 return known, Needs(known, bills, has_cycle=has_cycle)
         return None
 

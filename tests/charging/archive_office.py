@@ -67,10 +67,12 @@ def call(world: World, msisdn: str, at_s: int, name: str, *, ends: bool = True, 
         order(world, at_s + (used or 0), Order(command, identities=[f"e164:{msisdn}"]))
 
 
-def archiving_of(world: World, folder: Path, month: str = "2026-10", now_s: int = NOW_S) -> Archiving:
+def archiving_of(
+    world: World, folder: Path, month: str = "2026-10", now_s: int = NOW_S, *, statements: bool = True
+) -> Archiving:
     """A run through a month, of both kinds."""
     wanted = dict.fromkeys((POSTINGS, USAGE), through(month, BERLIN, now_s))
-    return Archiving(world.store, folder, world.tables.calendar, wanted, lambda: now_s)
+    return Archiving(world.store, folder, world.tables.calendar, wanted, lambda: now_s, statements=statements)
 
 
 def archive(world: World, folder: Path, month: str = "2026-10") -> list[Moved]:

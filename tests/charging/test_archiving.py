@@ -205,6 +205,36 @@ def test_a_cycle_without_a_bill_yet_keeps_all(world: World, folder: Path) -> Non
     assert archive(world, folder) == []
 
 
+def test_who_gets_no_statements_needs_nothing_for_them(world: World, folder: Path) -> None:
+    [account] = people(world, 1, "prepaid")
+    top_up(world, account, FIRST.start_s + 60)
+    assert archive(world, folder) == []
+    [moved] = archiving_of(world, folder, statements=False).run()
+    assert (moved.kind, moved.rows) == ("postings", 1) and check(world.store)[1] == []
+
+
+def test_charges_go_on_meanwhile(world: World, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accounts = made(world)
+    before = past(world, folder)
+    monkeypatch.setattr(archiving, "PAGE_DOCUMENTS", 2)
+    real = archives.remove_page
+
+    def charged(*given: Any) -> int:
+        top_up(world, accounts[0], NOW_S)
+        assert check(world.store)[1] == [], "between any two pages"
+        return real(*given)
+
+    monkeypatch.setattr(archives, "remove_page", charged)
+    archive(world, folder)
+    after = past(world, folder)
+    assert after["usage"] == before["usage"]
+    new = [doc for doc in after["postings"] if doc not in before["postings"]]
+    assert {doc["at_ms"] for doc in new} == {NOW_S * 1000} and len(after["postings"]) == len(before["postings"]) + len(
+        new
+    )
+    proved(world, folder, after)
+
+
 def test_the_bill_behind_what_was_archived_is_the_same(world: World, folder: Path) -> None:
     accounts = [billed(world)]
     archive(world, folder)
