@@ -21,6 +21,7 @@ from certificates import OVER, Authority
 from cli_tools import Shell
 from mubss.config import load
 from mubss.runtime import ExitCode
+from mubss.services.doctor.clock import distance
 from mubss.services.doctor.table import CHECKS
 from mubss.storage.database import open_database
 
@@ -408,3 +409,29 @@ def test_a_port_that_our_own_program_holds(demo_shell: Shell, setenv: Setenv) ->
         if gy.stderr is not None:
             gy.stderr.close()
     assert "of a process that has ended" in " ".join(one["text"] for one in findings(demo_shell, "sockets")[1])
+
+
+def test_a_store_on_mysql(shell: Shell, setenv: Setenv, mysql_url: str) -> None:
+    setenv("MUBSS_STORE__URL", mysql_url)
+    shell.ok("init", "--demo")
+    code, found = findings(shell, "store", "integrity", "clock", "archive")
+    assert code == 0 and "MySQL " in found[0]["text"], found
+    assert [one for one in found if one["check"] == "clock" and "the store's clock is" in one["text"]]
+    with closing(open_database(mysql_url)) as store:
+        store.run(lambda session: session.collection("bills").drop_index("due"))
+    code, found = findings(shell, "store")
+    assert code == ExitCode.FAILURE and [one for one in found if "bills.due" in one["text"]], found
+
+
+@pytest.mark.parametrize(
+    ("off_ms", "level", "text"),
+    [
+        (0, "OK", "0 ms ahead"),
+        (-1000, "OK", "1000 ms behind"),
+        (1001, "WARN", "1001 ms ahead of"),
+        (-10_001, "FAIL", "10001 ms behind"),
+    ],
+)
+def test_how_far_a_servers_clock_may_be_off(off_ms: int, level: str, text: str) -> None:
+    found = distance(off_ms, 1000)
+    assert found.level.value == level and text in found.text

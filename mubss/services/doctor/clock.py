@@ -26,7 +26,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         yield warn(f"the store's times can't be read: {error}", "see what is said of the store")
         return
     if off_ms is not None:
-        yield _off(off_ms, scene.config.doctor.clock_warn_ms)
+        yield distance(off_ms, scene.config.doctor.clock_warn_ms)
     if known_s > scene.now_s + TOLERATED_S:
         do = "set the clock right: money is charged by it, and bills are made by it"
         yield fail(f"{_utc(scene.now_s)} is before {_utc(known_s)}, which the store has already", do)
@@ -59,7 +59,8 @@ def _look(store: Store) -> tuple[int, int | None]:
     return max(known_ms // 1000, store.run(refdata.read_version).loaded_s), off_ms
 
 
-def _off(off_ms: int, limit_ms: int) -> Finding:
+def distance(off_ms: int, limit_ms: int) -> Finding:
+    """How it is that the store's clock is so far off; behind where it is negative."""
     text = f"the store's clock is {abs(off_ms)} ms {'behind' if off_ms < 0 else 'ahead of'} this machine's"
     do = "have NTP keep both machines' clocks"
     if abs(off_ms) > 10 * limit_ms:
