@@ -31,6 +31,7 @@ from mubss.services.archiving import kept, through, verify
 from mubss.services.audit_ledger import check
 from mubss.services.rerating import Wanted, rerate
 from mubss.storage import archives
+from tiny_disk import tiny_disk
 
 ONE, TWO = "999700000001", "999700000002"
 
@@ -382,6 +383,18 @@ def test_a_folder_that_cannot_be_written(world: World, folder: Path) -> None:
     with pytest.raises(InputError, match="can't be written"):
         archive(world, folder)
     folder.unlink()
+    assert past(world, folder) == before and archives.manifests(world.store) == []
+    archive(world, folder)
+    proved(world, folder, before)
+
+
+def test_a_full_disk_leaves_all_in_the_store(world: World, folder: Path) -> None:
+    made(world)
+    before = past(world, folder)
+    with tiny_disk(folder, "size=16k"):
+        with pytest.raises(InputError, match="No space left"):
+            archive(world, folder)
+        assert not [path for path in folder.rglob("*") if path.is_file()], "not even drafts"
     assert past(world, folder) == before and archives.manifests(world.store) == []
     archive(world, folder)
     proved(world, folder, before)

@@ -24,6 +24,7 @@ from mubss.runtime import ExitCode
 from mubss.services.doctor.clock import distance
 from mubss.services.doctor.table import CHECKS
 from mubss.storage.database import open_database
+from tiny_disk import tiny_disk
 
 DOCS = Path(__file__).parents[2] / "docs" / "OPERATING.md"
 MONTH = (date.today().replace(day=1) - timedelta(1)).isoformat()[:7]  # the last that is over
@@ -371,6 +372,23 @@ def test_what_is_broken_is_found(
     code, found = findings(demo_shell, check)
     assert [one for one in found if one["level"] == level and text in one["text"]], found
     assert code == (ExitCode.FAILURE if any(one["level"] == "FAIL" for one in found) else 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "text"), [("size=1m", " MB free for "), ("size=1m,nr_inodes=12", " % of the inodes")]
+)
+def test_a_tiny_disk(demo_shell: Shell, options: str, text: str) -> None:
+    with tiny_disk(demo_shell.folder / "invoices", options) as disk:
+        for number in range(11 if "inodes" in options else 0):
+            (disk / str(number)).touch()
+        code, found = findings(demo_shell, "disk")
+        mine = [one["level"] for one in found if str(disk) in one["text"] and text in one["text"]]
+        assert mine == ["FAIL"] and code == ExitCode.FAILURE, found
+
+
+def test_a_pid_file_that_is_no_file(demo_shell: Shell) -> None:
+    os.mkfifo(demo_shell.folder / "var/run/supervisord.pid")  # reading it would wait for ever
+    assert "is no file" in " ".join(one["text"] for one in findings(demo_shell, "sockets")[1])
 
 
 def test_a_file_limit_that_is_too_low(demo_shell: Shell) -> None:

@@ -79,6 +79,8 @@ def _socket(program: str, pid: int, path: Path, answers: bool) -> Finding:
 
 
 def _pid_file(file: Path) -> Finding:
+    if not file.is_file():
+        return warn(f"{file} is no file", "move it away: supervisord writes its process id there")
     text = file.read_text(errors="replace").strip()[:20]
     if not text.isdecimal():
         return warn(f"{file} holds {text!r}; expected a process id", f"rm {file}, when supervisord doesn't run")

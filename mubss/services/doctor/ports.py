@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Iterator
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +62,8 @@ def _bad_host(one: Port) -> Finding | None:
 def _port(scene: Scene, one: Port, held: dict[int, set[str]]) -> Finding:
     """`held`: inode of a listening socket → the address in hexadecimal digits that it is bound to."""
     name = f"{one.option}: {one.host} port {one.port}"
-    clashing = {inode for inode, addresses in held.items() if any(_clash(one.host, text) for text in addresses)}
+    wanted = {ip_address(str(found[4][0]).partition("%")[0]) for found in socket.getaddrinfo(one.host, 0)}
+    clashing = {inode for inode, addresses in held.items() if any(_clash(wanted, text) for text in addresses)}
     if not clashing:
         return ok(f"{name} is free")
     ours = {pid: run.program for run in scene.running if run.program in one.programs for pid in (run.pid, run.leader)}
@@ -90,11 +91,10 @@ def _listeners() -> dict[int, dict[int, set[str]]]:
     return found
 
 
-def _clash(host: str, kernel: str) -> bool:
-    """Whether who listens at the kernel's address keeps others from `host`: one is any address, or both are one."""
+def _clash(wanted: set[IPv4Address | IPv6Address], kernel: str) -> bool:
+    """Whether who listens at the kernel's address keeps others from these: one is any address, or both are one."""
     words = [bytes.fromhex(kernel[at : at + 8])[::-1] for at in range(0, len(kernel), 8)]  # little-endian words
     held = ip_address(b"".join(words))
-    wanted = {ip_address(str(found[4][0]).partition("%")[0]) for found in socket.getaddrinfo(host, 0)}
     return held.is_unspecified or any(one.is_unspecified or one == held for one in wanted)
 
 
