@@ -374,6 +374,18 @@ def test_what_is_broken_is_found(
     assert code == (ExitCode.FAILURE if any(one["level"] == "FAIL" for one in found) else 0)
 
 
+def test_a_server_that_does_not_answer_is_waited_for_once(demo_shell: Shell, setenv: Setenv) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        setenv("MUBSS_STORE__URL", f"mysqlx://mubss:secret@127.0.0.1:{server.getsockname()[1]}/mubss")
+        setenv("MUBSS_STORE__BUSY_TIMEOUT_MS", "1000")
+        code, found = findings(demo_shell, "store", "clock", "secrets", "archive")
+        assert code == ExitCode.FAILURE and found[0]["level"] == "FAIL"
+        server.setblocking(False)
+        server.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 @pytest.mark.parametrize(
     ("options", "text"), [("size=1m", " MB free for "), ("size=1m,nr_inodes=12", " % of the inodes")]
 )

@@ -13,7 +13,7 @@ from mubss.config import Config
 from mubss.services.control import FOLDER
 from mubss.services.group import Running, processes
 from mubss.services.stores import file_of, open_made
-from mubss.storage.database import Store, open_to_read
+from mubss.storage.database import Store, StoreUnavailable, open_to_read
 
 T = TypeVar("T")
 
@@ -56,6 +56,7 @@ class Scene:
         self.config = config
         self.config_file = config_file  # None: there is none, all is at its default
         self.now_s = now_s
+        self._away: StoreUnavailable | None = None
 
     @cached_property
     def running(self) -> list[Running]:
@@ -69,8 +70,15 @@ class Scene:
 
     def look(self, work: Callable[[Store], T]) -> T:
         """What `work` finds in the store, opened to be read; StoreError where that can't be."""
-        with closing(open_made(self.config.store_url, open_to_read)) as store:
-            return work(store)
+        if self._away is not None:
+            raise self._away
+        try:
+            with closing(open_made(self.config.store_url, open_to_read)) as store:
+                return work(store)
+        except StoreUnavailable as error:
+            if self.store_file is None:  # a server that doesn't answer keeps one check waiting, not each
+                self._away = error
+            raise
 
 
 Check = Callable[[Scene], Iterator[Finding]]
