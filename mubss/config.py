@@ -12,11 +12,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, unquote
 
+from mubss.config_archive import RetentionOptions
 from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
 from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
+from mubss.config_doctor import DoctorOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.config_licence import LicenceOptions
 from mubss.config_notifications import NotificationOptions
@@ -136,6 +138,8 @@ class Config:
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
     license: LicenceOptions = field(default_factory=LicenceOptions)
+    doctor: DoctorOptions = field(default_factory=DoctorOptions)
+    retention: RetentionOptions = field(default_factory=RetentionOptions)
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def resolve(self, path: str | Path) -> Path:
@@ -178,6 +182,8 @@ SECTIONS: dict[str, type] = {
     "notifications": NotificationOptions,
     "metrics": MetricsOptions,
     "license": LicenceOptions,
+    "doctor": DoctorOptions,
+    "retention": RetentionOptions,
 }
 
 
@@ -187,7 +193,7 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ
     Without `path` it is mubss.toml in the folder of MUBSS_GENERAL__DATA_DIR, or the current one, if there is one.
     ConfigError lists every fault, one a line.
     """
-    file = Path(path) if path is not None else Path(environ.get("MUBSS_GENERAL__DATA_DIR", "."), FILE_NAME)
+    file = file_of(path, environ)
     text = _read(file) if path is not None or file.is_file() else ""
     reader = Reader(_parse(text, file), environ, str(file), find_lines(text))
     sections = reader.read(SECTIONS)
@@ -196,6 +202,11 @@ def load(path: str | Path | None = None, environ: Mapping[str, str] = os.environ
     if reader.faults:
         raise ConfigError("\n".join(reader.faults))
     return Config(**sections, sources=reader.sources)
+
+
+def file_of(path: str | Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """The file that `load` reads, if it is there."""
+    return Path(path) if path is not None else Path(environ.get("MUBSS_GENERAL__DATA_DIR", "."), FILE_NAME)
 
 
 def with_profile(config: Config, profile: str) -> Config:

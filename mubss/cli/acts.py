@@ -8,6 +8,7 @@ OUTSIDE = "outside"  # files alone: the entry is written when it is done, if the
 
 KINDS = {
     "adjust": WRITES,
+    "archive run": NOTES,
     "billing cancel": WRITES,
     "billing play": WRITES,
     "billing run": WRITES,
@@ -57,6 +58,9 @@ KINDS = {
 # What reads, what only talks to a server, and what writes files of its caller's.
 READS = frozenset(
     (
+        "archive list",
+        "archive show",
+        "archive verify",
         "audit export",
         "audit list",
         "audit seal",  # it places what others wrote
@@ -82,6 +86,7 @@ READS = frozenset(
         "config defaults",
         "config show",
         "demo",
+        "doctor",
         "drain",
         "gy suspense list",
         "gy trace",

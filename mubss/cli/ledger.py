@@ -18,7 +18,7 @@ from mubss.cli.output import counted, print_json, print_table
 from mubss.core.model import Account
 from mubss.runtime import ExitCode
 from mubss.services import audit_ledger, lifecycle
-from mubss.storage import subscribers
+from mubss.storage import archives, subscribers
 from mubss.storage.database import Doc
 
 _LAST = click.option("--last", type=click.IntRange(1), metavar="N", help="Only the last N.")
@@ -81,6 +81,10 @@ def postings(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
             print_json(found)
         else:
             print_postings(desk, lifecycle.find_account(desk.store, doc), found, f"Postings of {doc['msisdn']}")
+            carried = archives.carried_of(desk.store, doc["account"])
+            if carried is not None and not last:
+                where = f"mubss archive show {msisdn} --kind postings"
+                click.echo(f"postings up to #{carried['sequence']} are in the archive: {where}")
 
 
 def print_postings(desk: Desk, account: Account, found: list[Doc], title: str) -> None:
@@ -124,30 +128,31 @@ def usage(invocation: Invocation, /, msisdn: str, last: int | None) -> None:
         if invocation.as_json:
             print_json(found)
             return
-        account = lifecycle.find_account(desk.store, doc)
-        numbers = {one["subscriber"]: one["msisdn"] for one in members(desk, account)}
-        rows = [
-            {
-                "from": desk.time(one["from_s"]),
-                "lasted": str(timedelta(seconds=one["until_s"] - one["from_s"])),
-                "service": one["service"],
-                "subscriber": numbers.get(one.get("member", ""), ""),
-                "called": one.get("called", ""),
-                "units": f"{one['units']:,}",
-                "free": f"{one['free_units']:,}",
-                "bundle": f"{one['bundle_units']:,}" if one.get("bundle_units") else "",
-                "charge": money_of(desk, account, one["charge_micros"]),
-                "note": "corrected by rerate" if "corrects" in one else "",
-            }
-            for one in found
-        ]
+        print_usage(desk, lifecycle.find_account(desk.store, doc), found, f"Usage of {doc['msisdn']}")
+        end_s = archives.ends(desk.store)[subscribers.USAGE]
+        if end_s and not last:
+            click.echo(f"settled usage from before {desk.time(end_s)} is in the archive: mubss archive show {msisdn}")
+
+
+def print_usage(desk: Desk, account: Account, found: list[Doc], title: str) -> None:
+    """Usage records as a table; charges are in the account's currency."""
+    numbers = {one["subscriber"]: one["msisdn"] for one in members(desk, account)}
+    rows = [
+        {
+            "from": desk.time(one["from_s"]),
+            "lasted": str(timedelta(seconds=one["until_s"] - one["from_s"])),
+            "service": one["service"],
+            "subscriber": numbers.get(one.get("member", ""), ""),
+            "called": one.get("called", ""),
+            "units": f"{one['units']:,}",
+            "free": f"{one['free_units']:,}",
+            "bundle": f"{one['bundle_units']:,}" if one.get("bundle_units") else "",
+            "charge": money_of(desk, account, one["charge_micros"]),
+            "note": "corrected by rerate" if "corrects" in one else "",
+        }
+        for one in found
+    ]
     names = ["from", "lasted", "service", *(["subscriber"] if numbers else []), "called", "units", "free"]
     names += [name for name in ("bundle", "charge", "note") if name == "charge" or any(row[name] for row in rows)]
     columns = {name: name for name in names}
-    print_table(
-        rows,
-        columns,
-        f"Usage of {doc['msisdn']}",
-        right=("lasted", "units", "free", "bundle", "charge"),
-        fold=("from",),
-    )
+    print_table(rows, columns, title, right=("lasted", "units", "free", "bundle", "charge"), fold=("from",))

@@ -16,6 +16,7 @@ PROGRAM = "mubss"
 # Each command's module is loaded only when it is called, so that all of them start fast.
 COMMANDS = {
     "adjust": "mubss.cli.money:adjust",
+    "archive": "mubss.cli.archive:archive",
     "audit": "mubss.cli.audit:audit",
     "backup": "mubss.cli.backup:backup",
     "balance": "mubss.cli.money:balance",
@@ -25,6 +26,7 @@ COMMANDS = {
     "cdr": "mubss.cli.cdr:cdr",
     "config": "mubss.cli.config_cmd:config",
     "demo": "mubss.cli.demo:demo",
+    "doctor": "mubss.cli.doctor:doctor",
     "drain": "mubss.cli.group:drain",
     "gy": "mubss.cli.gy:gy",
     "init": "mubss.cli.init:init",

@@ -8,10 +8,11 @@ never takes `available` below zero; usage that is reported is charged in full.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from mubss.core.allowance import KEPT_MONTHS
+from mubss.core.archive import counted, nothing, units_of
 from mubss.core.bill_ledger import (
     credit_bill,
     dun_bill,
@@ -25,7 +26,7 @@ from mubss.core.bundles import buy_bundle, next_renewal, renew_bundles, stop_bun
 from mubss.core.cdr import ChargeCdrs
 from mubss.core.cdr_charging import charge_cdrs
 from mubss.core.corrections import Rerate
-from mubss.core.draft import Draft, member_key
+from mubss.core.draft import Draft
 from mubss.core.errors import LedgerError
 from mubss.core.events import apply_event
 from mubss.core.issuing import CreditBill, DunBill, IssueBill, PayBill, SetDiscounts, SettleBills, VoidBill
@@ -216,15 +217,19 @@ _DOERS: dict[type, Callable[[Draft, Any], bool | None]] = {
 }
 
 
-def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]:
-    """What is wrong between an account and all its postings in order; empty if nothing is."""
+def check_account(
+    account: Account, postings: list[dict[str, Any]], carried: Mapping[str, Any] | None = None
+) -> list[str]:
+    """What is wrong between an account and all its postings in order; empty if nothing is.
+
+    `carried` are the sums of those that went to the archive before them (archive.py).
+    """
     faults: list[str] = []
-    balance = 0
-    drawn: dict[tuple[str, str], int] = {}
-    paid: dict[tuple[str, str], int] = {}
-    shared: dict[tuple[str, str], int] = {}
-    bought: dict[str, int] = {}  # units by bucket
-    for expected, posting in enumerate(postings, 1):
+    before = carried or nothing(account["_id"])
+    balance, first = before["balance_micros"], before["sequence"]
+    sums = {name: units_of(before, name) for name in ("drawn", "paid", "shared")}
+    bought: dict[str, int] = dict(before["bought"])  # units by bucket
+    for expected, posting in enumerate(postings, first + 1):
         balance += posting["amount_micros"]
         if posting["account"] != account["_id"]:
             faults.append(f"posting {expected}: account {posting['account']!r}; expected {account['_id']!r}")
@@ -232,25 +237,21 @@ def check_account(account: Account, postings: list[dict[str, Any]]) -> list[str]
             faults.append(f"sequence: {posting['sequence']}; expected {expected}")
         if posting["balance_micros"] != balance:
             faults.append(f"posting {expected}: balance_micros {posting['balance_micros']}; the sum is {balance}")
-        for name, counted in (("free_units", drawn), ("paid_units", paid)):
-            if posting.get(name):
-                at = posting["month"], posting["service"]
-                counted[at] = counted.get(at, 0) + posting[name]
-        if posting.get("member_units"):
-            at = posting["month"], member_key(posting["member"], posting["service"])
-            shared[at] = shared.get(at, 0) + posting["member_units"]
+        for name, field, at in counted(posting):
+            sums[name][at] = sums[name].get(at, 0) + posting[field]
         if "units" in posting:
             bought[posting["bucket"]] = bought.get(posting["bucket"], 0) + posting["units"]
-    if account["sequence"] != len(postings):
-        faults.append(f"sequence: {account['sequence']}; there are {len(postings)} postings")
+    if account["sequence"] != first + len(postings):
+        there = f"there are {len(postings)} postings" + (f" behind {first} that are archived" if first else "")
+        faults.append(f"sequence: {account['sequence']}; {there}")
     if account["balance_micros"] != balance:
         faults.append(f"balance_micros: {account['balance_micros']}; the postings sum to {balance}")
     reserved = sum(session["reserved_micros"] for session in account["sessions"].values())
     if account["reserved_micros"] != reserved:
         faults.append(f"reserved_micros: {account['reserved_micros']}; the sessions reserve {reserved}")
-    faults += _check_counters("counters", account["counters"], drawn)
-    faults += _check_counters("paid", account.get("paid", {}), paid)
-    faults += _check_counters("drawn", account.get("drawn", {}), shared)
+    faults += _check_counters("counters", account["counters"], sums["drawn"])
+    faults += _check_counters("paid", account.get("paid", {}), sums["paid"])
+    faults += _check_counters("drawn", account.get("drawn", {}), sums["shared"])
     left = {bucket["id"]: bucket["left"] for bucket in account.get("buckets", ())}
     for bucket in sorted(left.keys() | bought.keys()):
         if left.get(bucket, 0) != bought.get(bucket, 0):

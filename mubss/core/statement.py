@@ -38,8 +38,8 @@ def compute_statement(
     scale = 10 ** (6 - currency.decimals)
     billing = account.get("billing") or no_billing()
     behind = [one for one in postings if one["sequence"] > billing["sequence"]]
-    last = max((one["sequence"] for one in behind if one["at_ms"] < period.end_s * 1000), default=billing["sequence"])
-    first = billing["sequence"]
+    first = behind[0]["sequence"] - 1 if behind else billing["sequence"]  # those before may be archived
+    last = max((one["sequence"] for one in behind if one["at_ms"] < period.end_s * 1000), default=first)
     if not billing["bill"]:  # what was before the first statement's period is in its opening balance
         first = max((one["sequence"] for one in behind if one["at_ms"] < period.start_s * 1000), default=first)
     moved = [one for one in behind if first < one["sequence"] <= last]

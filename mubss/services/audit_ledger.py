@@ -8,7 +8,7 @@ from typing import NamedTuple, cast
 
 from mubss.core.ledger import check_account
 from mubss.core.model import Account
-from mubss.storage import subscribers
+from mubss.storage import archives, subscribers
 from mubss.storage.database import Doc, Store
 
 REPORT_EVERY = 500  # accounts
@@ -25,22 +25,30 @@ class Finding(NamedTuple):
 def check(store: Store, progress: Callable[[int], None] = lambda count: None) -> tuple[int, list[Finding]]:
     """(accounts checked, what is wrong), by walking accounts and postings side by side: both are in account order.
 
-    Only one account's postings are in memory at a time. Charging may go on: an account that doesn't add up at
-    first sight is read again by itself.
+    Only one account's postings are in memory at a time. Charging and archiving may go on: an account that doesn't
+    add up at first sight is read again by itself.
     """
     count, findings = 0, list[Finding]()
-    histories = _histories(store)
+    histories, archived = _histories(store), _archived(store)
     owner, postings = next(histories)
+    whose, carried = next(archived)
     for account in subscribers.all_accounts(store):
         account_id = account["_id"]
         while owner < account_id:
             findings += _orphans(store, owner, len(postings))
             owner, postings = next(histories)
+        while whose < account_id:
+            findings += _orphans(store, whose, carried["sequence"])
+            whose, carried = next(archived)
         own: list[Doc] = []
+        before: Doc | None = None
         if owner == account_id:
             own = postings
             owner, postings = next(histories)
-        if check_account(cast(Account, account), own):
+        if whose == account_id:
+            before = carried
+            whose, carried = next(archived)
+        if check_account(cast(Account, account), own, before):
             findings += check_one(store, account_id)
         count += 1
         if count % REPORT_EVERY == 0:
@@ -48,6 +56,9 @@ def check(store: Store, progress: Callable[[int], None] = lambda count: None) ->
     while owner < _END:
         findings += _orphans(store, owner, len(postings))
         owner, postings = next(histories)
+    while whose < _END:
+        findings += _orphans(store, whose, carried["sequence"])
+        whose, carried = next(archived)
     progress(count)
     return count, findings
 
@@ -59,6 +70,13 @@ def _histories(store: Store) -> Iterator[tuple[str, list[Doc]]]:
     yield _END, []
 
 
+def _archived(store: Store) -> Iterator[tuple[str, Doc]]:
+    """Each account id of which postings were archived, with their sums; at the end one past all ids."""
+    for doc in archives.all_carried(store):
+        yield doc["_id"], doc
+    yield _END, {}
+
+
 def _orphans(store: Store, account_id: str, count: int) -> Iterator[Finding]:
     if subscribers.get_account(store, account_id) is None:  # else it was opened a moment ago
         yield Finding(account_id, f"{count} postings of an account that isn't there")
@@ -67,13 +85,13 @@ def _orphans(store: Store, account_id: str, count: int) -> Iterator[Finding]:
 def check_one(store: Store, account_id: str) -> Iterator[Finding]:
     """What is wrong with one account; charging may go on."""
     for _ in range(10):
-        account = subscribers.get_account(store, account_id)
+        account, carried = subscribers.get_account(store, account_id), archives.carried_of(store, account_id)
         postings = subscribers.postings(store, account_id)
         again = subscribers.get_account(store, account_id)
         if account is None or again is None:
             return  # erased meanwhile
-        if account["version"] == again["version"]:
-            for fault in check_account(cast(Account, account), postings):
+        if account["version"] == again["version"] and carried == archives.carried_of(store, account_id):
+            for fault in check_account(cast(Account, account), postings, carried):
                 yield Finding(account_id, fault)
             return
     yield Finding(account_id, "changed too often to be checked; try again with less load")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import NamedTuple, cast
 
 from mubss.charging.engine import Engine
@@ -14,7 +15,7 @@ from mubss.core.model import Account
 from mubss.core.rerating import PlanOf, Repriced, UsageChanged, plans, reprice
 from mubss.core.tariff import Tables
 from mubss.services import lifecycle
-from mubss.storage import subscribers
+from mubss.storage import archives, subscribers
 from mubss.storage.database import Store, StoreUnavailable, UnknownCommit
 
 _TRIES = 10  # against usage that comes meanwhile
@@ -82,6 +83,7 @@ def _one(
 ) -> Rerated:
     for _ in range(_TRIES):
         usage = subscribers.usage(store, account["_id"])
+        _check_archived(store, wanted)  # behind the reading: from before its documents leave the store it is noted
         repriced = reprice(account, usage, tables, plan_of, wanted.from_s, wanted.until_s, wanted.plan)
         fault = _currency_fault(tables, wanted, account) if repriced.corrections else ""
         sequence = usage[-1]["sequence"] if usage else 0
@@ -97,6 +99,16 @@ def _one(
                 return Rerated(account, repriced, str(order.error))
         account = cast(Account, subscribers.get_account(store, account["_id"]))  # it has more usage now
     return Rerated(account, repriced, "its usage changes all the time; try again")
+
+
+def _check_archived(store: Store, wanted: Wanted) -> None:
+    """InputError where usage of the range may be in the archive: what is left of it isn't all."""
+    end_s = archives.ends(store)[subscribers.USAGE]
+    if wanted.from_s < end_s:
+        end = datetime.fromtimestamp(end_s, UTC)
+        raise InputError(
+            f"from: {wanted.from_s}; expected {end_s} ({end:%Y-%m-%d %H:%M}Z) or later: usage before it is archived"
+        )
 
 
 def _currency_fault(tables: Tables, wanted: Wanted, account: Account) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from mubss.xdev.api import Doc, How, Lock, Read, Session, Store, Write, call_directly
+from mubss.xdev.api import Doc, How, Inspection, Lock, Read, Session, Store, Write, call_directly
 from mubss.xdev.errors import DuplicateId, NoSuchCollection, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.store import open_store
 
@@ -16,6 +16,7 @@ __all__ = [
     "Doc",
     "DuplicateId",
     "How",
+    "Inspection",
     "Lock",
     "NoSuchCollection",
     "Read",
@@ -29,6 +30,7 @@ __all__ = [
     "Write",
     "create_collections",
     "open_database",
+    "open_to_read",
     "read_schema",
 ]
 
@@ -101,6 +103,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_records": {},  # _id: hash of source and record id, behind the day; what became of it
     "cdr_suspense": {"at": ("$.at_s",)},  # _id: the record's; records that couldn't be charged
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
+    "archives": {},  # _id: kind, month and number; a file that holds what has left `postings` or `usage`
+    "carried": {},  # _id: the account's; sums of its postings that are in the archive
     "meta": {},  # versions: the schema's, the reference data's
     **{name: {} for name in REFDATA},
 }
@@ -109,6 +113,11 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
 def open_database(url: str, *, offload: Callable[[Callable[[], Any]], Any] = call_directly) -> Store:
     """A store by its URL; `offload` runs blocking work where the process has an event loop."""
     return open_store(url, offload=offload)
+
+
+def open_to_read(url: str) -> Store:
+    """A store by its URL for who only looks: the embedded one's files stay as they are, byte by byte."""
+    return open_store(url, only_read=True)
 
 
 def create_collections(store: Store) -> None:

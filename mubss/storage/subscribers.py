@@ -107,6 +107,11 @@ def postings(store: Store, account_id: str, after: int = 0) -> list[Doc]:
     return list(_walk(store, POSTINGS, sequence_id(account_id, after), account_id + _END))
 
 
+def walk_postings(store: Store, account_id: str) -> Iterator[Doc]:
+    """The same from the first one on, read as they are asked for."""
+    return _walk(store, POSTINGS, sequence_id(account_id, 0), account_id + _END)
+
+
 def usage(store: Store, account_id: str, after: int = 0) -> list[Doc]:
     """The usage records of an account behind a sequence, in order."""
     return list(_walk(store, USAGE, sequence_id(account_id, after), account_id + _END))

@@ -75,6 +75,15 @@ class Result(NamedTuple):
     ids: list[str]
 
 
+class Inspection(NamedTuple):
+    """What an engine tells of itself for who looks after it."""
+
+    engine: str  # "SQLite 3.40.1", "MySQL 9.7.0"
+    missing_indexes: tuple[str, ...]  # "collection.index": not there, or over other fields
+    log_octets: int  # what waits in the write-ahead log to be moved; 0 where the server minds its own
+    clock_ms: int  # the server's clock, UTC; 0 where the store has none but this machine's
+
+
 class FindStatement(Protocol):
     """`collection.find(condition)`, to be narrowed and executed."""
 
@@ -150,6 +159,15 @@ class Session(Protocol):
 
     def drop_collection(self, name: str) -> None: ...
     def list_collections(self) -> list[str]: ...
+    def inspect(self, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> Inspection:
+        """How the store is; `wanted` as for `create_collections`. Nothing is written."""
+        ...
+
+    def fault(self) -> str:
+        """The first fault that the engine finds in all that it holds, "" where it finds none: SQLite reads the whole
+        file; a server checks its pages whenever it reads them, and says nothing here."""
+        ...
+
     def transaction(self) -> AbstractContextManager[None]:
         """BEGIN … COMMIT, or ROLLBACK when an exception leaves the block. SQLite: BEGIN IMMEDIATE."""
         ...

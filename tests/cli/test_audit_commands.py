@@ -8,6 +8,7 @@ import logging
 from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import date, timedelta
 from typing import Any
 
 import click
@@ -266,6 +267,13 @@ def tariffs(run: Audited) -> None:
     run("rerate", *span, "--subscriber", corrected[0]["identities"][0].removeprefix("e164:"))
 
 
+def archived(run: Audited) -> None:
+    month = (date.today().replace(day=1) - timedelta(1)).isoformat()[:7]  # the last that is over
+    run("archive run", "--month", month, "--dry-run", count=0)
+    run("archive run", "--month", month)
+    run("archive run", "--month", month, count=0)
+
+
 def test_every_command_that_writes_leaves_one_entry(run: Audited) -> None:
     never = secrets(run)
     people(run)
@@ -273,6 +281,7 @@ def test_every_command_that_writes_leaves_one_entry(run: Audited) -> None:
     told(run)
     tariffs(run)
     money(run)
+    archived(run)
     assert run.seen >= set(KINDS) - {"init", "migrate"}  # tests/cli/test_migrate_command.py has that
     lines = run.shell.ok("audit", "export").out.splitlines()
     assert [json.loads(line)["seq"] for line in lines] == list(range(1, len(lines) + 1))

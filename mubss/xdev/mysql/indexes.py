@@ -30,6 +30,17 @@ _INDEXES = (
 )
 
 
+def missing_of(session: MysqlSession, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> tuple[str, ...]:
+    """Those of the wanted that aren't there, or are over other paths."""
+    known = _ours(session)
+    return tuple(
+        f"{collection}.{index_name}"
+        for collection, names in wanted.items()
+        for index_name, fields in names.items()
+        if (collection, index_name, _comment([read_path(field) for field in fields])) not in known
+    )
+
+
 def create(session: MysqlSession, collection: str, index_name: str, paths: Sequence[Path]) -> None:
     """Makes an index, unless it is there; StoreError where one of that name is over other paths."""
     _create(session, {(collection, index_name): paths})
@@ -46,7 +57,7 @@ def create_many(session: MysqlSession, wanted: Mapping[str, Mapping[str, Sequenc
 
 
 def _create(session: MysqlSession, wanted: Mapping[tuple[str, str], Sequence[Path]]) -> None:
-    comments = {at: orjson.dumps([path.steps for path in paths]).decode() for at, paths in wanted.items()}
+    comments = {at: _comment(paths) for at, paths in wanted.items()}
     known = _ours(session)
     missing = [at for at in wanted if (*at, comments[at]) not in known]  # for the others no right is needed
     if not missing:
@@ -81,6 +92,10 @@ def read_indexed(session: MysqlSession) -> dict[str, frozenset[Steps]]:
         except (ValueError, TypeError, IndexError):
             continue  # somebody else's index, with a comment that looks like ours
     return {collection: frozenset(paths) for collection, paths in indexed.items()}
+
+
+def _comment(paths: Sequence[Path]) -> str:
+    return orjson.dumps([path.steps for path in paths]).decode()
 
 
 def _ours(session: MysqlSession) -> set[tuple[str, ...]]:

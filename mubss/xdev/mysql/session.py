@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from mubss.xdev.api import Doc, How, Read, Write
+from mubss.xdev.api import Doc, How, Inspection, Read, Write
 from mubss.xdev.documents import check_name
 from mubss.xdev.errors import StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 from mubss.xdev.mysql import messages, results, sets
@@ -120,6 +120,17 @@ class MysqlSession:
         [reply] = self._perform([messages.admin("list_objects", schema=self.schema)], "")
         found = [(_text(name), _text(kind)) for name, kind, *_ in results.rows(reply)]
         return sorted(name for name, kind in found if kind == "COLLECTION")
+
+    def inspect(self, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> Inspection:
+        from mubss.xdev.mysql.indexes import missing_of
+
+        # SYSDATE: NOW is when the statement began. In text, since the type of the number differs between versions.
+        sql = "SELECT VERSION(), CAST(FLOOR(UNIX_TIMESTAMP(SYSDATE(3)) * 1000) AS CHAR)"
+        [(version, clock_ms)] = self.rows(sql)
+        return Inspection(f"MySQL {_text(version)}", missing_of(self, wanted), 0, int(_text(clock_ms)))
+
+    def fault(self) -> str:
+        return ""
 
     def table(self, name: str) -> str:
         """A collection's table, quoted, with its schema."""

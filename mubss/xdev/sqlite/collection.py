@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mubss.xdev.api import Doc
 from mubss.xdev.collection import BaseCollection
 from mubss.xdev.errors import StoreError
+from mubss.xdev.expression_reader import read_path
 from mubss.xdev.expressions import ID, Path
 from mubss.xdev.sqlite import sets
 from mubss.xdev.sqlite.translate import SqliteTranslator, sort_key
@@ -57,8 +58,7 @@ class SqliteCollection(BaseCollection):
         return sets.find_by_id(self._session.link, self.name, ids)
 
     def _create_index(self, index_name: str, paths: Sequence[Path]) -> None:
-        keys = ", ".join("_id" if path == ID else sort_key(path) for path in paths)
-        made = f"CREATE INDEX {self._index(index_name)} ON {self.table} ({keys})"
+        made = self._index_sql(index_name, paths)
         link = self._session.link
         with self._session.write():
             row = link.execute("SELECT sql FROM sqlite_master WHERE name = ?", [f"{self.name}.{index_name}"]).fetchone()
@@ -66,6 +66,14 @@ class SqliteCollection(BaseCollection):
                 link.execute(made)
             elif row[0] != made:
                 raise StoreError(f"{self.name}: there is an index {index_name} already, over other fields")
+
+    def index_sql(self, index_name: str, fields: Sequence[str]) -> str:
+        """The statement that makes an index, as SQLite keeps it."""
+        return self._index_sql(index_name, [read_path(field) for field in fields])
+
+    def _index_sql(self, index_name: str, paths: Sequence[Path]) -> str:
+        keys = ", ".join("_id" if path == ID else sort_key(path) for path in paths)
+        return f"CREATE INDEX {self._index(index_name)} ON {self.table} ({keys})"
 
     def _drop_index(self, index_name: str) -> None:
         with self._session.write():

@@ -84,6 +84,10 @@ class Connection:
         self.execute("PRAGMA case_sensitive_like = ON")  # as MySQL compares JSON texts
         self.execute(f"PRAGMA cache_size = {-cache_kib}")
         self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
+        self._add_functions()
+
+    def _add_functions(self) -> None:
+        """What expressions are translated to and SQLite hasn't."""
         self._link.create_function("xd_upper", 1, _upper, deterministic=True)
         self._link.create_function("xd_lower", 1, _lower, deterministic=True)
 

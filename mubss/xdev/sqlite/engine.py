@@ -92,10 +92,14 @@ class SqliteStore:
         try:
             return self._idle.pop()
         except IndexError:
-            link = Connection(self._path, busy_timeout_ms=self._busy_timeout_ms, cache_kib=self._cache_kib)
+            link = self._connect()
             self._open.add(link)
-            preallocate(self._path)
             return link
+
+    def _connect(self) -> Connection:
+        link = Connection(self._path, busy_timeout_ms=self._busy_timeout_ms, cache_kib=self._cache_kib)
+        preallocate(self._path)
+        return link
 
     def _give_back(self, link: Connection) -> None:
         if link.broken or self._closed:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import sqlite3
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from mubss.xdev.api import Doc, How, Read, Write
+from mubss.xdev.api import Doc, How, Inspection, Read, Write
 from mubss.xdev.documents import check_name
 from mubss.xdev.errors import StoreError
 from mubss.xdev.sqlite import sets
@@ -66,6 +68,24 @@ class SqliteSession:
             "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY 1"
         )
         return [name for (name,) in rows.fetchall()]
+
+    def inspect(self, wanted: Mapping[str, Mapping[str, Sequence[str]]]) -> Inspection:
+        made = dict(self.link.execute("SELECT name, sql FROM sqlite_master WHERE type = 'index'").fetchall())
+        missing = [
+            f"{name}.{index_name}"
+            for name, names in wanted.items()
+            for index_name, fields in names.items()
+            if made.get(f"{name}.{index_name}") != self.collection(name).index_sql(index_name, fields)
+        ]
+        try:
+            log = os.stat(f"{self.link.path}-wal").st_size
+        except OSError:
+            log = 0
+        return Inspection(f"SQLite {sqlite3.sqlite_version}", tuple(missing), log, 0)
+
+    def fault(self) -> str:
+        found = str(self.link.execute("PRAGMA quick_check(1)").fetchone()[0])
+        return "" if found == "ok" else " ".join(found.split())
 
     @contextmanager
     def transaction(self) -> Iterator[None]:

@@ -1,0 +1,76 @@
+"""The store: there, of our schema, with all collections and indexes, sound, its log short, its tariffs loaded."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
+from mubss.services.stores import place
+from mubss.storage import refdata
+from mubss.storage.database import COLLECTIONS, Inspection, Store, StoreError
+
+MEGABYTE = 1_000_000
+AGAIN_S = 0.2  # between two looks at a file that seems damaged
+
+
+def check(scene: Scene) -> Iterator[Finding]:
+    """What the catalogue and a few small reads tell."""
+
+    def look(store: Store) -> tuple[Inspection, int]:
+        found = store.run(lambda session: session.inspect(COLLECTIONS))
+        return found, store.run(refdata.read_version).number
+
+    url = scene.config.store_url
+    try:
+        found, version = scene.look(look)
+    except StoreError as error:
+        yield fail(str(error), "make it with `mubss init`, start its server, or set store.url right")
+        return
+    yield ok(f"{place(url)}: {found.engine}, {len(COLLECTIONS)} collections, its schema is this program's")
+    if found.missing_indexes:
+        names = ", ".join(found.missing_indexes[:5])
+        text = f"{len(found.missing_indexes)} indexes are missing, or over other fields: {names}"
+        yield fail(text, "`mubss init` makes those that are missing; drop one that is over other fields first")
+    else:
+        yield ok(f"{sum(map(len, COLLECTIONS.values()))} indexes, all there")
+    yield from _log(scene, found)
+    if version:
+        yield ok(f"reference data: version {version}")
+    else:
+        yield fail("no reference data: every request is refused", "`mubss ref load FILE`; conf/refdata has an example")
+
+
+def _log(scene: Scene, found: Inspection) -> Iterator[Finding]:
+    if scene.store_file is None:
+        return
+    limit = scene.config.doctor.log_warn_megabytes
+    text = f"write-ahead log: {found.log_octets // MEGABYTE} MB"
+    if found.log_octets > limit * MEGABYTE:
+        do = "look for a program that reads for hours (a copy, a report); with none, start the group anew"
+        yield warn(f"{text}; more than {limit}", do)
+    else:
+        yield ok(text)
+
+
+def check_integrity(scene: Scene) -> Iterator[Finding]:
+    """SQLite's quick_check, which reads the whole file."""
+    if scene.store_file is None:
+        yield ok("a server checks its pages itself, whenever it reads them")
+        return
+    fault = _fault(scene)
+    if fault:  # it may have been read while a program opened it: see xdev/sqlite/reader.py
+        time.sleep(AGAIN_S)
+        fault = _fault(scene)
+    if fault:
+        do = "stop the group, keep the file, put the last copy back, and look for a failing disk"
+        yield fail(f"{scene.store_file}: {fault}", do)
+    else:
+        yield ok(f"{scene.store_file}: quick_check finds nothing wrong")
+
+
+def _fault(scene: Scene) -> str:
+    try:
+        return scene.look(lambda store: store.run(lambda session: session.fault()))
+    except StoreError as error:
+        return str(error)
