@@ -47,6 +47,10 @@ class StateFile:
                 return self._begin(floor_s)
             return self._read()
 
+    def read(self) -> int | None:
+        """The last known good time without a lock, as it is only ever replaced whole; None where there is no file."""
+        return self._read() if self.path.exists() else None
+
     def raise_to(self, known_s: int) -> int:
         """Notes `known_s` unless the file knows a later time; what it knows now."""
         with self._locked():

@@ -46,7 +46,7 @@ class LicenseValidator:
         self._grace_s = options.grace_days * DAY_S
         self._pinned = pinned
         self._machine_file = Path(config.resolve(options.machine_id_file))
-        self._known_s = 0
+        self._noted_s = 0
 
     def read(self) -> Licence:
         """The licence, with its signature and this machine checked; LicenceError says what is wrong."""
@@ -71,6 +71,10 @@ class LicenseValidator:
             if not _is_loopback(host):
                 raise LicenceError(f"{option}: {host!r}; expected a loopback address, as the licence is a demo's")
 
+    def known_s(self) -> int | None:
+        """The last known good time, for who only looks; None where none was noted yet."""
+        return self._state().read()
+
     def start(self, program: str, now_s: int) -> Standing:
         """What must hold before `program` starts; LicenceError says what doesn't."""
         licence = self.read()
@@ -88,17 +92,17 @@ class LicenseValidator:
             raise LicenceError(
                 f"licence.issued_s: {utc(licence.issued_s)}; expected a time that has come: {utc(now_s)}"
             )
-        self._known_s = self._state().raise_to(max(known_s, now_s))
-        return standing._replace(known_s=self._known_s)
+        self._noted_s = self._state().raise_to(max(known_s, now_s))
+        return standing._replace(known_s=self._noted_s)
 
     def look(self, program: str, now_s: int, elapsed_s: int) -> Standing:
         """How it stands `elapsed_s` after the last look; notes the time. LicenceError as `start`, but for the end."""
         licence = self.read()
         if lacking := rules.missing(program, licence.features):
             raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it")
-        self._known_s = rules.advanced(self._known_s, now_s, elapsed_s)
-        standing = self._standing(licence, max(now_s, self._known_s), self._known_s)
-        self._known_s = self._state().raise_to(self._known_s)
+        self._noted_s = rules.advanced(self._noted_s, now_s, elapsed_s)
+        standing = self._standing(licence, max(now_s, self._noted_s), self._noted_s)
+        self._noted_s = self._state().raise_to(self._noted_s)
         return standing
 
     def _state(self) -> StateFile:

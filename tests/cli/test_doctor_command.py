@@ -19,10 +19,14 @@ import pytest
 
 from certificates import OVER, Authority
 from cli_tools import Shell
+from licences import DemoLicence
 from mubss.config import load
+from mubss.core.licence import DAY_S, NEEDS
 from mubss.runtime import ExitCode
 from mubss.services.doctor.clock import distance
 from mubss.services.doctor.table import CHECKS
+from mubss.services.licence_files import read_machine_id
+from mubss.services.licence_state import StateFile
 from mubss.storage.database import open_database
 from tiny_disk import tiny_disk
 
@@ -317,6 +321,33 @@ def _broken_archive(shell: Shell, setenv: Setenv) -> None:
     _sql(shell, "UPDATE archives SET doc = json_set(doc, '$.state', 'written') WHERE _id <> 'run'")
 
 
+def _no_licence(shell: Shell, setenv: Setenv) -> None:
+    setenv("MUBSS_LICENSE__FILE", "none.lic")
+
+
+def _licence(shell: Shell, setenv: Setenv) -> DemoLicence:
+    made = DemoLicence(shell.folder / "other")
+    for name, text in made.variables.items():
+        setenv(name, text)
+    return made
+
+
+def _licence_over(shell: Shell, setenv: Setenv) -> None:
+    made = _licence(shell, setenv)
+    made.ends(made.now_s - 1)
+
+
+def _licence_for_gy(shell: Shell, setenv: Setenv) -> None:
+    made = _licence(shell, setenv)
+    made.ends(made.now_s + DAY_S, int(NEEDS["mubss-gy"]))
+
+
+def _known_time_ahead(shell: Shell, setenv: Setenv) -> None:
+    made = _licence(shell, setenv)
+    state = StateFile(Path(made.options["license__state_file"]), read_machine_id(Path("/etc/machine-id")))
+    state.open(made.now_s + DAY_S)
+
+
 BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("configuration", _no_data_dir, "FAIL", "is no folder"),
     ("configuration", _open_password, "WARN", "holds the store's password and has mode 644"),
@@ -350,6 +381,10 @@ BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("certificates", _no_authority, "FAIL", "none.pem"),
     ("certificates", _gy_without_certificate, "FAIL", "gy.tls_certificate: missing"),
     ("certificates", _plain_text, "WARN", "unencrypted"),
+    ("licence", _no_licence, "FAIL", "license.file"),
+    ("licence", _licence_over, "FAIL", "expired"),
+    ("licence", _licence_for_gy, "WARN", "not for mubss-cdr"),
+    ("licence", _known_time_ahead, "FAIL", "was reached before"),
     ("secrets", _open_token_key, "FAIL", "others may read it"),
     ("secrets", _other_pepper, "FAIL", "isn't the pepper of this store's vouchers"),
     ("secrets", _no_pepper, "FAIL", "can't be read"),
