@@ -56,9 +56,9 @@ class Bills:
         """A bill's PDF."""
         return bill_pdf.stream(self._office.config.resolve(self._office.config.billfmt.invoices), self._find(request))
 
-    def reformat_bill(self, request: Any, _call: Call) -> pb.Bill:
+    def reformat_bill(self, request: Any, call: Call) -> pb.Bill:
         """A bill's PDF is made again."""
-        return messages.bill(bill_pdf.render_again(self._office, self._find(request)["number"]), lines=False)
+        return messages.bill(bill_pdf.render_again(self._office, call, self._find(request)["number"]), lines=False)
 
     def void_bill(self, request: Any, call: Call) -> pb.Bill:
         """A bill that nobody has yet is taken back."""

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from mubss.core.errors import Busy, InputError, LedgerError, RefdataError
 from mubss.crm import fields
+from mubss.crm.audited import audited_store
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.statuses import NotFound
@@ -17,7 +18,7 @@ from mubss.refdata import load as service
 from mubss.refdata.form import parse
 from mubss.refdata.live import operator_calendar
 from mubss.storage import refdata as storage
-from mubss.storage.database import Doc
+from mubss.storage.database import Doc, Store
 from mubss.storage.refdata import TABLES, Documents, Version
 
 T = TypeVar("T")
@@ -70,7 +71,7 @@ class Refdata:
     def validate_refdata(self, request: Any, _call: Call) -> pb.ValidateRefdataResponse:
         """What is wrong with a text, and what it would change."""
         try:
-            loaded = self._alone(lambda: self._load(request, dry_run=True))
+            loaded = self._alone(lambda: self._load(self._office.store, request, dry_run=True))
         except RefdataError as error:
             number = self._office.store.run(storage.read_version).number
             return pb.ValidateRefdataResponse(version=number, faults=map(_fault, error.faults))
@@ -94,11 +95,12 @@ class Refdata:
             rows.append(row)
         return pb.DiffRefdataResponse(version=version.number, rows=rows, of=len(found))
 
-    def put_refdata(self, request: Any, _call: Call) -> pb.PutRefdataResponse:
+    def put_refdata(self, request: Any, call: Call) -> pb.PutRefdataResponse:
         """Makes a text the next version."""
         if not request.HasField("version"):
             raise InputError("version: not set; expected that of ListTables, as it was read")
-        loaded = self._alone(lambda: self._load(request, version=request.version))
+        store = audited_store(self._office, call)
+        loaded = self._alone(lambda: self._load(store, request, version=request.version))
         self._office.refdata.poll()
         return pb.PutRefdataResponse(
             version=loaded.version.number,
@@ -107,13 +109,12 @@ class Refdata:
             lost_services=_lost(loaded),
         )
 
-    def _load(self, request: Any, *, dry_run: bool = False, version: int | None = None) -> service.Loaded:
-        source, office = parse(_FIELD, request.toml.encode()), self._office
+    def _load(self, store: Store, request: Any, *, dry_run: bool = False, version: int | None = None) -> service.Loaded:
         return service.load(
-            office.store,
-            [source],
+            store,
+            [parse(_FIELD, request.toml.encode())],
             self._calendar,
-            office.now_s,
+            self._office.now_s,
             replace=request.replace,
             dry_run=dry_run,
             version=version,

@@ -140,13 +140,11 @@ def _handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:
 
 
 def _audited(office: Office, do: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:
-    """A call that writes: it leaves an entry."""
+    """A call that writes: what it writes brings an entry."""
 
     def handler(request: Any, call: Call) -> Any:
         audited.begin(office, call, request)
-        answer = do(request, call)
-        audited.end(office, call)
-        return answer
+        return do(request, call)
 
     return handler
 

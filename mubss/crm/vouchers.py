@@ -13,6 +13,7 @@ from mubss.core.errors import Busy, InputError
 from mubss.core.model import Account
 from mubss.core.vouchers import MAX_BATCH, parse_serial
 from mubss.crm import fields
+from mubss.crm.audited import audited_store
 from mubss.crm.balances import available_micros
 from mubss.crm.call import Call
 from mubss.crm.office import Office
@@ -66,7 +67,7 @@ class Vouchers:
         yield pb.BatchExport(batch=_batch(batch), octets=len(content), sha256=sha256(content).hexdigest())
         for start in range(0, len(content), CHUNK_OCTETS):
             yield pb.BatchExport(data=content[start : start + CHUNK_OCTETS])
-        yield pb.BatchExport(batch=_batch(service.finished(office.store, batch)))
+        yield pb.BatchExport(batch=_batch(service.finished(audited_store(office, call), batch)))
 
     def redeem_voucher(self, request: Any, call: Call) -> pb.RedeemVoucherResponse:
         """Redeems a voucher; what is wrong with a PIN isn't told."""
@@ -92,15 +93,15 @@ class Vouchers:
 
         return once_or_as_told(once, work)
 
-    def block_batch(self, request: Any, _call: Call) -> pb.VoucherBatch:
+    def block_batch(self, request: Any, call: Call) -> pb.VoucherBatch:
         """None of a batch is redeemed."""
         reason = fields.text(request, "reason")
-        return _batch(service.block(self._office.store, self._number(request), reason))
+        return _batch(service.block(audited_store(self._office, call), self._number(request), reason))
 
-    def unblock_batch(self, request: Any, _call: Call) -> pb.VoucherBatch:
+    def unblock_batch(self, request: Any, call: Call) -> pb.VoucherBatch:
         """A blocked batch may be redeemed again."""
         reason = fields.text(request, "reason")
-        return _batch(service.unblock(self._office.store, self._number(request), reason))
+        return _batch(service.unblock(audited_store(self._office, call), self._number(request), reason))
 
     def lookup_voucher(self, request: Any, _call: Call) -> pb.Voucher:
         """A voucher by its serial."""
