@@ -51,7 +51,9 @@ class GeneralOptions:
     log_format: str = option(
         "text", "Log lines for people (text) or for a log collector, one JSON object a line.", choices=("text", "json")
     )
-    mask_msisdn: bool = option(True, "Logs show only the last 3 digits of an MSISDN or IMSI.")
+    mask_msisdn: bool = option(
+        True, "Logs show only the last 3 digits of an MSISDN or IMSI, and of addresses of mail no name."
+    )
 
 
 @dataclass(frozen=True, slots=True)
