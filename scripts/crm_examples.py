@@ -47,6 +47,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Vouchers/RedeemVoucher": {"subscriber": SUBSCRIBER, "pin": "1234 5678 9012 34"},
     "Vouchers/BlockBatch": {"number": 1, "reason": "stolen"},
     "Vouchers/UnblockBatch": {"number": 1, "reason": "found again"},
+    "Vouchers/BlockVoucher": {"serial": "000001-0000001", "reason": "card stolen"},
+    "Vouchers/UnblockVoucher": {"serial": "000001-0000001", "reason": "found again"},
     "Vouchers/LookupVoucher": {"serial": "000001-0000001"},
     "Vouchers/ListBatches": {"page_size": 50},
     "Notifications/ListNotifications": {"state": "dead", "page_size": 50},

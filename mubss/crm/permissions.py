@@ -35,6 +35,8 @@ LEAST_ROLE: dict[str, str] = {
     "Vouchers/RedeemVoucher": AGENT,
     "Vouchers/BlockBatch": SUPERVISOR,
     "Vouchers/UnblockBatch": SUPERVISOR,
+    "Vouchers/BlockVoucher": SUPERVISOR,
+    "Vouchers/UnblockVoucher": SUPERVISOR,
     "Vouchers/LookupVoucher": VIEWER,
     "Vouchers/ListBatches": VIEWER,
     "Notifications/ListNotifications": VIEWER,

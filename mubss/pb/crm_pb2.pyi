@@ -739,6 +739,14 @@ class BatchRequest(_message.Message):
     reason: str
     def __init__(self, number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class VoucherRequest(_message.Message):
+    __slots__ = ("serial", "reason")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    reason: str
+    def __init__(self, serial: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class LookupVoucherRequest(_message.Message):
     __slots__ = ("serial",)
     SERIAL_FIELD_NUMBER: _ClassVar[int]
@@ -746,20 +754,22 @@ class LookupVoucherRequest(_message.Message):
     def __init__(self, serial: _Optional[str] = ...) -> None: ...
 
 class Voucher(_message.Message):
-    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account")
+    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account", "reason")
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     USED_S_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     serial: str
     state: str
     batch: VoucherBatch
     used_s: int
     subscriber: str
     account: str
-    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListBatchesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")

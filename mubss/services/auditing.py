@@ -20,7 +20,8 @@ from mubss.storage.database import Doc, How, Read, Session, Store, Write
 
 T = TypeVar("T")
 _Key = tuple[str, str]  # collection and id
-_BY_ORDERS = frozenset(("bills", "payments", "vouchers"))  # what else changes them is no deed of a person
+_BY_ORDERS = frozenset(("bills", "payments"))  # what else changes them is no deed of a person
+_IN_BATCHES = frozenset(("vouchers",))  # the batch tells that they were added
 
 
 class Act:
@@ -248,6 +249,8 @@ class _Collection:
 
     def add_many(self, docs: Sequence[Doc]) -> int:
         """As the collection's."""
+        if self._inner.name in _IN_BATCHES:
+            return int(self._inner.add_many(docs))
         with self._session.writing(self._inner.name, []):
             self._session.note(self._inner.name, docs)
             return int(self._inner.add_many(docs))

@@ -132,6 +132,24 @@ def change_batch(store: Store, number: int, decide: Callable[[Doc], Doc]) -> Doc
     return _repeated(store, work)
 
 
+def change_voucher(store: Store, serial: str, decide: Callable[[Doc], Doc]) -> Doc | None:
+    """Puts `decide(voucher)` in the place of the one of a serial; it afterwards, None where there is none."""
+
+    def work(session: Session) -> Doc | None:
+        with session.transaction():
+            collection = session.collection(VOUCHERS)
+            found = collection.find("$.serial = :serial").fields("$._id AS _id").bind("serial", serial).execute()
+            [voucher] = collection.get_many([found[0]["_id"]], for_update=True) if found else [None]
+            if voucher is None:
+                return None
+            after = decide(voucher)
+            if after is not voucher:
+                collection.put_many([after])
+            return after
+
+    return _repeated(store, work)
+
+
 def change_doors(store: Store, ids: Sequence[str], decide: Callable[[str, Doc | None], Doc | None]) -> list[Doc]:
     """Puts `decide(id, door)` in the place of each, unless one of them is None; those in force before.
 

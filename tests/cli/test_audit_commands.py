@@ -231,6 +231,9 @@ def secrets(run: Audited) -> list[str]:
     run("vouchers block", "1", "--reason", "test")
     run("vouchers block", "1", count=0)
     run("vouchers unblock", "1")
+    run("vouchers block", "--serial", "000001-0000001")
+    run("vouchers block", "--serial", "000001-0000001", count=0)
+    run("vouchers unblock", "--serial", "000001-0000001")
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n")
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n", code=65, count=0)
     keys = [line for file in (folder / "var").rglob("*.key") for line in file.read_text().split()]

@@ -18,6 +18,8 @@ _OF_ANOTHER_TIME = {
     "Vouchers/RedeemVoucher": {"INVALID_ARGUMENT"},
     "Vouchers/BlockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/UnblockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/BlockVoucher": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/UnblockVoucher": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/LookupVoucher": {"NOT_FOUND"},
     "Notifications/RetryNotifications": {"NOT_FOUND"},
     "Notifications/AcknowledgeNotifications": {"NOT_FOUND"},

@@ -145,6 +145,16 @@ def blocked(name: str) -> Callable[[CrmWorld], Callable[[], Any]]:
     return ready
 
 
+def blocked_one(name: str) -> Callable[[CrmWorld], Callable[[], Any]]:
+    def ready(crm: CrmWorld) -> Callable[[], Any]:
+        serial = f"{batch(crm)[0]:06}-0000001"
+        if name == "UnblockVoucher":
+            crm.call("Vouchers/BlockVoucher", serial=serial)
+        return lambda: crm.call(f"Vouchers/{name}", serial=serial)
+
+    return ready
+
+
 def told(name: str) -> Callable[[CrmWorld], Callable[[], Any]]:
     def ready(crm: CrmWorld) -> Callable[[], Any]:
         made = person(crm)
@@ -193,6 +203,8 @@ CASES: dict[str, Callable[[CrmWorld], Callable[[], Any]]] = {
     "Vouchers/RedeemVoucher": voucher,
     "Vouchers/BlockBatch": blocked("BlockBatch"),
     "Vouchers/UnblockBatch": blocked("UnblockBatch"),
+    "Vouchers/BlockVoucher": blocked_one("BlockVoucher"),
+    "Vouchers/UnblockVoucher": blocked_one("UnblockVoucher"),
     "Notifications/RetryNotifications": told("RetryNotifications"),
     "Notifications/AcknowledgeNotifications": told("AcknowledgeNotifications"),
     "Notifications/TestNotification": lambda crm: (
@@ -205,7 +217,7 @@ ABOUT_PEOPLE = ("Subscribers/", "Balances/")  # of whom the entry says who it wa
 
 
 # What stands by itself: keys, tries of PINs, numbers given, batches whose PINs aren't out, clocks of other programs.
-_BESIDE = {"audit", "audit_head", "rpc_keys", "voucher_doors", "vouchers", "counters", "tokens", "gy_peers"}
+_BESIDE = {"audit", "audit_head", "rpc_keys", "voucher_doors", "counters", "tokens", "gy_peers"}
 
 
 def books(crm: CrmWorld) -> dict[str, dict[str, Doc]]:
@@ -218,8 +230,9 @@ def books(crm: CrmWorld) -> dict[str, dict[str, Doc]]:
             bill.pop("lease", None)
             bill.pop("version")
         found["meta"].pop("voucher_pepper", None)
-        batches = found["voucher_batches"]
-        found["voucher_batches"] = {one: doc for one, doc in batches.items() if doc["state"] != "making"}
+        making = {one for one, doc in found["voucher_batches"].items() if doc["state"] == "making"}
+        found["voucher_batches"] = {one: doc for one, doc in found["voucher_batches"].items() if one not in making}
+        found["vouchers"] = {one: doc for one, doc in found["vouchers"].items() if doc["batch"] not in making}
         return found
 
     return crm.store.run(read)

@@ -189,6 +189,18 @@ final class Methods
             'stream' => false,
             'repeatable' => false,
         ],
+        'Vouchers/BlockVoucher' => [
+            'request' => VoucherRequest::class,
+            'answer' => Voucher::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Vouchers/UnblockVoucher' => [
+            'request' => VoucherRequest::class,
+            'answer' => Voucher::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
         'Vouchers/LookupVoucher' => [
             'request' => LookupVoucherRequest::class,
             'answer' => Voucher::class,
