@@ -111,6 +111,19 @@ class ChargingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RefdataOptions:
+    """Tariffs and what belongs to them: `mubss ref`."""
+
+    keep_versions: int = option(
+        50,
+        "Versions before the one in force that can be listed, compared and put again.",
+        low=0,
+        high=10_000,
+        unit="versions",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsOptions:
     """Counters for Prometheus, over HTTP at /metrics."""
 
@@ -129,6 +142,7 @@ class Config:
     store: StoreOptions = StoreOptions()
     gy: GyOptions = field(default_factory=GyOptions)
     charging: ChargingOptions = ChargingOptions()
+    refdata: RefdataOptions = RefdataOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
     billfmt: BillfmtOptions = field(default_factory=BillfmtOptions)
@@ -170,6 +184,7 @@ SECTIONS: dict[str, type] = {
     "store": StoreOptions,
     "gy": GyOptions,
     "charging": ChargingOptions,
+    "refdata": RefdataOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,
     "billfmt": BillfmtOptions,

@@ -64,6 +64,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Refdata/GetRefdata": {"table": "price_plans", "key": "demo-prepaid"},
     "Refdata/ValidateRefdata": {"toml": "[[taxes]]\ncode = 'VAT'\nname = 'VAT'\nrate_percent = '19'\n"},
     "Refdata/DiffRefdata": {"toml": "[[currencies]]\ncode = 'EUR'\nname = 'Euro'\nnumeric = 978\ndecimals = 2\n"},
+    "Refdata/ListRefdataVersions": {"page_size": 10},
+    "Refdata/RollbackRefdata": {"version": 2, "to_version": 1, "dry_run": True},
     "Sessions/ListSessions": {"subscriber": SUBSCRIBER},
     "Sessions/AbortSession": {"session_id": "pgw.example;1795915404;17"},
     "System/GetSystem": {},

@@ -54,6 +54,8 @@ LEAST_ROLE: dict[str, str] = {
     "Refdata/ValidateRefdata": SUPERVISOR,
     "Refdata/DiffRefdata": SUPERVISOR,
     "Refdata/PutRefdata": ADMIN,
+    "Refdata/ListRefdataVersions": VIEWER,
+    "Refdata/RollbackRefdata": ADMIN,
     "Sessions/ListSessions": VIEWER,
     "Sessions/AbortSession": SUPERVISOR,
     "System/GetSystem": ADMIN,

@@ -44,6 +44,11 @@ class Act:
         self._clock_ms = clock_ms
         self.written = 0  # entries
 
+    @property
+    def who(self) -> str:
+        """Whose act it is."""
+        return self._known["who"]
+
     def entry(self) -> Doc:
         """An entry's first fields; what came of it is added once that is known. `seq` 0: it isn't sealed."""
         now_ms = self._clock_ms()

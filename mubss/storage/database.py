@@ -87,6 +87,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_suspense": {"at": ("$.at_s",)},  # _id: the record's; records that couldn't be charged
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
     "meta": {},  # versions: the schema's, the reference data's
+    "ref_versions": {},  # _id: number; who made which version of the reference data, and when
+    "ref_changes": {},  # _id: number and count; what a version replaced, so that those before it can be read back
     **{name: {} for name in REFDATA},
 }
 

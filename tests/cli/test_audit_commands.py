@@ -256,6 +256,11 @@ def tariffs(run: Audited) -> None:
     run("ref load", tariff, "--check", count=0)
     run("ref load", tariff)
     run("ref load", tariff, count=0)
+    number = run.shell.json("ref", "list")["version"]["number"]
+    run("ref rollback", number - 1, "--check", count=0)
+    run("ref rollback", number - 1)
+    run("ref rollback", number - 1, count=0)
+    run("ref rollback", number)
     span = ("--from", "2020-01-01", "--to", "2100-01-01")
     corrected = [one for one in run.shell.json("rerate", *span, "--dry-run")["subscribers"] if one["corrections"]]
     run("rerate", *span, "--subscriber", corrected[0]["identities"][0].removeprefix("e164:"))

@@ -26,6 +26,7 @@ _OF_ANOTHER_TIME = {
     "Billing/GetActivity": {"NOT_FOUND"},
     "Billing/CancelActivity": {"NOT_FOUND"},
     "Billing/WatchActivity": {"NOT_FOUND"},
+    "Refdata/RollbackRefdata": {"ABORTED"},
     "Sessions/AbortSession": {"INVALID_ARGUMENT"},
 }
 

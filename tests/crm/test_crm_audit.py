@@ -181,6 +181,13 @@ def aborted(crm: CrmWorld) -> Callable[[], Any]:
     return lambda: crm.call("Sessions/AbortSession", session_id=name)
 
 
+def priced_again(crm: CrmWorld) -> Callable[[], Any]:
+    toml = f'[[taxes]]\ncode = "T{next(NUMBERS)}"\nname = "New"\nrate_percent = "7"\n'
+    version = crm.call("System/GetSystem").refdata_version
+    now = crm.call("Refdata/PutRefdata", version=version, toml=toml).version
+    return lambda: crm.call("Refdata/RollbackRefdata", version=now, to_version=version)
+
+
 CASES: dict[str, Callable[[CrmWorld], Callable[[], Any]]] = {
     "Subscribers/CreateSubscriber": lambda crm: lambda: person(crm, imsi="999810000000001"),
     "Subscribers/UpdateSubscriber": updated,
@@ -211,6 +218,7 @@ CASES: dict[str, Callable[[CrmWorld], Callable[[], Any]]] = {
         lambda: crm.call("Notifications/TestNotification", subscriber=PREPAID)
     ),
     "Refdata/PutRefdata": priced,
+    "Refdata/RollbackRefdata": priced_again,
     "Sessions/AbortSession": aborted,
 }
 ABOUT_PEOPLE = ("Subscribers/", "Balances/")  # of whom the entry says who it was, and what changed

@@ -115,3 +115,80 @@ def test_fields_that_cant_be_taken(
 ) -> None:
     found, text = refused(lambda: crm.call(f"Refdata/{name}", **fields))
     assert found is code and text.startswith(named), text
+
+
+def put(crm: CrmWorld, text: str) -> int:
+    return int(crm.call("Refdata/PutRefdata", version=version_of(crm), toml=text).version)
+
+
+def test_versions_are_listed_in_pages(crm: CrmWorld) -> None:
+    for percent in range(3):
+        last = put(crm, tax("LISTED", str(percent)))
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = crm.call("Refdata/ListRefdataVersions", page_size=2, page_token=token)
+        found += page.versions
+        token = page.next_page_token
+        if not token:
+            break
+    assert [one.version for one in found] == list(range(last, 0, -1))
+    first, *_, oldest = found
+    assert (first.who, first.what, first.rolled_back_to) == ("tester", "Refdata/PutRefdata", 0)
+    assert [(one.table, one.added, one.updated, one.removed) for one in first.changes] == [("taxes", 0, 1, 0)]
+    assert first.loaded_s and first.digest == crm.call("Refdata/ListTables").digest and oldest.what == "init"
+
+
+def test_an_old_version_is_compared_and_put_again(crm: CrmWorld) -> None:
+    old = put(crm, tax("AGAIN", "7"))
+    digest = crm.call("Refdata/ListTables").digest
+    new = put(crm, tax("AGAIN", "8") + tax("AGAIN2"))
+    diff = crm.call("Refdata/DiffRefdata", from_version=old)
+    assert (diff.version, diff.to_version, diff.of) == (old, new, 2)
+    assert [(one.key, one.kind) for one in diff.rows] == [("AGAIN", "updated"), ("AGAIN2", "added")]
+    same = crm.call("Refdata/DiffRefdata", from_version=new, to_version=old)
+    assert [(one.key, one.kind) for one in same.rows] == [("AGAIN", "updated"), ("AGAIN2", "removed")]
+    wanted = {"version": new, "to_version": old}
+    dry = crm.call("Refdata/RollbackRefdata", **wanted, dry_run=True)
+    assert (dry.version, dry.changed) == (new, True) and version_of(crm) == new
+    done = crm.call("Refdata/RollbackRefdata", **wanted)
+    assert (done.version, done.changed) == (new + 1, True) and list(done.changes) == list(dry.changes)
+    assert crm.office.tables.version == new + 1 and crm.call("Refdata/ListTables").digest == digest
+    again = crm.call("Refdata/RollbackRefdata", **wanted)
+    assert (again.version, again.changed) == (new + 1, False), "a repeat changes nothing"
+    code, text = refused(lambda: crm.call("Refdata/RollbackRefdata", version=new, to_version=new))
+    assert code is grpc.StatusCode.ABORTED and f"expected {new + 1}" in text
+    [last] = crm.call("Refdata/ListRefdataVersions", page_size=1).versions
+    assert (last.version, last.what, last.rolled_back_to) == (new + 1, "Refdata/RollbackRefdata", old)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "status", "text"),
+    [
+        ("RollbackRefdata", {"to_version": 1}, INVALID, "version: not set"),
+        ("RollbackRefdata", {"version": 1}, INVALID, "to_version: 0; expected 1 to"),
+        ("RollbackRefdata", {"version": 1, "to_version": -1}, INVALID, "to_version: -1"),
+        ("RollbackRefdata", {"version": 1, "to_version": 2**63 - 1}, INVALID, "to_version: 9223"),
+        ("RollbackRefdata", {"version": 1, "to_version": 99_999}, NOT_FOUND, "version: 99999; expected 1 to"),
+        ("DiffRefdata", {"from_version": 1, "toml": "x"}, INVALID, "toml, replace: "),
+        ("DiffRefdata", {"to_version": 1}, INVALID, "from_version: 0"),
+        ("DiffRefdata", {"from_version": 1, "to_version": -5}, INVALID, "to_version: -5"),
+        ("DiffRefdata", {"from_version": 99_999}, NOT_FOUND, "version: 99999"),
+        ("ListRefdataVersions", {"page_size": 501}, INVALID, "page_size: "),
+        ("ListRefdataVersions", {"page_token": "AAAA"}, INVALID, "page_token: "),
+    ],
+)
+def test_versions_that_there_are_not(
+    crm: CrmWorld, name: str, fields: dict[str, Any], status: grpc.StatusCode, text: str
+) -> None:
+    code, message = refused(lambda: crm.call(f"Refdata/{name}", **fields))
+    assert code is status and message.startswith(text), (code, message)
+
+
+def test_what_subscribers_have_refuses_a_roll_back(crm: CrmWorld) -> None:
+    before = version_of(crm)
+    plan = '[[price_plans]]\ncode = "{}"\nname = "x"\ntype = "prepaid"\ncurrency = "EUR"\n'
+    now = put(crm, plan.format("used-now"))
+    crm.write("Subscribers/CreateSubscriber", msisdn="999730000001", plan="used-now")
+    code, message = refused(lambda: crm.call("Refdata/RollbackRefdata", version=now, to_version=before))
+    assert code is INVALID and "price_plans[used-now]" in message and version_of(crm) == now

@@ -126,6 +126,8 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("Notifications/ListTemplates", {"language": "ar"}),
     ("Refdata/ListTables", {}),
     ("Refdata/GetRefdata", {"table": "price_plans"}),
+    ("Refdata/ListRefdataVersions", {}),
+    ("Refdata/DiffRefdata", {"from_version": 1}),
     ("Refdata/DiffRefdata", {"toml": "[[taxes]]\ncode = 'T7'\nname = 'é <b>'\nrate_percent = '7'\n"}),
 ]
 

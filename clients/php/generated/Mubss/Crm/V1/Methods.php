@@ -292,13 +292,25 @@ final class Methods
             'repeatable' => true,
         ],
         'Refdata/DiffRefdata' => [
-            'request' => RefdataText::class,
+            'request' => DiffRefdataRequest::class,
             'answer' => DiffRefdataResponse::class,
             'stream' => false,
             'repeatable' => true,
         ],
         'Refdata/PutRefdata' => [
             'request' => PutRefdataRequest::class,
+            'answer' => PutRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Refdata/ListRefdataVersions' => [
+            'request' => ListRefdataVersionsRequest::class,
+            'answer' => ListRefdataVersionsResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/RollbackRefdata' => [
+            'request' => RollbackRefdataRequest::class,
             'answer' => PutRefdataResponse::class,
             'stream' => false,
             'repeatable' => false,
