@@ -224,7 +224,8 @@ def _told(batch: Doc) -> str:
 def batches(store: Store, limit: int = 100, before: int = 0) -> list[Doc]:
     """Batches, the last first, each with how many of its vouchers are used; `before` is the last one's number."""
     found = storage.batches(store, before, limit)
-    return [{**batch, "used": storage.count_used(store, batch["_id"])} for batch in found]
+    used = storage.count_used(store, [batch["_id"] for batch in found])
+    return [{**batch, "used": used.get(batch["_id"], 0)} for batch in found]
 
 
 def look_up(store: Store, serial: str) -> tuple[Doc, Doc]:

@@ -379,9 +379,12 @@ def test_a_pin_that_is_taken_is_drawn_anew(small_voucher_world: VoucherWorld, mo
     assert ([int(pin) for pin in first], [int(pin) for pin in second]) == ([2, 3], [4, 5])
 
 
-def test_used_vouchers_are_counted_by_pages(voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_used_vouchers_are_counted_for_many_batches_at_once(
+    voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     world = voucher_world
-    monkeypatch.setattr("mubss.storage.vouchers._PAGE", 2)
+    monkeypatch.setattr("mubss.storage.vouchers._BATCHES_AT_ONCE", at_once)
     _, pins = world.batch(5)
     world.batch(1)
     for used, pin in enumerate(pins, 1):
