@@ -62,6 +62,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Billing/CancelActivity": {"id": "f3b107020d566f26937e43d4d51a03a9"},
     "Billing/WatchActivity": {"id": "f3b107020d566f26937e43d4d51a03a9"},
     "Refdata/GetRefdata": {"table": "price_plans", "key": "demo-prepaid"},
+    "Refdata/DownloadRefdata": {"table": "destinations"},
     "Refdata/ValidateRefdata": {"toml": "[[taxes]]\ncode = 'VAT'\nname = 'VAT'\nrate_percent = '19'\n"},
     "Refdata/DiffRefdata": {"toml": "[[currencies]]\ncode = 'EUR'\nname = 'Euro'\nnumeric = 978\ndecimals = 2\n"},
     "Refdata/ListRefdataVersions": {"page_size": 10},

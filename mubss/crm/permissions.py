@@ -51,6 +51,7 @@ LEAST_ROLE: dict[str, str] = {
     "Billing/WatchActivity": VIEWER,
     "Refdata/ListTables": VIEWER,
     "Refdata/GetRefdata": VIEWER,
+    "Refdata/DownloadRefdata": VIEWER,
     "Refdata/ValidateRefdata": SUPERVISOR,
     "Refdata/DiffRefdata": SUPERVISOR,
     "Refdata/PutRefdata": ADMIN,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from mubss.core.errors import Busy, InputError, LedgerError, RefdataError
@@ -21,11 +22,13 @@ from mubss.refdata.form import parse
 from mubss.refdata.live import operator_calendar
 from mubss.refdata.next_version import Loaded, Maker
 from mubss.storage import refdata as storage
-from mubss.storage.database import Store
+from mubss.storage.database import Doc, Store
 from mubss.storage.refdata import TABLES, Documents, Version
 
 T = TypeVar("T")
 MAX_PAGE_OCTETS = 400_000  # of a page's rows: well within an answer
+CHUNK_OCTETS = 64_000
+_HEAD_OCTETS = 200  # of an answer, beside its one row
 
 
 class Refdata:
@@ -47,20 +50,19 @@ class Refdata:
 
     def get_refdata(self, request: Any, _call: Call) -> pb.GetRefdataResponse:
         """Rows of a table."""
-        if request.table not in TABLES:
-            raise InputError(f"table: {request.table[:40]!r}; expected one of {', '.join(TABLES)}")
+        _check_table(request)
         size, after = fields.page_size(request), fields.page_after(request)
         version, documents = self._documents()
         rows = documents[request.table]
         if request.key:
             if request.key not in rows:
                 raise NotFound(f"key: {request.key[:40]!r}; expected that of a row of {request.table}")
-            return pb.GetRefdataResponse(version=version.number, rows=[messages.row(request.key, rows[request.key])])
+            return pb.GetRefdataResponse(version=version.number, rows=[self._row(request.key, rows[request.key])])
         start = _start(request, after, version)
         found: list[pb.RefdataRow] = []
         octets, keys = 0, list(rows)
         for key in keys[start : start + size]:
-            row = messages.row(key, rows[key])
+            row = self._row(key, rows[key])
             octets += row.ByteSize()
             if found and octets > MAX_PAGE_OCTETS:
                 break
@@ -68,6 +70,20 @@ class Refdata:
         end = start + len(found)
         token = fields.page_token(f"{version.number}:{end}") if end < len(keys) else ""
         return pb.GetRefdataResponse(version=version.number, rows=found, next_page_token=token)
+
+    def download_refdata(self, request: Any, _call: Call) -> Iterator[pb.RefdataFile]:
+        """All rows of a version, or of one table."""
+        if request.table:
+            _check_table(request)
+        number = _version(request, "version", least=0)
+        try:
+            version, documents = self._alone(lambda: history.read(self._office.store, number))
+        except history.UnknownVersion as error:
+            raise NotFound(str(error)) from None
+        content = messages.lines({table: documents[table] for table in TABLES if request.table in ("", table)})
+        yield pb.RefdataFile(version=version.number, octets=len(content), sha256=sha256(content).hexdigest())
+        for start in range(0, len(content), CHUNK_OCTETS):
+            yield pb.RefdataFile(data=content[start : start + CHUNK_OCTETS])
 
     def validate_refdata(self, request: Any, _call: Call) -> pb.ValidateRefdataResponse:
         """What is wrong with a text, and what it would change."""
@@ -134,6 +150,13 @@ class Refdata:
         office.refdata.poll()
         return messages.put(loaded)
 
+    def _row(self, key: str, doc: Doc) -> pb.RefdataRow:
+        row, most = messages.row(key, doc), self._office.config.crm.max_message_octets - _HEAD_OCTETS
+        if row.ByteSize() > most:
+            octets = row.ByteSize()
+            raise LedgerError(f"key: {key!r} has {octets} octets; expected up to {most}: DownloadRefdata has it")
+        return row
+
     @property
     def _keep(self) -> int:
         return self._office.config.refdata.keep_versions
@@ -179,6 +202,11 @@ def _start(request: Any, after: str, version: Version) -> int:
     if int(number) != version.number:
         raise LedgerError(f"page_token: of version {number}; {version.number} is in force now: begin anew")
     return int(place)
+
+
+def _check_table(request: Any) -> None:
+    if request.table not in TABLES:
+        raise InputError(f"table: {request.table[:40]!r}; expected one of {', '.join(TABLES)}")
 
 
 def _check_read(request: Any) -> None:

@@ -9,6 +9,7 @@ from mubss.pb import crm_pb2 as pb
 from mubss.refdata.load import RowChange
 from mubss.refdata.next_version import Loaded
 from mubss.storage.database import Doc
+from mubss.storage.refdata import Documents
 
 FIELD = "toml"  # that a text stands in
 MAX_DIFF_ROWS, MAX_DIFF_LETTERS, MAX_DIFF_OCTETS = 1000, 4000, 400_000
@@ -21,6 +22,12 @@ def row(key: str, doc: Doc) -> pb.RefdataRow:
 
 def _json(doc: Doc | None) -> str:
     return "" if doc is None else json.dumps(doc, ensure_ascii=False, separators=(",", ":"))
+
+
+def lines(documents: Documents) -> bytes:
+    """All rows as lines of JSON."""
+    rows = ((table, key, doc) for table, docs in documents.items() for key, doc in docs.items())
+    return "".join(f"{_json({'table': table, 'key': key, 'row': doc})}\n" for table, key, doc in rows).encode()
 
 
 def fault(text: str) -> pb.RefdataFault:

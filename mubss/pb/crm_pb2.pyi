@@ -1037,6 +1037,26 @@ class RefdataRow(_message.Message):
     json: str
     def __init__(self, key: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
+class DownloadRefdataRequest(_message.Message):
+    __slots__ = ("version", "table")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    table: str
+    def __init__(self, version: _Optional[int] = ..., table: _Optional[str] = ...) -> None: ...
+
+class RefdataFile(_message.Message):
+    __slots__ = ("version", "octets", "sha256", "data")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, version: _Optional[int] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class RefdataText(_message.Message):
     __slots__ = ("toml", "replace")
     TOML_FIELD_NUMBER: _ClassVar[int]

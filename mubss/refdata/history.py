@@ -10,7 +10,7 @@ from mubss.refdata.next_version import Loaded, Maker, digest, put, repeated, row
 from mubss.storage import refdata as storage
 from mubss.storage import refdata_versions as kept
 from mubss.storage.database import Doc, Session, Store
-from mubss.storage.refdata import Snapshot, Version
+from mubss.storage.refdata import Documents, Snapshot, Version
 
 MAX_NUMBER = 99_999_999
 
@@ -23,6 +23,17 @@ def versions(store: Store, keep: int, before: int = 0, limit: int = 100) -> list
     """The versions that are kept, the last first; `before` is the number of the last one of the page before."""
     current = store.run(storage.read_version).number
     return kept.versions(store, max(1, current - keep), before, limit)
+
+
+def read(store: Store, number: int = 0) -> tuple[Version, Documents]:
+    """All rows of a version (0: the one in force)."""
+
+    def work(session: Session) -> tuple[Version, Documents]:
+        base = storage.read_all(session)
+        found = _snapshot(session, base, number or base.version.number) if base.version.number else base
+        return found.version, rows_of(found)
+
+    return store.run(work)
 
 
 def diff(store: Store, number: int, other: int = 0) -> tuple[Version, Version, list[RowChange]]:

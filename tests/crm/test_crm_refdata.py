@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import grpc
 import pytest
 
 from crm_world import CrmWorld, refused
+from mubss.refdata.form import parse
+from mubss.refdata.live import operator_calendar
+from mubss.refdata.load import load
 from mubss.storage.refdata import TABLES
 
 INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
@@ -192,3 +196,44 @@ def test_what_subscribers_have_refuses_a_roll_back(crm: CrmWorld) -> None:
     crm.write("Subscribers/CreateSubscriber", msisdn="999730000001", plan="used-now")
     code, message = refused(lambda: crm.call("Refdata/RollbackRefdata", version=now, to_version=before))
     assert code is INVALID and "price_plans[used-now]" in message and version_of(crm) == now
+
+
+def downloaded(crm: CrmWorld, **fields: Any) -> tuple[Any, list[Any]]:
+    head, *chunks = crm.client().stream("Refdata/DownloadRefdata", **fields)
+    content = b"".join(one.data for one in chunks)
+    assert (head.octets, head.sha256, head.data) == (len(content), sha256(content).hexdigest(), b"")
+    assert all(0 < len(one.data) <= 64_000 and not one.sha256 for one in chunks)
+    return head, [json.loads(line) for line in content.decode().splitlines()]
+
+
+def test_a_version_comes_whole_as_a_stream(crm: CrmWorld) -> None:
+    old = put(crm, tax("FILE", "7"))
+    new = put(crm, tax("FILE", "8"))
+    head, rows = downloaded(crm)
+    tables = crm.call("Refdata/ListTables")
+    assert head.version == new and len(rows) == sum(tables.rows.values())
+    [before], [after] = (
+        [one["row"]["rate_ppm"] for one in downloaded(crm, version=number, table="taxes")[1] if one["key"] == "FILE"]
+        for number in (old, new)
+    )
+    assert (before, after) == (70_000, 80_000)
+    assert {one["table"] for one in downloaded(crm, table="taxes")[1]} == {"taxes"}
+    for fields, status in (({"version": 99_999}, NOT_FOUND), ({"version": -1}, INVALID), ({"table": "x"}, INVALID)):
+        assert (
+            refused(lambda fields=fields: list(crm.client().stream("Refdata/DownloadRefdata", **fields)))[0] is status
+        )
+
+
+def test_a_row_that_no_answer_holds_comes_as_a_stream(crm: CrmWorld) -> None:
+    """A zone with more prefixes than a request may bring, as a command loads it."""
+    numbers = [str(number) for number in range(1_000_000, 1_110_000)]
+    source = parse("x.toml", f'[[destinations]]\nzone = "huge"\nprefixes = {numbers}\n'.encode())
+    load(crm.store, [source], operator_calendar("UTC"), crm.office.now_s)
+    crm.office.refdata.poll()
+    for fields in ({"key": "huge"}, {}):
+        code, text = refused(lambda fields=fields: crm.call("Refdata/GetRefdata", table="destinations", **fields))
+        assert (
+            code is grpc.StatusCode.FAILED_PRECONDITION and text.startswith("key: 'huge' has 1") and "Download" in text
+        )
+    [row] = [one for one in downloaded(crm, table="destinations")[1] if one["key"] == "huge"]
+    assert row["row"]["prefixes"] == numbers

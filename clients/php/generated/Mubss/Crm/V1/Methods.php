@@ -285,6 +285,12 @@ final class Methods
             'stream' => false,
             'repeatable' => true,
         ],
+        'Refdata/DownloadRefdata' => [
+            'request' => DownloadRefdataRequest::class,
+            'answer' => RefdataFile::class,
+            'stream' => true,
+            'repeatable' => false,
+        ],
         'Refdata/ValidateRefdata' => [
             'request' => RefdataText::class,
             'answer' => ValidateRefdataResponse::class,
