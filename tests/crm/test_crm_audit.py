@@ -24,7 +24,7 @@ from mubss.services.audit_chain import verify
 from mubss.services.bill_group import Run
 from mubss.services.billing import bill_run, period_for
 from mubss.services.formatting import Formatter
-from mubss.storage import notifications, rpc_keys
+from mubss.storage import bills, notifications, rpc_keys
 from mubss.storage.database import Doc
 
 EURO = 1_000_000
@@ -311,6 +311,21 @@ def test_one_key_in_many_hands_leaves_one(crm: CrmWorld) -> None:
             client.join()
 
     assert len(left_by(crm, work)) == 1
+
+
+def test_a_bill_that_cannot_be_rendered_says_so_and_the_audit_who_asked(crm: CrmWorld) -> None:
+    bill("ReformatBill", True)(crm)
+    number = crm.call("Bills/ListBills", subscriber=POSTPAID).bills[0].number
+    doc = bills.by_number(crm.store, number)
+    assert doc is not None
+    broken = {**doc, "usage": [[1, 10**9]], "version": doc["version"] + 1}
+    crm.store.run(lambda session: session.collection(bills.BILLS).put_many([broken]))
+    [entry] = left_by(crm, lambda: refused(lambda: crm.call("Bills/ReformatBill", number=number)))
+    assert (entry["what"], entry["fields"]) == ("Bills/ReformatBill", {"number": number})
+    assert "are kept" in crm.call("Bills/GetBill", number=number).fault
+    whole = {**doc, "version": doc["version"] + 9}
+    crm.store.run(lambda session: session.collection(bills.BILLS).put_many([whole]))
+    assert not left_by(crm, lambda: refused(lambda: crm.call("Bills/ReformatBill", number=f"{number}0")))
 
 
 def test_nobodys_number_is_in_an_entry_and_the_chain_holds(crm: CrmWorld) -> None:
