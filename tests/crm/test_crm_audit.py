@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 import pyrage
@@ -25,7 +26,7 @@ from mubss.services.bill_group import Run
 from mubss.services.billing import bill_run, period_for
 from mubss.services.formatting import Formatter
 from mubss.storage import bills, notifications, rpc_keys
-from mubss.storage.database import Doc
+from mubss.storage.database import Doc, StoreUnavailable
 
 EURO = 1_000_000
 NUMBERS = iter(range(999_810_000_001, 999_899_999_999))
@@ -326,6 +327,31 @@ def test_a_bill_that_cannot_be_rendered_says_so_and_the_audit_who_asked(crm: Crm
     whole = {**doc, "version": doc["version"] + 9}
     crm.store.run(lambda session: session.collection(bills.BILLS).put_many([whole]))
     assert not left_by(crm, lambda: refused(lambda: crm.call("Bills/ReformatBill", number=f"{number}0")))
+
+
+def test_who_paid_is_served_again_even_if_the_first_call_died_amid(
+    crm: CrmWorld, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = crm.office.config
+    monkeypatch.setattr(crm.office, "config", replace(config, billing=replace(config.billing, reactivate_paid=True)))
+    bill("RecordPayment", True)(crm)
+    found = [one for one in crm.call("Bills/ListBills", cycle=3).bills if one.state == "BILL_STATUS_UNPAID"]
+    one = next(one for one in found if one.settled.open == one.total > 0)
+    crm.write("Subscribers/SuspendSubscriber", subscriber=one.msisdn, reason="dunning: step 3")
+    request = {"number": one.number, "amount": one.total, "reference": "bank 1", "idempotency_key": crm.key()}
+
+    def dies(*_given: Any) -> bool:
+        raise StoreUnavailable("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mubss.crm.bills.reactivate_if_paid", dies)
+        assert refused(lambda: crm.call("Bills/RecordPayment", **request))
+    assert crm.call("Bills/GetBill", number=one.number).state == "BILL_STATUS_PAID"
+    entry, *more = left_by(crm, lambda: crm.call("Bills/RecordPayment", **request))
+    assert (entry["what"], len(more)) == ("Bills/RecordPayment", 0), "the payment itself was told before"
+    assert [doc["state"] for doc in entry["after"].values() if "state" in doc] == ["active", "active"]
+    assert crm.call("Subscribers/GetSubscriber", subscriber=one.msisdn).state == "active"
+    assert not left_by(crm, lambda: crm.call("Bills/RecordPayment", **request))
 
 
 def test_nobodys_number_is_in_an_entry_and_the_chain_holds(crm: CrmWorld) -> None:
