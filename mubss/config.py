@@ -54,7 +54,9 @@ class GeneralOptions:
     log_format: str = option(
         "text", "Log lines for people (text) or for a log collector, one JSON object a line.", choices=("text", "json")
     )
-    mask_msisdn: bool = option(True, "Logs show only the last 3 digits of an MSISDN or IMSI.")
+    mask_msisdn: bool = option(
+        True, "Logs show only the last 3 digits of an MSISDN or IMSI, and of addresses of mail no name."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +114,19 @@ class ChargingOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class RefdataOptions:
+    """Tariffs and what belongs to them: `mubss ref`."""
+
+    keep_versions: int = option(
+        50,
+        "Versions before the one in force that can be listed, compared and put again.",
+        low=0,
+        high=10_000,
+        unit="versions",
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsOptions:
     """Counters for Prometheus, over HTTP at /metrics."""
 
@@ -130,6 +145,7 @@ class Config:
     store: StoreOptions = StoreOptions()
     gy: GyOptions = field(default_factory=GyOptions)
     charging: ChargingOptions = ChargingOptions()
+    refdata: RefdataOptions = RefdataOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
     billfmt: BillfmtOptions = field(default_factory=BillfmtOptions)
@@ -174,6 +190,7 @@ SECTIONS: dict[str, type] = {
     "store": StoreOptions,
     "gy": GyOptions,
     "charging": ChargingOptions,
+    "refdata": RefdataOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,
     "billfmt": BillfmtOptions,

@@ -18,6 +18,9 @@ from mubss.storage.database import StoreConflict, StoreUnavailable
 
 SHOWN_DIGITS = 3
 _IDENTITY = re.compile(r"\b((?:e164|imsi|tel|sip):\+?)(\d{4,})")
+# An address of mail (RFC 5322 §3.4.1, without quotes). It begins where such letters do, so that no line takes long.
+_LOCAL = r"A-Za-z0-9.!#$%&*+/=?^_{|}~\-"
+_MAIL = re.compile(rf"(?<![{_LOCAL}@])([A-Za-z0-9])[{_LOCAL}]{{0,63}}(?=@[A-Za-z0-9-]{{1,63}}\.[A-Za-z0-9-])")
 
 
 class ExitCode(IntEnum):
@@ -86,8 +89,12 @@ def on_drain(drain: Callable[[], None]) -> None:
 
 
 def mask_identities(text: str) -> str:
-    """`text` with the digits of each `e164:…`, `imsi:…`, `tel:…`, `sip:…` as stars, but for the last 3."""
-    return _IDENTITY.sub(lambda found: found[1] + "*" * (len(found[2]) - SHOWN_DIGITS) + found[2][-SHOWN_DIGITS:], text)
+    """`text` with the digits of each `e164:…`, `imsi:…`, `tel:…`, `sip:…` as stars, but for the last 3.
+
+    Of an address of mail the first letter and the domain stay.
+    """
+    text = _IDENTITY.sub(lambda found: found[1] + "*" * (len(found[2]) - SHOWN_DIGITS) + found[2][-SHOWN_DIGITS:], text)
+    return _MAIL.sub(r"\1***", text) if "@" in text else text
 
 
 def one_line(text: str) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 WRITES = "writes"  # by the desk's engine and store, which bring the entry with each transaction
-NOTES = "notes"  # in several steps, or outside the store: it says itself when it is done (`Invocation.note`)
+NOTES = "notes"  # in several steps, or outside the store: it says itself (`Invocation.note`)
 OUTSIDE = "outside"  # files alone: the entry is written when it is done, if there is a store
 
 KINDS = {
@@ -14,7 +14,7 @@ KINDS = {
     "billing run": WRITES,
     "bills credit": WRITES,
     "bills pay": WRITES,
-    "bills reformat": NOTES,
+    "bills reformat": WRITES,
     "bills void": WRITES,
     "cdr suspense discard": WRITES,
     "cdr suspense reprocess": WRITES,
@@ -28,6 +28,7 @@ KINDS = {
     "notifications retry": WRITES,
     "notifications test": NOTES,
     "ref load": WRITES,
+    "ref rollback": WRITES,
     "rerate": WRITES,
     "restore": OUTSIDE,
     "sessions abort": WRITES,
@@ -100,8 +101,10 @@ READS = frozenset(
         "notifications list",
         "peers",
         "rate",
+        "ref diff",
         "ref list",
         "ref show",
+        "ref versions",
         "reload",
         "sessions list",
         "sessions show",

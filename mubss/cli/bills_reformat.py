@@ -23,10 +23,11 @@ def reformat(invocation: Invocation, /, number: str | None, failed: bool) -> int
     if failed == bool(number):
         raise click.UsageError("NUMBER, or --failed: expected one of them.")
     with open_desk(invocation) as desk:
-        formatter = Formatter(desk.store, invocation.config, lambda: desk.tables, lambda: wall_clock_ms() // 1000)
+        formatter = Formatter(
+            desk.store, invocation.config, lambda: desk.tables, lambda: wall_clock_ms() // 1000, invocation.act
+        )
         with closing(formatter):
             found = [formatter.one(number)] if number else list(formatter.failed())
-        invocation.note(desk.store)
         if invocation.as_json:
             shown = [{"bill": one.bill, "path": str(one.path) if one.path else "", "fault": one.fault} for one in found]
             print_json(shown if failed else shown[0])

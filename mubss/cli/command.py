@@ -24,7 +24,7 @@ from mubss.core.errors import InputError
 from mubss.services import auditing
 from mubss.services.audit_chain import seal
 from mubss.services.stores import open_made
-from mubss.storage.database import Store, StoreError, StoreUnavailable
+from mubss.storage.database import Doc, Store, StoreError, StoreUnavailable
 
 
 class Invocation:
@@ -45,10 +45,10 @@ class Invocation:
         store = open_made(self.config.store_url)
         return store if self.act is None else _SealingStore(store, self.act)
 
-    def note(self, store: Store) -> None:
-        """Audits what this command did outside the store, or in several steps."""
+    def note(self, store: Store, about: Doc | None = None) -> None:
+        """Audits what this command does outside the store, or in several steps; `about` is a subscriber."""
         if self.act is not None:
-            self.act.write(store)
+            self.act.write(store, about)
 
     def begin_act(self, what: str, fields: Mapping[str, Any]) -> None:
         """From now on what is written is audited, as done by this command."""

@@ -18,6 +18,7 @@ from mubss.core.errors import ConfigError
 from mubss.refdata.form import read_files
 from mubss.refdata.live import Refdata, operator_calendar
 from mubss.refdata.load import load
+from mubss.refdata.next_version import Maker
 from mubss.services import demo, stores
 from mubss.services.control import FOLDER
 from mubss.services.licensing import make_demo
@@ -52,7 +53,8 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
     now_s = int(time.time())
     calendar = operator_calendar(config.general.timezone)
     with closing(open_database(url)) as store:
-        loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s)
+        maker = Maker(what="init", keep=config.refdata.keep_versions)
+        loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s, maker=maker)
         made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
     licence = make_demo(config, now_s)
     return SetUp(

@@ -133,8 +133,7 @@ def test_command(invocation: Invocation, /, msisdn: str) -> ExitCode:
     """Sends a test message to MSISDN by every sink, now. Exit code 1 if one didn't take it."""
     setup_logging(invocation.config.general)
     with open_desk(invocation) as desk:
-        found = notifying.send_test(_post(desk), msisdn)
-        invocation.note(desk.store)
+        found = notifying.send_test(_post(desk), msisdn, lambda person: invocation.note(desk.store, person))
     if invocation.as_json:
         print_json([{"sink": sink, "fault": fault or None} for sink, fault in found])
     else:

@@ -10,12 +10,14 @@ import click
 
 from mubss.cli.command import Group, Invocation
 from mubss.cli.output import print_json, print_table
+from mubss.cli.ref_loaded import maker_of, tell
+from mubss.cli.ref_versions import diff_command, rollback_command, versions_command
 from mubss.cli.ref_view import ordered, print_one, print_summaries
 from mubss.core.errors import InputError
 from mubss.refdata.check import one_of, shown
 from mubss.refdata.form import read_files
 from mubss.refdata.live import operator_calendar
-from mubss.refdata.load import Loaded, load, read_documents
+from mubss.refdata.load import load, read_documents
 from mubss.storage.refdata import TABLES, Version
 
 
@@ -34,30 +36,9 @@ def load_command(invocation: Invocation, files: tuple[str, ...], replace: bool, 
     calendar = operator_calendar(invocation.config.general.timezone)
     sources = read_files(files)
     with closing(invocation.open_store()) as store:
-        loaded = load(store, sources, calendar, int(time.time()), replace=replace, dry_run=check)
-    if invocation.as_json:
-        changes = {table: change._asdict() for table, change in loaded.changes.items()}
-        version = loaded.version._asdict()
-        lost = {plan: list(services) for plan, services in loaded.lost.items()}
-        found = {"changed": loaded.changed, "checked_only": check, "version": version, "tables": changes}
-        print_json({**found, "plans_lost_services": lost})
-        return
-    if loaded.changed:
-        rows = [{"table": table, **change._asdict()} for table, change in loaded.changes.items() if any(change)]
-        print_table(rows, {"table": "table", "added": "added", "updated": "updated", "removed": "removed"})
-    click.echo(_verdict(loaded, check))
-    for plan, services in loaded.lost.items():
-        warning = f"{plan}, which subscribers have, no longer prices {', '.join(services)}"
-        click.echo(f"warning: {warning}: such requests are refused", err=True)
-
-
-def _verdict(loaded: Loaded, check: bool) -> str:
-    number = loaded.version.number
-    if not loaded.changed:
-        return f"Nothing to change: version {number} says the same." if number else "Nothing to load."
-    if check:
-        return f"The files are right; on top of version {number} they would change this. Nothing was written."
-    return f"Reference data is now version {number}; running servers follow within seconds."
+        maker = maker_of(invocation, "ref load")
+        loaded = load(store, sources, calendar, int(time.time()), replace=replace, dry_run=check, maker=maker)
+    tell(invocation, loaded, check, "files")
 
 
 @ref.command("list")
@@ -106,3 +87,7 @@ def show_command(invocation: Invocation, table: str, key: str | None) -> None:
         print_summaries(list(rows.values()))
     else:
         print_one(rows[key])
+
+
+for command in (versions_command, diff_command, rollback_command):
+    ref.add_command(command)

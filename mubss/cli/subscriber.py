@@ -50,6 +50,7 @@ def subscriber() -> None:
 @click.option("--language", default="en", show_default=True, help="Of bills and messages.")
 @click.option("--name", default="", help="As it stands on bills.")
 @click.option("--address", multiple=True, metavar="LINE", help="As it stands on bills; again for each line.")
+@click.option("--email", default="", help="Where its mail goes.")
 @click.pass_obj
 def add(
     invocation: Invocation,
@@ -64,6 +65,7 @@ def add(
     language: str,
     name: str,
     address: tuple[str, ...],
+    email: str,
 ) -> None:
     """Adds the subscriber of MSISDN: with an account of its own, or on that of another (--account).
 
@@ -73,7 +75,7 @@ def add(
         raise click.UsageError("Missing option '--plan'.")
     micros = parse_amount(balance, "balance")
     number, lines = msisdn.removeprefix("+"), "\n".join(address)
-    new = lifecycle.NewSubscriber(number, imsi, kind or "", plan, micros, bill_cycle, language, name, lines)
+    new = lifecycle.NewSubscriber(number, imsi, kind or "", plan, micros, bill_cycle, language, name, lines, email)
     with open_desk(invocation) as desk:
         now_ms = time.time_ns() // 1_000_000
         if account:
@@ -100,7 +102,7 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
     """Adds the subscribers of FILE.csv; nothing is written unless every line is right.
 
     Its first line names the columns: msisdn and plan, and of imsi, type, balance, bill_cycle, language, name, address
-    (a | between its lines) what is there.
+    (a | between its lines), email what is there.
     """
     with open_desk(invocation) as desk:
         began = time.perf_counter()
@@ -154,6 +156,9 @@ def _print_fields(desk: Desk, doc: Doc, found: dict[str, Any]) -> None:
         ("account's state", account["state"] if account["state"] != doc["state"] else ""),
         ("bill cycle", doc["bill_cycle"]),
         ("language", doc["language"]),
+        ("name", doc.get("name")),
+        ("address", ", ".join(doc.get("address", "").split("\n"))),
+        ("email", doc.get("email")),
         ("discounts", ", ".join(account.get("discounts", []))),
         ("since", desk.time(doc["created_s"])),
         ("balance", money_of(desk, account, found["balance_micros"])),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from mubss.cli.output import counted, money, print_json, print_rows, print_table
 from mubss.cli.progress import progress_bar
 from mubss.core.errors import InputError
 from mubss.core.money import parse_amount
-from mubss.core.vouchers import ACTIVE, MAX_BATCH, MAX_COUNT, MAX_LENGTH, MIN_LENGTH
+from mubss.core.vouchers import ACTIVE, BLOCKED, MAX_BATCH, MAX_COUNT, MAX_LENGTH, MIN_LENGTH
 from mubss.services import lifecycle
 from mubss.services import vouchers as service
 from mubss.services.pepper import Pepper, read_pepper
@@ -25,7 +26,7 @@ from mubss.services.redeeming import Doors, Redeemed, redeem
 from mubss.services.sealing import is_locked, read_recipient, unseal
 from mubss.services.secret_files import private_file
 from mubss.storage import subscribers
-from mubss.storage.database import Doc
+from mubss.storage.database import Doc, Store
 
 MAX_SEALED_OCTETS = 200_000_000
 _COLUMNS = {
@@ -153,7 +154,8 @@ def lookup(invocation: Invocation, /, serial: str) -> None:
             ("worth", _worth(desk, batch)),
             ("until", batch["last_day"]),
             ("batch", f"{batch['number']}, {_state(batch)}"),
-            ("reason", batch.get("reason", "") if batch["state"] != ACTIVE else ""),
+            ("reason", voucher.get("reason", "") if voucher["state"] == BLOCKED else ""),
+            ("batch's reason", batch.get("reason", "") if batch["state"] != ACTIVE else ""),
         ]
         if "used_ms" in voucher:
             fields.append(("used", desk.time(voucher["used_ms"] // 1000)))
@@ -168,30 +170,47 @@ def _used_by(desk: Desk, voucher: Doc) -> str:
 
 
 @vouchers.command("block")
-@click.argument("batch", type=click.IntRange(1, MAX_BATCH))
-@click.option("--reason", default="", help="Kept with the batch.")
+@click.argument("batch", required=False, type=click.IntRange(1, MAX_BATCH))
+@click.option("--serial", default="", help="Only the voucher of this serial number.")
+@click.option("--reason", default="", help="Kept with the batch, or the voucher.")
 @click.pass_obj
-def block(invocation: Invocation, /, batch: int, reason: str) -> None:
-    """None of the vouchers of BATCH is redeemed from now on."""
-    with open_desk(invocation) as desk:
-        _say(invocation, desk, service.block(desk.store, batch, reason))
+def block(invocation: Invocation, /, batch: int | None, serial: str, reason: str) -> None:
+    """None of the vouchers of BATCH is redeemed from now on, or one of them isn't (--serial)."""
+    _change(invocation, batch, serial, reason, service.block, service.block_one)
 
 
 @vouchers.command("unblock")
-@click.argument("batch", type=click.IntRange(1, MAX_BATCH))
-@click.option("--reason", default="", help="Kept with the batch.")
+@click.argument("batch", required=False, type=click.IntRange(1, MAX_BATCH))
+@click.option("--serial", default="", help="Only the voucher of this serial number.")
+@click.option("--reason", default="", help="Kept with the batch, or the voucher.")
 @click.pass_obj
-def unblock(invocation: Invocation, /, batch: int, reason: str) -> None:
-    """The vouchers of BATCH may be redeemed again."""
+def unblock(invocation: Invocation, /, batch: int | None, serial: str, reason: str) -> None:
+    """The vouchers of BATCH may be redeemed again, or the one that was blocked by itself (--serial)."""
+    _change(invocation, batch, serial, reason, service.unblock, service.unblock_one)
+
+
+def _change(
+    invocation: Invocation,
+    batch: int | None,
+    serial: str,
+    reason: str,
+    of_batch: Callable[[Store, int, str], Doc],
+    of_one: Callable[[Store, str, str], tuple[Doc, Doc]],
+) -> None:
+    if (batch is None) != bool(serial):
+        raise click.UsageError("BATCH, or --serial: expected one of them.")
     with open_desk(invocation) as desk:
-        _say(invocation, desk, service.unblock(desk.store, batch, reason))
-
-
-def _say(invocation: Invocation, desk: Desk, batch: Doc) -> None:
+        if batch is not None:
+            changed = of_batch(desk.store, batch, reason)
+            view, text = _view(desk, changed), f"batch {changed['number']} is {changed['state']} now"
+        else:
+            voucher, its_batch = of_one(desk.store, serial, reason)
+            view = {**voucher, "batch": _view(desk, its_batch)}
+            text = f"voucher {voucher['serial']} is {voucher['state']} now"
     if invocation.as_json:
-        print_json(_view(desk, batch))
+        print_json(view)
     else:
-        click.echo(f"batch {batch['number']} is {batch['state']} now")
+        click.echo(text)
 
 
 @vouchers.command("redeem")

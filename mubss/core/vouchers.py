@@ -14,7 +14,7 @@ from mubss.core.errors import InputError
 
 MAKING, ACTIVE, BLOCKED = "making", "active", "blocked"  # of a batch
 BATCH_STATES = (MAKING, ACTIVE, BLOCKED)
-UNUSED, USED = "unused", "used"  # of a voucher
+UNUSED, USED = "unused", "used"  # of a voucher, which may be BLOCKED by itself, too
 MIN_LENGTH, MAX_LENGTH = 10, 30  # digits of a PIN
 MAX_COUNT = 1_000_000  # vouchers in a batch
 MAX_BATCH = 999_999

@@ -1,4 +1,7 @@
-"""The audit of RPCs: every call that isn't named as one that reads leaves an entry for what it wrote."""
+"""The audit of RPCs: what a call writes by these brings its entry, in the same transaction.
+
+Every call that isn't named as one that reads is held to it by a test.
+"""
 
 from __future__ import annotations
 
@@ -30,12 +33,6 @@ def begin(office: Office, call: Call, request: Message) -> None:
     call.act = Act(
         principal.subject, principal.role, call.peer, call.method, fields, lambda: office.now_ms, call.request_id
     )
-
-
-def end(office: Office, call: Call) -> None:
-    """Writes the entry of a call whose writes brought none."""
-    if call.act is not None and not call.act.written and not call.act.settled:
-        call.act.write(office.store)
 
 
 def audited_engine(office: Office, call: Call) -> Engine:

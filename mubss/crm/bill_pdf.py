@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mubss.core.errors import Busy, LedgerError
+from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.statuses import NotFound
 from mubss.pb import crm_pb2 as pb
@@ -56,12 +57,13 @@ def _opened(folder: Path, bill: Doc) -> BinaryIO:
         raise gone from None
 
 
-def render_again(office: Office, number: str) -> Doc:
-    """The bill after its PDF is made again; LedgerError with the reason where it can't be."""
+def render_again(office: Office, call: Call, number: str) -> Doc:
+    """The bill after its PDF is made again; LedgerError with the reason where it can't be, as the bill then says."""
     if not _places.acquire(blocking=False):
         raise Busy(f"{AT_ONCE} bills are being rendered again; try again")
     try:
-        with closing(Formatter(office.store, office.config, lambda: office.tables, lambda: office.now_s)) as formatter:
+        formatter = Formatter(office.store, office.config, lambda: office.tables, lambda: office.now_s, call.act)
+        with closing(formatter):
             done = formatter.one(number)
     finally:
         _places.release()

@@ -12,6 +12,7 @@ from mubss.core.errors import InputError
 from mubss.core.model import Account
 from mubss.crm import bill_messages as messages
 from mubss.crm import bill_pdf, fields
+from mubss.crm.audited import audited_engine
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.once import Once
@@ -56,9 +57,9 @@ class Bills:
         """A bill's PDF."""
         return bill_pdf.stream(self._office.config.resolve(self._office.config.billfmt.invoices), self._find(request))
 
-    def reformat_bill(self, request: Any, _call: Call) -> pb.Bill:
+    def reformat_bill(self, request: Any, call: Call) -> pb.Bill:
         """A bill's PDF is made again."""
-        return messages.bill(bill_pdf.render_again(self._office, self._find(request)["number"]), lines=False)
+        return messages.bill(bill_pdf.render_again(self._office, call, self._find(request)["number"]), lines=False)
 
     def void_bill(self, request: Any, call: Call) -> pb.Bill:
         """A bill that nobody has yet is taken back."""
@@ -98,12 +99,13 @@ class Bills:
         def work() -> pb.Payment:
             doc, engine = self._find(request), once.engine(_paid)
             paid = corrections.pay(engine, office.store, doc["number"], _micros(request, doc), reference, office.now_s)
-            if office.config.billing.reactivate_paid:
-                reactivate_if_paid(office.engine, office.store, doc["account"])
-            office.nudge()
             return messages.payment(paid.payment, paid.bill)
 
-        return once_or_as_told(once, work)
+        told = once_or_as_told(once, work)
+        if office.config.billing.reactivate_paid:  # a repeat makes up for a process that died before it
+            reactivate_if_paid(audited_engine(office, call), office.store, self._find(request)["account"])
+        office.nudge()
+        return told
 
     def list_overdue(self, request: Any, _call: Call) -> pb.ListOverdueResponse:
         """Bills past their due day that aren't paid."""

@@ -12,6 +12,7 @@ from mubss.core.errors import Busy, InputError
 from mubss.core.notice_kinds import DUNNING, KINDS
 from mubss.core.notice_texts import FIELDS
 from mubss.crm import fields
+from mubss.crm.audited import audited_store
 from mubss.crm.call import Call
 from mubss.crm.office import Office
 from mubss.crm.statuses import NotFound
@@ -102,16 +103,16 @@ class Notifications:
         token = fields.page_token(str(offset + size)) if len(found) == size else ""
         return pb.ListNotificationsResponse(notifications=map(_message, found), next_page_token=token)
 
-    def retry_notifications(self, request: Any, _call: Call) -> pb.NotificationsResponse:
+    def retry_notifications(self, request: Any, call: Call) -> pb.NotificationsResponse:
         """Dead ones are tried anew."""
-        return self._change(request, notifying.retry)
+        return self._change(request, call, notifying.retry)
 
-    def acknowledge_notifications(self, request: Any, _call: Call) -> pb.NotificationsResponse:
+    def acknowledge_notifications(self, request: Any, call: Call) -> pb.NotificationsResponse:
         """Dead ones are off the list."""
-        return self._change(request, notifying.acknowledge)
+        return self._change(request, call, notifying.acknowledge)
 
     def _change(
-        self, request: Any, change: Callable[[Store, Sequence[str], int], list[Doc]]
+        self, request: Any, call: Call, change: Callable[[Store, Sequence[str], int], list[Doc]]
     ) -> pb.NotificationsResponse:
         ids = list(dict.fromkeys(request.ids))
         if not 1 <= len(request.ids) <= MAX_IDS:
@@ -123,9 +124,8 @@ class Notifications:
         for one in ids:
             if one not in there:
                 raise NotFound(f"ids: {one!r}; expected that of a notification")
-        return pb.NotificationsResponse(
-            notifications=map(_message, change(self._office.store, ids, self._office.now_s))
-        )
+        changed = change(audited_store(self._office, call), ids, self._office.now_s)
+        return pb.NotificationsResponse(notifications=map(_message, changed))
 
     def list_templates(self, request: Any, _call: Call) -> pb.ListTemplatesResponse:
         """The texts in force."""
@@ -144,13 +144,15 @@ class Notifications:
                 )
         return pb.ListTemplatesResponse(templates=found)
 
-    def test_notification(self, request: Any, _call: Call) -> pb.TestNotificationResponse:
-        """Sends a test message."""
-        identity = fields.subscriber(request)
+    def test_notification(self, request: Any, call: Call) -> pb.TestNotificationResponse:
+        """Sends a test message; the entry of the audit comes before it, since no transaction holds both."""
+        identity, act = fields.subscriber(request), call.act
+        assert act is not None
         if not _testing.acquire(blocking=False):
             raise Busy("another test message is on its way; try again")
         try:
-            found = notifying.send_test(post_of(self._office), identity)
+            store = self._office.store
+            found = notifying.send_test(post_of(self._office), identity, lambda person: act.write(store, person))
         finally:
             _testing.release()
         return pb.TestNotificationResponse(results=[pb.SinkResult(sink=sink, fault=fault) for sink, fault in found])

@@ -79,8 +79,6 @@ class Once(Generic[M]):
     def _replay(self, stored: Doc) -> M:
         if stored["digest"] != self._doc["digest"]:
             raise KeyTaken("idempotency_key: it was used for another request; expected one of its own for each write")
-        if self._call.act is not None:
-            self._call.act.settled = True
         answer = self._answer()
         answer.ParseFromString(b64decode(stored["answer"]))
         return answer

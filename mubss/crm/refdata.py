@@ -2,28 +2,33 @@
 
 from __future__ import annotations
 
-import json
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from hashlib import sha256
 from typing import Any, TypeVar
 
 from mubss.core.errors import Busy, InputError, LedgerError, RefdataError
 from mubss.crm import fields
+from mubss.crm import refdata_messages as messages
+from mubss.crm.audited import audited_store
 from mubss.crm.call import Call
 from mubss.crm.office import Office
+from mubss.crm.refdata_messages import FIELD
 from mubss.crm.statuses import NotFound
 from mubss.pb import crm_pb2 as pb
+from mubss.refdata import history
 from mubss.refdata import load as service
 from mubss.refdata.form import parse
 from mubss.refdata.live import operator_calendar
+from mubss.refdata.next_version import Loaded, Maker
 from mubss.storage import refdata as storage
-from mubss.storage.database import Doc
+from mubss.storage.database import Doc, Store
 from mubss.storage.refdata import TABLES, Documents, Version
 
 T = TypeVar("T")
 MAX_PAGE_OCTETS = 400_000  # of a page's rows: well within an answer
-MAX_DIFF_ROWS, MAX_DIFF_LETTERS, MAX_DIFF_OCTETS = 1000, 4000, 400_000
-_FIELD = "toml"
+CHUNK_OCTETS = 64_000
+_HEAD_OCTETS = 200  # of an answer, beside its one row
 
 
 class Refdata:
@@ -45,20 +50,19 @@ class Refdata:
 
     def get_refdata(self, request: Any, _call: Call) -> pb.GetRefdataResponse:
         """Rows of a table."""
-        if request.table not in TABLES:
-            raise InputError(f"table: {request.table[:40]!r}; expected one of {', '.join(TABLES)}")
+        _check_table(request)
         size, after = fields.page_size(request), fields.page_after(request)
         version, documents = self._documents()
         rows = documents[request.table]
         if request.key:
             if request.key not in rows:
                 raise NotFound(f"key: {request.key[:40]!r}; expected that of a row of {request.table}")
-            return pb.GetRefdataResponse(version=version.number, rows=[_row(request.key, rows[request.key])])
+            return pb.GetRefdataResponse(version=version.number, rows=[self._row(request.key, rows[request.key])])
         start = _start(request, after, version)
         found: list[pb.RefdataRow] = []
         octets, keys = 0, list(rows)
         for key in keys[start : start + size]:
-            row = _row(key, rows[key])
+            row = self._row(key, rows[key])
             octets += row.ByteSize()
             if found and octets > MAX_PAGE_OCTETS:
                 break
@@ -67,56 +71,111 @@ class Refdata:
         token = fields.page_token(f"{version.number}:{end}") if end < len(keys) else ""
         return pb.GetRefdataResponse(version=version.number, rows=found, next_page_token=token)
 
+    def download_refdata(self, request: Any, _call: Call) -> Iterator[pb.RefdataFile]:
+        """All rows of a version, or of one table."""
+        if request.table:
+            _check_table(request)
+        number = _version(request, "version", least=0)
+        try:
+            version, documents = self._alone(lambda: history.read(self._office.store, number))
+        except history.UnknownVersion as error:
+            raise NotFound(str(error)) from None
+        content = messages.lines({table: documents[table] for table in TABLES if request.table in ("", table)})
+        yield pb.RefdataFile(version=version.number, octets=len(content), sha256=sha256(content).hexdigest())
+        for start in range(0, len(content), CHUNK_OCTETS):
+            yield pb.RefdataFile(data=content[start : start + CHUNK_OCTETS])
+
     def validate_refdata(self, request: Any, _call: Call) -> pb.ValidateRefdataResponse:
         """What is wrong with a text, and what it would change."""
         try:
-            loaded = self._alone(lambda: self._load(request, dry_run=True))
+            loaded = self._alone(lambda: self._load(self._office.store, request, Maker(), dry_run=True))
         except RefdataError as error:
             number = self._office.store.run(storage.read_version).number
-            return pb.ValidateRefdataResponse(version=number, faults=map(_fault, error.faults))
+            return pb.ValidateRefdataResponse(version=number, faults=map(messages.fault, error.faults))
         return pb.ValidateRefdataResponse(
-            version=loaded.version.number, changes=_changes(loaded), lost_services=_lost(loaded)
+            version=loaded.version.number, changes=messages.changes(loaded), lost_services=messages.lost(loaded)
         )
 
     def diff_refdata(self, request: Any, _call: Call) -> pb.DiffRefdataResponse:
-        """What a text would change, row by row."""
-        source = parse(_FIELD, request.toml.encode())
+        """What a text would change, or what differs between two versions, row by row."""
+        if request.from_version or request.to_version:
+            return self._differ(request)
+        source = parse(FIELD, request.toml.encode())
         version, found = self._alone(
             lambda: service.diff(self._office.store, [source], self._calendar, replace=request.replace)
         )
-        rows: list[pb.RowChange] = []
-        octets = 0
-        for change in found[:MAX_DIFF_ROWS]:
-            row = _row_change(change)
-            octets += row.ByteSize()
-            if octets > MAX_DIFF_OCTETS:
-                row.before_json = row.after_json = ""
-            rows.append(row)
-        return pb.DiffRefdataResponse(version=version.number, rows=rows, of=len(found))
+        return pb.DiffRefdataResponse(version=version.number, rows=messages.row_changes(found), of=len(found))
 
-    def put_refdata(self, request: Any, _call: Call) -> pb.PutRefdataResponse:
+    def _differ(self, request: Any) -> pb.DiffRefdataResponse:
+        if request.toml or request.replace:
+            raise InputError("toml, replace: set, and versions too; expected a text, or versions")
+        former, other = _version(request, "from_version"), _version(request, "to_version", least=0)
+        try:
+            before, after, found = self._alone(lambda: history.diff(self._office.store, former, other))
+        except history.UnknownVersion as error:
+            raise NotFound(str(error)) from None
+        rows = messages.row_changes(found)
+        return pb.DiffRefdataResponse(version=before.number, rows=rows, of=len(found), to_version=after.number)
+
+    def put_refdata(self, request: Any, call: Call) -> pb.PutRefdataResponse:
         """Makes a text the next version."""
-        if not request.HasField("version"):
-            raise InputError("version: not set; expected that of ListTables, as it was read")
-        loaded = self._alone(lambda: self._load(request, version=request.version))
+        _check_read(request)
+        store = audited_store(self._office, call)
+        loaded = self._alone(lambda: self._load(store, request, self._maker(call), version=request.version))
         self._office.refdata.poll()
-        return pb.PutRefdataResponse(
-            version=loaded.version.number,
-            changed=loaded.changed,
-            changes=_changes(loaded),
-            lost_services=_lost(loaded),
-        )
+        return messages.put(loaded)
 
-    def _load(self, request: Any, *, dry_run: bool = False, version: int | None = None) -> service.Loaded:
-        source, office = parse(_FIELD, request.toml.encode()), self._office
+    def list_refdata_versions(self, request: Any, _call: Call) -> pb.ListRefdataVersionsResponse:
+        """The versions that are kept, in pages."""
+        size, office = fields.page_size(request), self._office
+        found = history.versions(office.store, self._keep, fields.page_number(request), size)
+        token = fields.page_token(str(found[-1]["version"])) if len(found) == size else ""
+        return pb.ListRefdataVersionsResponse(versions=map(messages.version, found), next_page_token=token)
+
+    def rollback_refdata(self, request: Any, call: Call) -> pb.PutRefdataResponse:
+        """Makes what a former version said the next one."""
+        _check_read(request)
+        number, office, store = _version(request, "to_version"), self._office, audited_store(self._office, call)
+        maker = self._maker(call)
+
+        def work() -> Loaded:
+            return history.rollback(
+                store, self._calendar, number, office.now_s, maker, dry_run=request.dry_run, version=request.version
+            )
+
+        try:
+            loaded = self._alone(work)
+        except history.UnknownVersion as error:
+            raise NotFound(str(error)) from None
+        office.refdata.poll()
+        return messages.put(loaded)
+
+    def _row(self, key: str, doc: Doc) -> pb.RefdataRow:
+        row, most = messages.row(key, doc), self._office.config.crm.max_message_octets - _HEAD_OCTETS
+        if row.ByteSize() > most:
+            octets = row.ByteSize()
+            raise LedgerError(f"key: {key!r} has {octets} octets; expected up to {most}: DownloadRefdata has it")
+        return row
+
+    @property
+    def _keep(self) -> int:
+        return self._office.config.refdata.keep_versions
+
+    def _maker(self, call: Call) -> Maker:
+        return Maker(call.principal.subject, call.method, self._keep)
+
+    def _load(
+        self, store: Store, request: Any, maker: Maker, *, dry_run: bool = False, version: int | None = None
+    ) -> Loaded:
         return service.load(
-            office.store,
-            [source],
+            store,
+            [parse(FIELD, request.toml.encode())],
             self._calendar,
-            office.now_s,
+            self._office.now_s,
             replace=request.replace,
             dry_run=dry_run,
             version=version,
+            maker=maker,
         )
 
     def _alone(self, work: Callable[[], T]) -> T:
@@ -145,35 +204,18 @@ def _start(request: Any, after: str, version: Version) -> int:
     return int(place)
 
 
-def _row(key: str, doc: Doc) -> pb.RefdataRow:
-    return pb.RefdataRow(key=key, json=_json(doc))
+def _check_table(request: Any) -> None:
+    if request.table not in TABLES:
+        raise InputError(f"table: {request.table[:40]!r}; expected one of {', '.join(TABLES)}")
 
 
-def _json(doc: Doc | None) -> str:
-    return "" if doc is None else json.dumps(doc, ensure_ascii=False, separators=(",", ":"))
+def _check_read(request: Any) -> None:
+    if not request.HasField("version"):
+        raise InputError("version: not set; expected that of ListTables, as it was read")
 
 
-def _fault(text: str) -> pb.RefdataFault:
-    """A fault as load has it, "toml: taxes[VAT].rate: what is wrong"; what the whole text has is of `toml`."""
-    field, _, what = text.removeprefix(f"{_FIELD}: ").partition(": ")
-    return pb.RefdataFault(field=field, what=what) if what else pb.RefdataFault(field=_FIELD, what=field)
-
-
-def _changes(loaded: service.Loaded) -> list[pb.TableChange]:
-    return [pb.TableChange(table=table, **one._asdict()) for table, one in loaded.changes.items() if any(one)]
-
-
-def _lost(loaded: service.Loaded) -> dict[str, str]:
-    return {plan: ", ".join(services) for plan, services in loaded.lost.items()}
-
-
-def _row_change(change: service.RowChange) -> pb.RowChange:
-    before, after = _json(change.before), _json(change.after)
-    kind = "added" if change.before is None else "removed" if change.after is None else "updated"
-    return pb.RowChange(
-        table=change.table,
-        key=change.key,
-        kind=kind,
-        before_json=before if len(before) <= MAX_DIFF_LETTERS else "",
-        after_json=after if len(after) <= MAX_DIFF_LETTERS else "",
-    )
+def _version(request: Any, name: str, least: int = 1) -> int:
+    number = int(getattr(request, name))
+    if not least <= number <= history.MAX_NUMBER:
+        raise InputError(f"{name}: {number}; expected {least} to {history.MAX_NUMBER}")
+    return number

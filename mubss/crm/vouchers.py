@@ -13,6 +13,7 @@ from mubss.core.errors import Busy, InputError
 from mubss.core.model import Account
 from mubss.core.vouchers import MAX_BATCH, parse_serial
 from mubss.crm import fields
+from mubss.crm.audited import audited_store
 from mubss.crm.balances import available_micros
 from mubss.crm.call import Call
 from mubss.crm.office import Office
@@ -66,7 +67,7 @@ class Vouchers:
         yield pb.BatchExport(batch=_batch(batch), octets=len(content), sha256=sha256(content).hexdigest())
         for start in range(0, len(content), CHUNK_OCTETS):
             yield pb.BatchExport(data=content[start : start + CHUNK_OCTETS])
-        yield pb.BatchExport(batch=_batch(service.finished(office.store, batch)))
+        yield pb.BatchExport(batch=_batch(service.finished(audited_store(office, call), batch)))
 
     def redeem_voucher(self, request: Any, call: Call) -> pb.RedeemVoucherResponse:
         """Redeems a voucher; what is wrong with a PIN isn't told."""
@@ -92,30 +93,29 @@ class Vouchers:
 
         return once_or_as_told(once, work)
 
-    def block_batch(self, request: Any, _call: Call) -> pb.VoucherBatch:
+    def block_batch(self, request: Any, call: Call) -> pb.VoucherBatch:
         """None of a batch is redeemed."""
         reason = fields.text(request, "reason")
-        return _batch(service.block(self._office.store, self._number(request), reason))
+        return _batch(service.block(audited_store(self._office, call), self._number(request), reason))
 
-    def unblock_batch(self, request: Any, _call: Call) -> pb.VoucherBatch:
+    def unblock_batch(self, request: Any, call: Call) -> pb.VoucherBatch:
         """A blocked batch may be redeemed again."""
         reason = fields.text(request, "reason")
-        return _batch(service.unblock(self._office.store, self._number(request), reason))
+        return _batch(service.unblock(audited_store(self._office, call), self._number(request), reason))
+
+    def block_voucher(self, request: Any, call: Call) -> pb.Voucher:
+        """One isn't redeemed."""
+        reason, serial = fields.text(request, "reason"), self._serial(request)
+        return _voucher(*service.block_one(audited_store(self._office, call), serial, reason))
+
+    def unblock_voucher(self, request: Any, call: Call) -> pb.Voucher:
+        """One may be redeemed again."""
+        reason, serial = fields.text(request, "reason"), self._serial(request)
+        return _voucher(*service.unblock_one(audited_store(self._office, call), serial, reason))
 
     def lookup_voucher(self, request: Any, _call: Call) -> pb.Voucher:
         """A voucher by its serial."""
-        serial = parse_serial(fields.text(request, "serial", 20, 1))
-        if storage.by_serial(self._office.store, serial) is None:
-            raise NotFound(f"serial: {serial}; expected that of a voucher")
-        voucher, batch = service.look_up(self._office.store, serial)
-        return pb.Voucher(
-            serial=voucher["serial"],
-            state=voucher["state"],
-            batch=_batch(batch),
-            used_s=voucher.get("used_ms", 0) // 1000,
-            subscriber=voucher.get("subscriber", ""),
-            account=voucher.get("account", ""),
-        )
+        return _voucher(*service.look_up(self._office.store, self._serial(request)))
 
     def list_batches(self, request: Any, _call: Call) -> pb.ListBatchesResponse:
         """Batches in pages."""
@@ -127,6 +127,12 @@ class Vouchers:
     def _pepper(self) -> Pepper:
         config = self._office.config
         return read_pepper(config.resolve(config.vouchers.pepper_file), self._office.store)
+
+    def _serial(self, request: Any) -> str:
+        serial = parse_serial(fields.text(request, "serial", 20, 1))
+        if storage.by_serial(self._office.store, serial) is None:
+            raise NotFound(f"serial: {serial}; expected that of a voucher")
+        return serial
 
     def _number(self, request: Any) -> int:
         number = int(request.number)
@@ -169,6 +175,18 @@ def _batch(doc: Doc) -> pb.VoucherBatch:
     names = ("number", "state", "count", "used", "value_micros", "currency", "bundle", "last_day", "expires_s")
     more = ("length", "made_s", "remark", "reason")
     return pb.VoucherBatch(**{name: doc[name] for name in (*names, *more) if name in doc})
+
+
+def _voucher(voucher: Doc, batch: Doc) -> pb.Voucher:
+    return pb.Voucher(
+        serial=voucher["serial"],
+        state=voucher["state"],
+        batch=_batch(batch),
+        used_s=voucher.get("used_ms", 0) // 1000,
+        subscriber=voucher.get("subscriber", ""),
+        account=voucher.get("account", ""),
+        reason=voucher.get("reason", ""),
+    )
 
 
 def _redeemed(done: Redeemed) -> pb.RedeemVoucherResponse:

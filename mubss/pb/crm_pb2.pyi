@@ -747,6 +747,14 @@ class BatchRequest(_message.Message):
     reason: str
     def __init__(self, number: _Optional[int] = ..., reason: _Optional[str] = ...) -> None: ...
 
+class VoucherRequest(_message.Message):
+    __slots__ = ("serial", "reason")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    reason: str
+    def __init__(self, serial: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+
 class LookupVoucherRequest(_message.Message):
     __slots__ = ("serial",)
     SERIAL_FIELD_NUMBER: _ClassVar[int]
@@ -754,20 +762,22 @@ class LookupVoucherRequest(_message.Message):
     def __init__(self, serial: _Optional[str] = ...) -> None: ...
 
 class Voucher(_message.Message):
-    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account")
+    __slots__ = ("serial", "state", "batch", "used_s", "subscriber", "account", "reason")
     SERIAL_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
     BATCH_FIELD_NUMBER: _ClassVar[int]
     USED_S_FIELD_NUMBER: _ClassVar[int]
     SUBSCRIBER_FIELD_NUMBER: _ClassVar[int]
     ACCOUNT_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     serial: str
     state: str
     batch: VoucherBatch
     used_s: int
     subscriber: str
     account: str
-    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ...) -> None: ...
+    reason: str
+    def __init__(self, serial: _Optional[str] = ..., state: _Optional[str] = ..., batch: _Optional[_Union[VoucherBatch, _Mapping]] = ..., used_s: _Optional[int] = ..., subscriber: _Optional[str] = ..., account: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
 
 class ListBatchesRequest(_message.Message):
     __slots__ = ("page_size", "page_token")
@@ -1035,6 +1045,26 @@ class RefdataRow(_message.Message):
     json: str
     def __init__(self, key: _Optional[str] = ..., json: _Optional[str] = ...) -> None: ...
 
+class DownloadRefdataRequest(_message.Message):
+    __slots__ = ("version", "table")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TABLE_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    table: str
+    def __init__(self, version: _Optional[int] = ..., table: _Optional[str] = ...) -> None: ...
+
+class RefdataFile(_message.Message):
+    __slots__ = ("version", "octets", "sha256", "data")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    OCTETS_FIELD_NUMBER: _ClassVar[int]
+    SHA256_FIELD_NUMBER: _ClassVar[int]
+    DATA_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    octets: int
+    sha256: str
+    data: bytes
+    def __init__(self, version: _Optional[int] = ..., octets: _Optional[int] = ..., sha256: _Optional[str] = ..., data: _Optional[bytes] = ...) -> None: ...
+
 class RefdataText(_message.Message):
     __slots__ = ("toml", "replace")
     TOML_FIELD_NUMBER: _ClassVar[int]
@@ -1082,15 +1112,29 @@ class TableChange(_message.Message):
     removed: int
     def __init__(self, table: _Optional[str] = ..., added: _Optional[int] = ..., updated: _Optional[int] = ..., removed: _Optional[int] = ...) -> None: ...
 
+class DiffRefdataRequest(_message.Message):
+    __slots__ = ("toml", "replace", "from_version", "to_version")
+    TOML_FIELD_NUMBER: _ClassVar[int]
+    REPLACE_FIELD_NUMBER: _ClassVar[int]
+    FROM_VERSION_FIELD_NUMBER: _ClassVar[int]
+    TO_VERSION_FIELD_NUMBER: _ClassVar[int]
+    toml: str
+    replace: bool
+    from_version: int
+    to_version: int
+    def __init__(self, toml: _Optional[str] = ..., replace: bool = ..., from_version: _Optional[int] = ..., to_version: _Optional[int] = ...) -> None: ...
+
 class DiffRefdataResponse(_message.Message):
-    __slots__ = ("version", "rows", "of")
+    __slots__ = ("version", "rows", "of", "to_version")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     OF_FIELD_NUMBER: _ClassVar[int]
+    TO_VERSION_FIELD_NUMBER: _ClassVar[int]
     version: int
     rows: _containers.RepeatedCompositeFieldContainer[RowChange]
     of: int
-    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ..., of: _Optional[int] = ...) -> None: ...
+    to_version: int
+    def __init__(self, version: _Optional[int] = ..., rows: _Optional[_Iterable[_Union[RowChange, _Mapping]]] = ..., of: _Optional[int] = ..., to_version: _Optional[int] = ...) -> None: ...
 
 class RowChange(_message.Message):
     __slots__ = ("table", "key", "kind", "before_json", "after_json")
@@ -1134,6 +1178,50 @@ class PutRefdataResponse(_message.Message):
     changes: _containers.RepeatedCompositeFieldContainer[TableChange]
     lost_services: _containers.ScalarMap[str, str]
     def __init__(self, version: _Optional[int] = ..., changed: bool = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ..., lost_services: _Optional[_Mapping[str, str]] = ...) -> None: ...
+
+class ListRefdataVersionsRequest(_message.Message):
+    __slots__ = ("page_size", "page_token")
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    page_size: int
+    page_token: str
+    def __init__(self, page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class ListRefdataVersionsResponse(_message.Message):
+    __slots__ = ("versions", "next_page_token")
+    VERSIONS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    versions: _containers.RepeatedCompositeFieldContainer[RefdataVersion]
+    next_page_token: str
+    def __init__(self, versions: _Optional[_Iterable[_Union[RefdataVersion, _Mapping]]] = ..., next_page_token: _Optional[str] = ...) -> None: ...
+
+class RefdataVersion(_message.Message):
+    __slots__ = ("version", "loaded_s", "digest", "who", "what", "rolled_back_to", "changes")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    LOADED_S_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    WHO_FIELD_NUMBER: _ClassVar[int]
+    WHAT_FIELD_NUMBER: _ClassVar[int]
+    ROLLED_BACK_TO_FIELD_NUMBER: _ClassVar[int]
+    CHANGES_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    loaded_s: int
+    digest: str
+    who: str
+    what: str
+    rolled_back_to: int
+    changes: _containers.RepeatedCompositeFieldContainer[TableChange]
+    def __init__(self, version: _Optional[int] = ..., loaded_s: _Optional[int] = ..., digest: _Optional[str] = ..., who: _Optional[str] = ..., what: _Optional[str] = ..., rolled_back_to: _Optional[int] = ..., changes: _Optional[_Iterable[_Union[TableChange, _Mapping]]] = ...) -> None: ...
+
+class RollbackRefdataRequest(_message.Message):
+    __slots__ = ("version", "to_version", "dry_run")
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    TO_VERSION_FIELD_NUMBER: _ClassVar[int]
+    DRY_RUN_FIELD_NUMBER: _ClassVar[int]
+    version: int
+    to_version: int
+    dry_run: bool
+    def __init__(self, version: _Optional[int] = ..., to_version: _Optional[int] = ..., dry_run: bool = ...) -> None: ...
 
 class ListSessionsRequest(_message.Message):
     __slots__ = ("subscriber",)

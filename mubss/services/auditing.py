@@ -20,11 +20,12 @@ from mubss.storage.database import Doc, How, Read, Session, Store, Write
 
 T = TypeVar("T")
 _Key = tuple[str, str]  # collection and id
-_BY_ORDERS = frozenset(("bills", "payments", "vouchers"))  # what else changes them is no deed of a person
+_BY_ORDERS = frozenset(("bills", "payments"))  # what else changes them is no deed of a person
+_IN_BATCHES = frozenset(("vouchers",))  # the batch tells that they were added
 
 
 class Act:
-    """One command or call that writes: who, what, and with which fields. `settled`: it turned out to write nothing."""
+    """One command or call that writes: who, what, and with which fields."""
 
     def __init__(
         self,
@@ -41,8 +42,12 @@ class Act:
             self._known["request"] = request
         self._fields = fields
         self._clock_ms = clock_ms
-        self.written = 0
-        self.settled = False
+        self.written = 0  # entries
+
+    @property
+    def who(self) -> str:
+        """Whose act it is."""
+        return self._known["who"]
 
     def entry(self) -> Doc:
         """An entry's first fields; what came of it is added once that is known. `seq` 0: it isn't sealed."""
@@ -76,9 +81,15 @@ class Act:
         fields = cleaned(self._fields, identities_of(docs))
         return {"seq": 0, **about, "fields": fields, "before": before, "after": after, **rest}
 
-    def write(self, store: Store) -> None:
-        """Writes an entry by itself, after what happened elsewhere: in files, or in several steps."""
-        storage.add(store, {**self.entry(), **self.outcome({}, {})})
+    def whole(self, collection: str, found: Iterable[Doc], written: Iterable[Doc]) -> Doc:
+        """An entry of documents as they were and are, also where nothing that is told of them differs."""
+        before, after = ({(collection, doc["_id"]): doc for doc in docs} for docs in (found, written))
+        return {**self.entry(), **self.outcome(before, after)}
+
+    def write(self, store: Store, about: Doc | None = None) -> None:
+        """Writes an entry by itself, of what happens outside the store; `about` is the subscriber that it is about."""
+        docs = [] if about is None else [about]
+        storage.add(store, self.whole("subscribers", docs, docs))
         self.written += 1
 
 
@@ -227,7 +238,6 @@ class _Session:
 
     def _done(self, entries: list[Doc]) -> None:
         self._act.written += len(entries)
-        self._act.settled = self._act.settled or not entries
 
 
 class _Collection:
@@ -248,6 +258,8 @@ class _Collection:
 
     def add_many(self, docs: Sequence[Doc]) -> int:
         """As the collection's."""
+        if self._inner.name in _IN_BATCHES:
+            return int(self._inner.add_many(docs))
         with self._session.writing(self._inner.name, []):
             self._session.note(self._inner.name, docs)
             return int(self._inner.add_many(docs))

@@ -27,6 +27,7 @@ from mubss.config import Config, data_path
 from mubss.core.errors import Busy, InputError
 from mubss.core.settling import NEW, PAID, VOID, issued_state
 from mubss.core.tariff import Tables
+from mubss.services.auditing import Act
 from mubss.storage import bill_documents, bills, subscribers
 from mubss.storage.bill_documents import FAILED
 from mubss.storage.database import Doc, Store, StoreError
@@ -49,11 +50,19 @@ class Formatted(NamedTuple):
 
 
 class Formatter:
-    """Renders bills of one store by one version of the templates. `clock_s` gives UTC seconds."""
+    """Renders bills of one store by one version of the templates. `clock_s` gives UTC seconds; `act` is a person's."""
 
-    def __init__(self, store: Store, config: Config, tables: Callable[[], Tables], clock_s: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        tables: Callable[[], Tables],
+        clock_s: Callable[[], int],
+        act: Act | None = None,
+    ) -> None:
         options = config.billfmt
         self._store = store
+        self._act = act
         self._tables = tables
         self._clock_s = clock_s
         self._options = options
@@ -121,9 +130,7 @@ class Formatter:
         Busy where files can't be written: such bills wait on.
         """
         done = dict(zip((bill["_id"] for bill in mine), self._pool.map(self._document, mine), strict=True))
-        changed = bill_documents.settle(
-            self._store, list(done), self._owner, lambda doc: settled(doc, done[doc["_id"]])
-        )
+        changed = self._settle(done)
         for bill in changed:
             fault = done[bill["_id"]].get("fault", "")
             if "document" in done[bill["_id"]] or fault:
@@ -131,6 +138,17 @@ class Formatter:
         for one in done.values():
             if "obstacle" in one:
                 raise Busy(f"bills wait: {one['obstacle']}")
+
+    def _settle(self, done: dict[str, Doc]) -> list[Doc]:
+        """Says in each bill what came of it, and in the audit if somebody asked for it."""
+        act = self._act
+        entry = None if act is None else lambda before, after: act.whole(bills.BILLS, before, after)
+        changed = bill_documents.settle(
+            self._store, list(done), self._owner, lambda doc: settled(doc, done[doc["_id"]]), entry
+        )
+        if act is not None and any("obstacle" not in done[bill["_id"]] for bill in changed):
+            act.written += 1
+        return changed
 
     def _document(self, bill: Doc) -> Doc:
         """Writes a bill's PDF: {"document": what the bill says of it}, or why there is none.

@@ -16,7 +16,7 @@ from mubss.services.lifecycle import NewSubscriber, create, faults_of, taken
 from mubss.storage import subscribers
 from mubss.storage.database import Store
 
-COLUMNS = ("msisdn", "imsi", "type", "plan", "balance", "bill_cycle", "language", "name", "address")
+COLUMNS = ("msisdn", "imsi", "type", "plan", "balance", "bill_cycle", "language", "name", "address", "email")
 REQUIRED = ("msisdn", "plan")
 MAX_LINES = 1_000_000  # half of them take 205 MB; a larger file is cut into several
 MAX_FAULTS = 1000
@@ -172,6 +172,7 @@ def _take(found: Import, line: int, cells: dict[str, str], tables: Tables, known
         one["language"] or "en",
         cells.get("name", ""),
         "\n".join(line.strip() for line in cells.get("address", "").split("|")),
+        cells.get("email", ""),
     )
     unread = {fault.partition(":")[0] for fault in faults}
     faults += [fault for fault in faults_of(new, tables) if fault.partition(":")[0] not in unread]

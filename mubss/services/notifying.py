@@ -235,12 +235,16 @@ def _change_dead(store: Store, ids: Sequence[str], after: Callable[[Doc], Doc]) 
     return storage.change(store, wanted, decide)
 
 
-def send_test(post: Post, identity: str) -> list[tuple[str, str]]:
-    """Sends a test message to a subscriber by each sink, at once; sink and what went wrong, "" if nothing."""
+def send_test(post: Post, identity: str, before: Callable[[Doc], None] = lambda person: None) -> list[tuple[str, str]]:
+    """Sends a test message to a subscriber by each sink, at once; sink and what went wrong, "" if nothing.
+
+    `before` is told whom it goes to, once there is a message and before any sink has it.
+    """
     person = find_subscriber(post.store, identity)
     now_s = post.clock_s()
     doc = storage.make(TEST, person["_id"], "", f"test {now_s}", {}, now_s)
     message = message_of(post, doc)
+    before(person)
     found = []
     for sink in post.sinks:
         try:

@@ -190,6 +190,33 @@ def _set_state(store: Store, number: int, state: str, before: str, reason: str =
     return after
 
 
+def block_one(store: Store, serial: str, reason: str) -> tuple[Doc, Doc]:
+    """One voucher isn't redeemed from now on, whatever its batch is; it and its batch, as `look_up` has them."""
+    return _set_one(store, serial, BLOCKED, UNUSED, reason)
+
+
+def unblock_one(store: Store, serial: str, reason: str) -> tuple[Doc, Doc]:
+    """A voucher that was blocked by itself may be redeemed again, where its batch may."""
+    return _set_one(store, serial, UNUSED, BLOCKED, reason)
+
+
+def _set_one(store: Store, serial: str, state: str, before: str, reason: str) -> tuple[Doc, Doc]:
+    check_text("reason", reason)
+    wanted = parse_serial(serial)
+
+    def decide(voucher: Doc) -> Doc:
+        if voucher["state"] == state:
+            return voucher
+        if voucher["state"] != before:
+            raise LedgerError(f"serial: {wanted} is {voucher['state']}; expected one that is {before}")
+        rest = {name: value for name, value in voucher.items() if name != "reason"}
+        more = {"reason": reason} if reason else {}
+        return {**rest, **more, "state": state, "version": voucher["version"] + 1}
+
+    storage.change_voucher(store, wanted, decide)
+    return look_up(store, wanted)
+
+
 def _told(batch: Doc) -> str:
     return "unfinished: its making broke off, and its PINs are lost" if batch["state"] == MAKING else batch["state"]
 
@@ -197,7 +224,8 @@ def _told(batch: Doc) -> str:
 def batches(store: Store, limit: int = 100, before: int = 0) -> list[Doc]:
     """Batches, the last first, each with how many of its vouchers are used; `before` is the last one's number."""
     found = storage.batches(store, before, limit)
-    return [{**batch, "used": storage.count_used(store, batch["_id"])} for batch in found]
+    used = storage.count_used(store, [batch["_id"] for batch in found])
+    return [{**batch, "used": used.get(batch["_id"], 0)} for batch in found]
 
 
 def look_up(store: Store, serial: str) -> tuple[Doc, Doc]:

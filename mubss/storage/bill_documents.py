@@ -8,8 +8,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from mubss.core.settling import NEW
+from mubss.storage.audit import AUDIT
 from mubss.storage.bills import BILLS
 from mubss.xdev.api import Doc, Session, Store
+
+Entry = Callable[[list[Doc], list[Doc]], Doc]  # of bills as they were, and as they are
 
 FAILED = "BILL_STATUS_FAILED"  # its document can't be made; `fault` says why
 
@@ -65,20 +68,29 @@ def take(
     return store.run(work)
 
 
-def settle(store: Store, ids: Sequence[str], owner: str, change: Callable[[Doc], Doc]) -> list[Doc]:
-    """Puts `change(bill)` in place of those bills that `owner` still has, without the lease; those that were."""
+def settle(
+    store: Store, ids: Sequence[str], owner: str, change: Callable[[Doc], Doc], entry: Entry | None = None
+) -> list[Doc]:
+    """Puts `change(bill)` in place of those bills that `owner` still has, without the lease; those that were.
+
+    `entry` makes the audit's of what differs in them.
+    """
 
     def work(session: Session) -> list[Doc]:
         with session.transaction():
             found = session.collection(BILLS).get_many(sorted(ids), for_update=True)
+            mine = [doc for doc in found if doc is not None and (doc.get("lease") or {}).get("owner") == owner]
+            after = [change(doc) for doc in mine]
             changed = [
-                {name: value for name, value in change(doc).items() if name != "lease"}
-                | {"version": doc["version"] + 1}
-                for doc in found
-                if doc is not None and (doc.get("lease") or {}).get("owner") == owner
+                {name: value for name, value in new.items() if name != "lease"} | {"version": old["version"] + 1}
+                for old, new in zip(mine, after, strict=True)
             ]
             if changed:
                 session.collection(BILLS).put_many(changed)
+            told = [number for number, new in enumerate(after) if new is not mine[number]]
+            if told and entry is not None:
+                made = entry([mine[number] for number in told], [changed[number] for number in told])
+                session.collection(AUDIT).add_many([made])
             return changed
 
     return store.run(work)

@@ -106,6 +106,8 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "archives": {},  # _id: kind, month and number; a file that holds what has left `postings` or `usage`
     "carried": {},  # _id: the account's; sums of its postings that are in the archive
     "meta": {},  # versions: the schema's, the reference data's
+    "ref_versions": {},  # _id: number; who made which version of the reference data, and when
+    "ref_changes": {},  # _id: number and count; what a version replaced, so that those before it can be read back
     **{name: {} for name in REFDATA},
 }
 

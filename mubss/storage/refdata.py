@@ -6,7 +6,7 @@ document is one row, whose `_id` is its code. Documents change only with the ver
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from mubss.xdev.api import Doc, How, Lock, Read, Session, Write
@@ -72,8 +72,10 @@ def read_all(session: Session) -> Snapshot:
     raise StoreConflict("reference data: changed while it was read, time and again")
 
 
-def write_all(session: Session, base: Snapshot, documents: Documents, loaded_s: int, digest: str) -> Version:
-    """Makes `documents` the next version, in one transaction that writes only what differs from `base`.
+def write_all(
+    session: Session, base: Snapshot, documents: Documents, loaded_s: int, digest: str, beside: Sequence[Write] = ()
+) -> Version:
+    """Makes `documents` the next version, in one transaction that writes only what differs from `base`, and `beside`.
 
     StoreConflict (or DuplicateId, for two first loads at once) if `base` is no longer in force: read it again.
     """
@@ -90,7 +92,7 @@ def write_all(session: Session, base: Snapshot, documents: Documents, loaded_s: 
     if _version(found[0] if found else None) != base.version:
         session.rollback()
         raise StoreConflict("reference data: changed since it was read")
-    session.finish([write for write in writes if write.docs])
+    session.finish([write for write in (*writes, *beside) if write.docs])
     return version
 
 

@@ -17,7 +17,7 @@ T = TypeVar("T")
 VOUCHERS, BATCHES, DOORS = "vouchers", "voucher_batches", "voucher_doors"
 _META, _PEPPER = "meta", "voucher_pepper"
 _COUNTERS, _BATCH = "counters", "voucher batch"
-_PAGE = 10_000
+_BATCHES_AT_ONCE = 100
 _TRIES = 20  # against others who change the same documents
 
 
@@ -98,19 +98,17 @@ def batches(store: Store, before: int, limit: int) -> list[Doc]:
     return store.run(work)
 
 
-def count_used(store: Store, batch: str) -> int:
-    """How many vouchers of a batch are used; an index leads to them."""
-    values = {"batch": batch, "state": USED}
+def count_used(store: Store, ids: Sequence[str]) -> dict[str, int]:
+    """How many vouchers of each batch are used, those of many batches at once; an index leads to them."""
 
-    def work(session: Session) -> int:
-        collection, found, after = session.collection(VOUCHERS), 0, ""
-        while True:
-            statement = collection.find("$.batch = :batch AND $.state = :state AND $._id > :after").fields("_id")
-            page = statement.sort("$._id").limit(_PAGE).bind({**values, "after": after}).execute()
-            found += len(page)
-            if len(page) < _PAGE:
-                return found
-            after = page[-1]["_id"]
+    def work(session: Session) -> dict[str, int]:
+        found: dict[str, int] = {}
+        for start in range(0, len(ids), _BATCHES_AT_ONCE):
+            values = {f"b{number}": one for number, one in enumerate(ids[start : start + _BATCHES_AT_ONCE])}
+            names = ", ".join(f":{name}" for name in values)
+            statement = session.collection(VOUCHERS).find(f"$.batch IN ({names}) AND $.state = :state")
+            found |= statement.bind({**values, "state": USED}).count_by("$.batch")
+        return found
 
     return store.run(work)
 
@@ -126,6 +124,24 @@ def change_batch(store: Store, number: int, decide: Callable[[Doc], Doc]) -> Doc
                 return None
             after = decide(batch)
             if after is not batch:
+                collection.put_many([after])
+            return after
+
+    return _repeated(store, work)
+
+
+def change_voucher(store: Store, serial: str, decide: Callable[[Doc], Doc]) -> Doc | None:
+    """Puts `decide(voucher)` in the place of the one of a serial; it afterwards, None where there is none."""
+
+    def work(session: Session) -> Doc | None:
+        with session.transaction():
+            collection = session.collection(VOUCHERS)
+            found = collection.find("$.serial = :serial").fields("$._id AS _id").bind("serial", serial).execute()
+            [voucher] = collection.get_many([found[0]["_id"]], for_update=True) if found else [None]
+            if voucher is None:
+                return None
+            after = decide(voucher)
+            if after is not voucher:
                 collection.put_many([after])
             return after
 

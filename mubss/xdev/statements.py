@@ -110,10 +110,21 @@ class Find(_Statement):
         self._skipped = _natural(count, "offset")
         return self
 
+    def count_by(self, doc_path: str) -> dict[str, int]:
+        """How many of the documents have each text at a path."""
+        if self._fields or self._order or self._count >= 0 or self._skipped:
+            raise InvalidExpression("count_by: expected neither fields, sort, limit nor offset")
+        path, translator = read_path(doc_path), self._target.translator()
+        select = translator.count_by(path, self._target.table, self._asked())
+        return dict(self._target.select(select, translator.values))
+
+    def _asked(self) -> Node | None:
+        return next(iter(self._bound(*([self._condition] if self._condition else []))), None)
+
     def execute(self) -> list[Doc]:
         """The documents found."""
         translator = self._target.translator()
-        condition = next(iter(self._bound(*([self._condition] if self._condition else []))), None)
+        condition = self._asked()
         item = translator.fields(self._fields) if self._fields else "doc"
         return self._target.select(self._select(translator, item, condition), translator.values)
 

@@ -94,6 +94,10 @@ class Translator(ABC):
         """JSON_CONTAINS of a scalar: true, false or NULL."""
 
     @abstractmethod
+    def is_text(self, column: str) -> str:
+        """Whether a column of what `path` gives holds a text."""
+
+    @abstractmethod
     def json_array(self, items: Sequence[str]) -> str:
         """An array of JSON values, `doc` among them; NULL becomes null."""
 
@@ -122,6 +126,12 @@ class Translator(ABC):
         if count >= 0 or skipped:
             sql += f" LIMIT {count if count >= 0 else (1 << 63) - 1} OFFSET {skipped}"
         return sql
+
+    def count_by(self, path: Path, table: str, condition: Node | None) -> str:
+        """The SELECT of one column: `[text, number]` for each text that stands at a path, once."""
+        where = "" if condition is None else f" WHERE {self.condition(condition)}"
+        inner = f"SELECT {self.path(path)} AS k, count(*) AS n FROM {table}{where} GROUP BY k"
+        return f"SELECT json_array(k, n) AS item FROM ({inner}) AS counted WHERE {self.is_text('k')}"
 
     def fields(self, fields: Sequence[Field]) -> str:
         """A projection as one JSON object."""

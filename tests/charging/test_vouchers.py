@@ -6,6 +6,7 @@ import logging
 import os
 import stat
 import threading
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
@@ -19,7 +20,7 @@ from mubss.services import lifecycle
 from mubss.services.audit_ledger import check
 from mubss.services.pepper import make_pepper, read_pepper
 from mubss.services.redeeming import Doors, Redeemed, TooManyWrongPins, VoucherRefused
-from mubss.services.vouchers import NewBatch, batches, block, look_up, make, unblock
+from mubss.services.vouchers import NewBatch, batches, block, block_one, look_up, make, unblock, unblock_one
 from mubss.storage.database import StoreUnavailable, UnknownCommit, open_database
 from test_charging_engine import Faulty
 from voucher_world import MSISDN, TODAY, VoucherWorld
@@ -142,24 +143,53 @@ def test_a_blocked_batch_may_be_unblocked(small_voucher_world: VoucherWorld) -> 
         block(world.store, 2, "")
 
 
-def test_a_batch_that_is_blocked_meanwhile_stops_what_is_under_way(voucher_world: VoucherWorld) -> None:
+def test_one_voucher_is_blocked_by_itself(small_voucher_world: VoucherWorld) -> None:
+    world = small_voucher_world
+    _, [lost, other, used, *_] = world.batch()
+    serial = "000001-0000001"
+    blocked, batch = block_one(world.store, "0000010000001", "card lost")
+    assert (blocked["state"], blocked["reason"], batch["state"]) == ("blocked", "card lost", "active")
+    assert block_one(world.store, serial, "again")[0] == blocked, "it is already: nothing is written"
+    with pytest.raises(VoucherRefused):
+        world.redeem(lost)
+    assert world.redeem(other).value_micros == 10_000_000, "the others of its batch are good"
+    block(world.store, 1, "all of it")
+    assert "reason" not in unblock_one(world.store, serial, "")[0]
+    with pytest.raises(VoucherRefused):
+        world.redeem(lost)
+    unblock(world.store, 1, "")
+    world.redeem(lost)
+    world.redeem(used)
+    for name, change in (("blocked", unblock_one), ("unused", block_one)):
+        with pytest.raises(LedgerError, match=f"serial: {serial} is used; expected one that is {name}"):
+            change(world.store, serial, "")
+    with pytest.raises(InputError, match="serial: 000001-0000009; expected that of a voucher"):
+        block_one(world.store, "000001-0000009", "")
+    with pytest.raises(InputError, match="reason: "):
+        block_one(world.store, serial, "a\nb")
+
+
+@pytest.mark.parametrize(("change", "what"), [(block, 1), (block_one, "000001-0000001")])
+def test_what_is_blocked_meanwhile_stops_what_is_under_way(
+    voucher_world: VoucherWorld, change: Callable[[Any, Any, str], Any], what: int | str
+) -> None:
     world = voucher_world
     _, [pin, *_] = world.batch()
 
     class Late:
-        """Blocks the batch as the first transaction of the engine begins."""
+        """Blocks the batch, or the voucher, as the first transaction of the engine begins."""
 
         side_by_side = world.store.side_by_side
 
         def run(self, work: Any) -> Any:
-            block(world.store, 1, "")
+            change(world.store, what, "")
             return world.store.run(work)
 
     engine = world.engine(Late())  # type: ignore[arg-type]
     world.engine = lambda store=None: engine  # type: ignore[method-assign,assignment,misc]
     with pytest.raises(VoucherRefused):
         world.redeem(pin)
-    assert world.balance() == 0 and look_up(world.store, "000001-0000001")[0]["state"] == "unused"
+    assert world.balance() == 0 and look_up(world.store, "000001-0000001")[0]["state"] != "used"
 
 
 def test_wrong_pins_shut_the_subscribers_door_for_longer_and_longer(small_voucher_world: VoucherWorld) -> None:
@@ -349,9 +379,12 @@ def test_a_pin_that_is_taken_is_drawn_anew(small_voucher_world: VoucherWorld, mo
     assert ([int(pin) for pin in first], [int(pin) for pin in second]) == ([2, 3], [4, 5])
 
 
-def test_used_vouchers_are_counted_by_pages(voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("at_once", [1, 100])
+def test_used_vouchers_are_counted_for_many_batches_at_once(
+    voucher_world: VoucherWorld, monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
     world = voucher_world
-    monkeypatch.setattr("mubss.storage.vouchers._PAGE", 2)
+    monkeypatch.setattr("mubss.storage.vouchers._BATCHES_AT_ONCE", at_once)
     _, pins = world.batch(5)
     world.batch(1)
     for used, pin in enumerate(pins, 1):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
 from collections.abc import Iterator
@@ -40,6 +41,16 @@ def demo_shell(shell: Shell, _demo_store: Path) -> Shell:
     """The demo's data is there."""
     shutil.copytree(_demo_store, shell.folder, dirs_exist_ok=True)
     return shell
+
+
+@pytest.fixture
+def root_logger() -> Iterator[logging.Logger]:
+    """The root logger, put back after a command that sets up logging."""
+    root = logging.getLogger()
+    handlers, level, raises = root.handlers[:], root.level, logging.raiseExceptions
+    yield root
+    root.handlers[:], logging.raiseExceptions = handlers, raises
+    root.setLevel(level)
 
 
 @pytest.fixture

@@ -240,6 +240,9 @@ def secrets(run: Audited) -> list[str]:
     run("vouchers block", "1", "--reason", "test")
     run("vouchers block", "1", count=0)
     run("vouchers unblock", "1")
+    run("vouchers block", "--serial", "000001-0000001")
+    run("vouchers block", "--serial", "000001-0000001", count=0)
+    run("vouchers unblock", "--serial", "000001-0000001")
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n")
     run("vouchers redeem", ONE, stdin=f"{pins[0]}\n", code=65, count=0)
     keys = [line for file in (folder / "var").rglob("*.key") for line in file.read_text().split()]
@@ -262,6 +265,11 @@ def tariffs(run: Audited) -> None:
     run("ref load", tariff, "--check", count=0)
     run("ref load", tariff)
     run("ref load", tariff, count=0)
+    number = run.shell.json("ref", "list")["version"]["number"]
+    run("ref rollback", number - 1, "--check", count=0)
+    run("ref rollback", number - 1)
+    run("ref rollback", number - 1, count=0)
+    run("ref rollback", number)
     span = ("--from", "2020-01-01", "--to", "2100-01-01")
     corrected = [one for one in run.shell.json("rerate", *span, "--dry-run")["subscribers"] if one["corrections"]]
     run("rerate", *span, "--subscriber", corrected[0]["identities"][0].removeprefix("e164:"))

@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from cli_tools import Shell
+from mail_server import mail_server
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import InputError
 from mubss.core.tariff import Tables
@@ -46,9 +47,43 @@ def test_names_and_addresses(demo_shell: Shell) -> None:
         "b",
     )
     assert demo_shell.json(*add)["address"] == "a\nb"
-    for more in (("--name", "x" * 81), ("--name", "a\tb"), ("--address", "x" * 81), ("--address", "x") * 7):
+    shown = demo_shell.ok("subscriber", "show", "4917000010").out
+    assert [line.split()[1:] for line in shown.splitlines() if line.startswith(("name", "address"))] == [
+        ["Bo"],
+        ["a,", "b"],
+    ]
+    faults = (("--name", "x" * 81), ("--name", "a\tb"), ("--address", "x" * 81), ("--address", "x") * 7)
+    for more in (*faults, ("--email", "nobody"), ("--email", "a@b.example\n"), ("--email", f"{'a' * 65}@b.example")):
         done = demo_shell("subscriber", "add", "4917000011", "--plan", "demo-prepaid", *more)
         assert done.code == ExitCode.INPUT and f"{more[0].removeprefix('--')}: " in done.err
+
+
+@pytest.mark.usefixtures("root_logger")
+def test_addresses_of_mail(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    file = write(
+        demo_shell, "msisdn,plan,email\n4917000009,demo-prepaid, ada+x@mail.example \n4917000010,demo-prepaid,\n"
+    )
+    demo_shell.ok("subscriber", "import", file)
+    assert demo_shell.json("subscriber", "show", "4917000009")["email"] == "ada+x@mail.example"
+    assert "ada+x@mail.example" in demo_shell.ok("subscriber", "show", "4917000009").out
+    assert "email" not in demo_shell.json("subscriber", "show", "4917000010")
+    faulty = write(demo_shell, "msisdn,plan,email\n4917000012,demo-prepaid,ada@mail\n")
+    done = demo_shell("subscriber", "import", faulty)
+    assert "subs.csv:2: email: 8 letters; expected an address like someone@mail.example" in done.err
+    added = demo_shell.json("subscriber", "add", "4917000011", "--plan", "demo-prepaid", "--email", "bo@mail.example")
+    assert added["email"] == "bo@mail.example"
+    with mail_server() as mails:
+        options = {"SINKS": "smtp", "SMTP_HOST": "127.0.0.1", "SMTP_PORT": mails.port, "SMTP_TLS": "none"}
+        for name, value in {**options, "SMTP_FROM": "bss@op.example"}.items():
+            monkeypatch.setenv(f"MUBSS_NOTIFICATIONS__{name}", str(value))
+        for msisdn in ("4917000009", "4917000011"):
+            done = demo_shell("notifications", "test", msisdn, "--json")
+            assert done.json == [{"sink": "smtp", "fault": None}] and "ada+x@" not in done.err
+        assert [mail["To"] for mail in mails.taken] == ["ada+x@mail.example", "bo@mail.example"]
+    demo_shell.ok("subscriber", "terminate", "4917000011", "--yes")
+    demo_shell.ok("subscriber", "erase", "4917000011", "--yes")
+    assert "email" not in demo_shell.json("subscriber", "show", f"id:{added['account']}")
+    assert "mail.example" not in demo_shell.ok("audit", "export").out
 
 
 def count(shell: Shell) -> int:

@@ -70,6 +70,13 @@ def test_from_the_batch_to_the_balance(demo_shell: Shell, feed: type[Feed]) -> N
     assert "stolen" in shell.ok("vouchers", "lookup", "000001-0000003").out
     assert feed.to(shell, pins[2], "vouchers", "redeem", MSISDN).err == unknown.err
     assert shell.ok("vouchers", "unblock", 1).out == "batch 1 is active now\n"
+    serial = ("--serial", "000001-0000003")
+    assert shell.ok("vouchers", "block", *serial, "--reason", "lost").out == "voucher 000001-0000003 is blocked now\n"
+    assert feed.to(shell, pins[2], "vouchers", "redeem", MSISDN).err == unknown.err
+    shown = shell.ok("vouchers", "lookup", "000001-0000003").out
+    assert "blocked" in shown and "lost" in shown and "stolen" not in shown
+    freed = shell.json("vouchers", "unblock", *serial)
+    assert (freed["state"], freed["batch"]["state"], "_id" in freed) == ("unused", "active", False)
     assert feed.to(shell, pins[2], "vouchers", "redeem", MSISDN).code == 0
     assert [line for line in shell.ok("ledger", "check").out.splitlines() if "wrong" in line] == []
 
@@ -119,6 +126,10 @@ def test_a_sealed_file_and_back(demo_shell: Shell, tmp_path: Path, feed: type[Fe
         (("lookup", "1"), 65, "serial: '1'"),
         (("lookup", "000009-0000001"), 65, "serial: 000009-0000001; expected that of a voucher"),
         (("block", 7), 65, "batch: 7; expected the number of a batch"),
+        (("block",), 2, "BATCH, or --serial: expected one of them."),
+        (("unblock", 1, "--serial", "000001-0000001"), 2, "BATCH, or --serial: expected one of them."),
+        (("block", "--serial", "7"), 65, "serial: '7'; expected 6 digits, a dash and 7 digits"),
+        (("block", "--serial", "000007-0000001"), 65, "serial: 000007-0000001; expected that of a voucher"),
         (("redeem", "111111"), 65, "subscriber: '111111'"),
         (("decrypt", "no-such-file", "--key", "no-key", "--out", "y"), 65, "key: no-key can't be read"),
     ],

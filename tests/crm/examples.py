@@ -18,12 +18,15 @@ _OF_ANOTHER_TIME = {
     "Vouchers/RedeemVoucher": {"INVALID_ARGUMENT"},
     "Vouchers/BlockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/UnblockBatch": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/BlockVoucher": {"NOT_FOUND", "FAILED_PRECONDITION"},
+    "Vouchers/UnblockVoucher": {"NOT_FOUND", "FAILED_PRECONDITION"},
     "Vouchers/LookupVoucher": {"NOT_FOUND"},
     "Notifications/RetryNotifications": {"NOT_FOUND"},
     "Notifications/AcknowledgeNotifications": {"NOT_FOUND"},
     "Billing/GetActivity": {"NOT_FOUND"},
     "Billing/CancelActivity": {"NOT_FOUND"},
     "Billing/WatchActivity": {"NOT_FOUND"},
+    "Refdata/RollbackRefdata": {"ABORTED"},
     "Sessions/AbortSession": {"INVALID_ARGUMENT"},
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import grpc
 import pytest
 
 from crm_world import CrmWorld, refused
+from mubss.refdata.form import parse
+from mubss.refdata.live import operator_calendar
+from mubss.refdata.load import load
 from mubss.storage.refdata import TABLES
 
 INVALID, NOT_FOUND = grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.NOT_FOUND
@@ -115,3 +119,121 @@ def test_fields_that_cant_be_taken(
 ) -> None:
     found, text = refused(lambda: crm.call(f"Refdata/{name}", **fields))
     assert found is code and text.startswith(named), text
+
+
+def put(crm: CrmWorld, text: str) -> int:
+    return int(crm.call("Refdata/PutRefdata", version=version_of(crm), toml=text).version)
+
+
+def test_versions_are_listed_in_pages(crm: CrmWorld) -> None:
+    for percent in range(3):
+        last = put(crm, tax("LISTED", str(percent)))
+    found: list[Any] = []
+    token = ""
+    while True:
+        page = crm.call("Refdata/ListRefdataVersions", page_size=2, page_token=token)
+        found += page.versions
+        token = page.next_page_token
+        if not token:
+            break
+    assert [one.version for one in found] == list(range(last, 0, -1))
+    first, *_, oldest = found
+    assert (first.who, first.what, first.rolled_back_to) == ("tester", "Refdata/PutRefdata", 0)
+    assert [(one.table, one.added, one.updated, one.removed) for one in first.changes] == [("taxes", 0, 1, 0)]
+    assert first.loaded_s and first.digest == crm.call("Refdata/ListTables").digest and oldest.what == "init"
+
+
+def test_an_old_version_is_compared_and_put_again(crm: CrmWorld) -> None:
+    old = put(crm, tax("AGAIN", "7"))
+    digest = crm.call("Refdata/ListTables").digest
+    new = put(crm, tax("AGAIN", "8") + tax("AGAIN2"))
+    diff = crm.call("Refdata/DiffRefdata", from_version=old)
+    assert (diff.version, diff.to_version, diff.of) == (old, new, 2)
+    assert [(one.key, one.kind) for one in diff.rows] == [("AGAIN", "updated"), ("AGAIN2", "added")]
+    same = crm.call("Refdata/DiffRefdata", from_version=new, to_version=old)
+    assert [(one.key, one.kind) for one in same.rows] == [("AGAIN", "updated"), ("AGAIN2", "removed")]
+    wanted = {"version": new, "to_version": old}
+    dry = crm.call("Refdata/RollbackRefdata", **wanted, dry_run=True)
+    assert (dry.version, dry.changed) == (new, True) and version_of(crm) == new
+    done = crm.call("Refdata/RollbackRefdata", **wanted)
+    assert (done.version, done.changed) == (new + 1, True) and list(done.changes) == list(dry.changes)
+    assert crm.office.tables.version == new + 1 and crm.call("Refdata/ListTables").digest == digest
+    again = crm.call("Refdata/RollbackRefdata", **wanted)
+    assert (again.version, again.changed) == (new + 1, False), "a repeat changes nothing"
+    code, text = refused(lambda: crm.call("Refdata/RollbackRefdata", version=new, to_version=new))
+    assert code is grpc.StatusCode.ABORTED and f"expected {new + 1}" in text
+    [last] = crm.call("Refdata/ListRefdataVersions", page_size=1).versions
+    assert (last.version, last.what, last.rolled_back_to) == (new + 1, "Refdata/RollbackRefdata", old)
+
+
+@pytest.mark.parametrize(
+    ("name", "fields", "status", "text"),
+    [
+        ("RollbackRefdata", {"to_version": 1}, INVALID, "version: not set"),
+        ("RollbackRefdata", {"version": 1}, INVALID, "to_version: 0; expected 1 to"),
+        ("RollbackRefdata", {"version": 1, "to_version": -1}, INVALID, "to_version: -1"),
+        ("RollbackRefdata", {"version": 1, "to_version": 2**63 - 1}, INVALID, "to_version: 9223"),
+        ("RollbackRefdata", {"version": 1, "to_version": 99_999}, NOT_FOUND, "version: 99999; expected 1 to"),
+        ("DiffRefdata", {"from_version": 1, "toml": "x"}, INVALID, "toml, replace: "),
+        ("DiffRefdata", {"to_version": 1}, INVALID, "from_version: 0"),
+        ("DiffRefdata", {"from_version": 1, "to_version": -5}, INVALID, "to_version: -5"),
+        ("DiffRefdata", {"from_version": 99_999}, NOT_FOUND, "version: 99999"),
+        ("ListRefdataVersions", {"page_size": 501}, INVALID, "page_size: "),
+        ("ListRefdataVersions", {"page_token": "AAAA"}, INVALID, "page_token: "),
+    ],
+)
+def test_versions_that_there_are_not(
+    crm: CrmWorld, name: str, fields: dict[str, Any], status: grpc.StatusCode, text: str
+) -> None:
+    code, message = refused(lambda: crm.call(f"Refdata/{name}", **fields))
+    assert code is status and message.startswith(text), (code, message)
+
+
+def test_what_subscribers_have_refuses_a_roll_back(crm: CrmWorld) -> None:
+    before = version_of(crm)
+    plan = '[[price_plans]]\ncode = "{}"\nname = "x"\ntype = "prepaid"\ncurrency = "EUR"\n'
+    now = put(crm, plan.format("used-now"))
+    crm.write("Subscribers/CreateSubscriber", msisdn="999730000001", plan="used-now")
+    code, message = refused(lambda: crm.call("Refdata/RollbackRefdata", version=now, to_version=before))
+    assert code is INVALID and "price_plans[used-now]" in message and version_of(crm) == now
+
+
+def downloaded(crm: CrmWorld, **fields: Any) -> tuple[Any, list[Any]]:
+    head, *chunks = crm.client().stream("Refdata/DownloadRefdata", **fields)
+    content = b"".join(one.data for one in chunks)
+    assert (head.octets, head.sha256, head.data) == (len(content), sha256(content).hexdigest(), b"")
+    assert all(0 < len(one.data) <= 64_000 and not one.sha256 for one in chunks)
+    return head, [json.loads(line) for line in content.decode().splitlines()]
+
+
+def test_a_version_comes_whole_as_a_stream(crm: CrmWorld) -> None:
+    old = put(crm, tax("FILE", "7"))
+    new = put(crm, tax("FILE", "8"))
+    head, rows = downloaded(crm)
+    tables = crm.call("Refdata/ListTables")
+    assert head.version == new and len(rows) == sum(tables.rows.values())
+    [before], [after] = (
+        [one["row"]["rate_ppm"] for one in downloaded(crm, version=number, table="taxes")[1] if one["key"] == "FILE"]
+        for number in (old, new)
+    )
+    assert (before, after) == (70_000, 80_000)
+    assert {one["table"] for one in downloaded(crm, table="taxes")[1]} == {"taxes"}
+    for fields, status in (({"version": 99_999}, NOT_FOUND), ({"version": -1}, INVALID), ({"table": "x"}, INVALID)):
+        assert (
+            refused(lambda fields=fields: list(crm.client().stream("Refdata/DownloadRefdata", **fields)))[0] is status
+        )
+
+
+def test_a_row_that_no_answer_holds_comes_as_a_stream(crm: CrmWorld) -> None:
+    """A zone with more prefixes than a request may bring, as a command loads it."""
+    numbers = [str(number) for number in range(1_000_000, 1_110_000)]
+    source = parse("x.toml", f'[[destinations]]\nzone = "huge"\nprefixes = {numbers}\n'.encode())
+    load(crm.store, [source], operator_calendar("UTC"), crm.office.now_s)
+    crm.office.refdata.poll()
+    for fields in ({"key": "huge"}, {}):
+        code, text = refused(lambda fields=fields: crm.call("Refdata/GetRefdata", table="destinations", **fields))
+        assert (
+            code is grpc.StatusCode.FAILED_PRECONDITION and text.startswith("key: 'huge' has 1") and "Download" in text
+        )
+    [row] = [one for one in downloaded(crm, table="destinations")[1] if one["key"] == "huge"]
+    assert row["row"]["prefixes"] == numbers

@@ -68,6 +68,20 @@ def test_a_batch_and_its_life(crm: CrmWorld) -> None:
     assert crm.call("Vouchers/UnblockBatch", number=batch.number, reason="found").state == "active"
     spaced = f"{pins[1][:4]} {pins[1][4:8]}-{pins[1][8:]}"
     assert crm.write("Vouchers/RedeemVoucher", subscriber=person, pin=spaced).balance_micros == 20 * EURO
+    lost = crm.call("Vouchers/BlockVoucher", serial=serials[2], reason="card lost")
+    assert (lost.state, lost.reason, lost.batch.number) == ("blocked", "card lost", batch.number)
+    assert (
+        crm.call("Vouchers/BlockVoucher", serial=serials[2])
+        == lost
+        == crm.call("Vouchers/LookupVoucher", serial=serials[2])
+    )
+    assert refused(lambda: crm.write("Vouchers/RedeemVoucher", subscriber=person, pin=pins[2]))[0] is INVALID
+    assert crm.call("Vouchers/UnblockVoucher", serial=serials[2]).state == "unused"
+    code, text = refused(lambda: crm.call("Vouchers/BlockVoucher", serial=serials[0]))
+    assert code is grpc.StatusCode.FAILED_PRECONDITION and "is used; expected one that is unused" in text
+    assert refused(lambda: crm.call("Vouchers/BlockVoucher", serial="000099-0000001"))[0] is NOT_FOUND
+    for fields in ({}, {"serial": "x"}, {"serial": serials[2], "reason": "a\nb"}):
+        assert refused(lambda fields=fields: crm.call("Vouchers/BlockVoucher", **fields))[0] is INVALID
     assert check(crm.store)[1] == []
 
 

@@ -9,9 +9,11 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import pyrage
 import pytest
 
 import peers
@@ -21,6 +23,8 @@ from examples import RPCS, may_come_to
 from mubss.core.roles import VIEWER
 from mubss.pb import crm_pb2
 from mubss.services import private_ca
+from mubss.services.bill_group import Run
+from mubss.services.billing import bill_run, period_for
 from php_player import Misuse, Php, Refused
 from proxy import Fault, Proxy
 
@@ -122,6 +126,8 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("Notifications/ListTemplates", {"language": "ar"}),
     ("Refdata/ListTables", {}),
     ("Refdata/GetRefdata", {"table": "price_plans"}),
+    ("Refdata/ListRefdataVersions", {}),
+    ("Refdata/DiffRefdata", {"from_version": 1}),
     ("Refdata/DiffRefdata", {"toml": "[[taxes]]\ncode = 'T7'\nname = 'é <b>'\nrate_percent = '7'\n"}),
 ]
 
@@ -257,6 +263,43 @@ def test_a_bill_run_is_watched_to_its_end(php: Php, crm: CrmWorld) -> None:
     [bill] = php.call("Bills/ListBills", subscriber=POSTPAID).bills
     whole = php.call("Bills/GetBill", number=bill.number)
     assert whole == crm.call("Bills/GetBill", number=bill.number) and whole.lines
+
+
+def test_a_pdf_comes_as_a_stream_of_octets(php: Php, crm: CrmWorld) -> None:
+    office = crm.office
+    period = period_for(office.tables, 3, "", office.now_s)
+    list(bill_run(crm.store, office.engine, office.tables, Run(3, period), office.now_s))
+    [bill] = php.call("Bills/ListBills", subscriber=POSTPAID).bills
+    with pytest.raises(Refused) as caught:
+        list(php.stream("Bills/GetBillPdf", number=f"{bill.number}0"))
+    assert caught.value.status == "NOT_FOUND"
+    made = php.call("Bills/ReformatBill", number=bill.number)
+    head, *chunks = php.stream("Bills/GetBillPdf", number=bill.number)
+    octets = b"".join(one.data for one in chunks)
+    assert (head.file_name, head.octets) == (f"{bill.number}.pdf", len(octets)) and octets.startswith(b"%PDF-")
+    assert sha256(octets).hexdigest() == head.sha256 and made.pdf_octets == len(octets)
+
+
+def test_vouchers_are_made_and_redeemed(php: Php, crm: CrmWorld) -> None:
+    known = pyrage.x25519.Identity.generate()
+    batch = {"count": 2, "value_micros": 10 * EURO, "currency": "EUR", "last_day": "2040-12-31"}
+    head, *chunks, last = php.stream("Vouchers/MakeBatch", recipient=str(known.to_public()), **batch)
+    sealed = b"".join(one.data for one in chunks)
+    assert sha256(sealed).hexdigest() == head.sha256 and last.batch.state == "active"
+    rows = pyrage.decrypt(sealed, [known]).decode().splitlines()[1:]
+    [(serial, pin), (_, other)] = [row.split(",")[:2] for row in rows]
+    person = php.call("Subscribers/CreateSubscriber", msisdn=str(next(NUMBERS)), plan="demo-prepaid").msisdn
+    fields = {"subscriber": person, "pin": f"{pin[:4]} {pin[4:]}", "idempotency_key": crm.key()}
+    done = php.call("Vouchers/RedeemVoucher", **fields)
+    assert (done.serial, done.value_micros, done.balance_micros) == (serial, 10 * EURO, 10 * EURO)
+    assert php.call("Vouchers/RedeemVoucher", **fields) == done, "a repeat by its key"
+    for wrong in (pin, "0" * len(pin)):
+        with pytest.raises(Refused) as caught:
+            php.call("Vouchers/RedeemVoucher", subscriber=person, pin=wrong)
+        assert (caught.value.status, list(caught.value.violations)) == ("INVALID_ARGUMENT", ["pin"])
+        assert wrong not in caught.value.message
+    assert php.call("Vouchers/LookupVoucher", serial=serial).state == "used"
+    assert php.call("Vouchers/RedeemVoucher", subscriber=person, pin=other).balance_micros == 20 * EURO
 
 
 def test_who_stops_reading_a_stream_may_go_on_calling(php: Php, crm: CrmWorld) -> None:

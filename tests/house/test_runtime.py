@@ -69,6 +69,12 @@ MASKED = [
     ("e164:999700000001 is away", "e164:*********001 is away"),
     ("'imsi:999700000000001', tel:+4930123456", "'imsi:************001', tel:+*******456"),
     ("sip:+4930123456@ims.example", "sip:+*******456@ims.example"),
+    ("to: ada.l+x@mail.example, <b@c.de>", "to: a***@mail.example, <b***@c.de>"),
+    (
+        "{'ada@x-y.example': (550, b'no ada@x-y.example here')}",
+        "{'a***@x-y.example': (550, b'no a***@x-y.example here')}",
+    ),
+    ("root@localhost, @wraps, a@@b.c, sip:ada@ims.example", "root@localhost, @wraps, a@@b.c, sip:a***@ims.example"),
     ("e164:123, e1640:99999, session 1795413292;1938882561", "e164:123, e1640:99999, session 1795413292;1938882561"),
 ]
 

@@ -110,3 +110,30 @@ def test_calls_that_are_wrong(ref: Call, arguments: list[str], code: int, said: 
     answer = ref(*arguments)
     assert answer.code == code
     assert said in answer.err
+
+
+def test_versions_diff_rollback(ref: Call, tariff: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert json.loads(ref("versions", "--json").out) == []
+    ref("load", tariff)
+    Path(tariff).write_text(
+        TARIFF.replace('price = "0.02"', 'price = "0.03"') + '[[taxes]]\ncode = "T"\nrate_percent = "1"\n'
+    )
+    ref("load", tariff)
+    assert [line[0] for line in table(ref("versions").out)[-2:]] == ["2", "1"]
+    listed = ref("versions", "--json").json
+    assert [(one["version"], one["what"]) for one in listed] == [(2, "ref load"), (1, "ref load")] and listed[0]["who"]
+    assert [one["version"] for one in ref("versions", "--before", "2", "--json").json] == [1]
+    told = ref("diff", "1").out
+    assert "2 rows differ from version 1 to 2" in told and ["taxes", "T", "added"] in table(told) and "rates: " in told
+    found = ref("diff", "2", "1", "--json").json
+    assert (found["version"]["number"], found["other"]["number"], len(found["rows"])) == (2, 1, 2)
+    assert ref("diff", "2").out == "Nothing differs from version 2 to 2\n"
+    assert "The rows of version 1 are right; on top of version 2" in ref("rollback", "1", "--check").out
+    assert "Reference data is now version 3" in ref("rollback", "1").out
+    assert ref("rollback", "1").out == "Nothing to change: version 3 says the same.\n"
+    assert "ref rollback to 1" in " ".join(ref("versions").out.split())
+    assert ref("rollback", "9") == (65, "", "mubss: version: 9; expected 1 to 3, the one in force\n")
+    monkeypatch.setenv("MUBSS_REFDATA__KEEP_VERSIONS", "1")
+    assert [one["version"] for one in ref("versions", "--json").json] == [3, 2]
+    assert ref("rollback", "2").code == 0
+    assert ref("diff", "1") == (65, "", "mubss: version: 1; expected one that is kept; `mubss ref versions` has them\n")

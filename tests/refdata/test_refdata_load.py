@@ -10,7 +10,8 @@ import pytest
 
 from mubss.core.errors import RefdataError
 from mubss.refdata.form import read_files
-from mubss.refdata.load import Changes, Loaded, load, read_documents
+from mubss.refdata.load import load, read_documents
+from mubss.refdata.next_version import Changes, Loaded
 from mubss.storage.database import Doc, How, Session, Store, StoreConflict, Write, open_database
 from mubss.storage.refdata import TABLES, Version, join, read_all, split, write_all
 from refdata_samples import BAND, CALENDAR, CURRENCY, CYCLE, MAP, PLAN, RATE, SERVICES, TARIFF, ZONE, source

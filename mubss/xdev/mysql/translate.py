@@ -76,6 +76,9 @@ class MysqlTranslator(Translator):
             return f"CAST(JSON_QUOTE({self.text(node)}) AS JSON)"
         return f"CAST({self.compared(node)} AS JSON)"
 
+    def is_text(self, column: str) -> str:
+        return f"JSON_TYPE({column}) = 'STRING'"
+
     def json_array(self, items: Sequence[str]) -> str:
         return f"JSON_ARRAY({', '.join(items)})"
 

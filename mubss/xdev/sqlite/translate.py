@@ -104,6 +104,9 @@ class SqliteTranslator(Translator):
     def call_json(self, node: Node) -> str:
         return f"json_quote({self.compared(node)})"
 
+    def is_text(self, column: str) -> str:
+        return f"typeof({column}) = 'text'"
+
     def json_array(self, items: Sequence[str]) -> str:
         joined = " || ',' || ".join(f"ifnull({item}, 'null')" for item in items)
         return f"'[' || {joined} || ']'"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import pytest
+from agreement import LISTS, SCALARS, TEXTS
 from contract_support import Bench
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mubss.xdev.api import Collection, Expr, ModifyStatement, Store
 from mubss.xdev.errors import InvalidDocument, InvalidExpression, StoreError
@@ -63,6 +67,43 @@ def test_limit_and_offset(bench: Bench) -> None:
             found(bench, limit=bad)  # type: ignore[arg-type]
         with pytest.raises(InvalidExpression, match="offset"):
             found(bench, offset=bad)  # type: ignore[arg-type]
+
+
+def counts(bench: Bench, path: str, condition: str = "", **values: Any) -> dict[str, int]:
+    def work(session: Any) -> dict[str, int]:
+        statement = session.collection(bench.name).find(condition)
+        return dict((statement.bind(values) if values else statement).count_by(path))
+
+    return bench.store.run(work)
+
+
+@pytest.mark.parametrize("is_indexed", [False, True])
+def test_counts_by_a_text(bench: Bench, is_indexed: bool) -> None:
+    if is_indexed:
+        bench.store.run(lambda session: session.collection(bench.name).create_index("v", ["$.v", "$.s"]))
+    assert counts(bench, "$.v") == {}
+    values = ["a", "a", "A", "é", "", " a", "a ", "1", "null", "x" * 100, "x" * 100 + "y", 'q"\\', "a"]
+    others = [1, 1.5, None, True, False, [], ["a"], {"a": 1}]
+    bench.add(
+        *({"_id": f"{n:02}", "v": value, "s": n % 2} for n, value in enumerate([*values, *others])), {"_id": "none"}
+    )
+    assert counts(bench, "$.v") == {**dict.fromkeys(values, 1), "a": 3}
+    assert counts(bench, "v", "$.s = 0") == {value: values[::2].count(value) for value in values[::2]}
+    assert counts(bench, "$.v", "$.v IN (:x, :y, :z) AND $.s = :s", x="a", y="é", z="nobody", s=1) == {"a": 1, "é": 1}
+    assert counts(bench, "_id", "$.v = 'a'") == {"00": 1, "01": 1, "12": 1}
+    for narrow in (lambda one: one.limit(1), lambda one: one.sort("$.v"), lambda one: one.fields("v")):
+        with pytest.raises(InvalidExpression, match="count_by: expected neither"):
+            bench.store.run(
+                lambda session, narrow=narrow: narrow(session.collection(bench.name).find()).count_by("$.v")
+            )
+
+
+@settings(max_examples=20, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(bodies=st.lists(st.fixed_dictionaries({"v": st.one_of(SCALARS, TEXTS, LISTS)}), max_size=8))
+def test_counts_are_those_of_python(bench: Bench, bodies: list[Any]) -> None:
+    bench.store.run(lambda session: session.collection(bench.name).remove(ANYTHING).execute())
+    bench.add(*({"_id": str(number), **body} for number, body in enumerate(bodies)))
+    assert counts(bench, "$.v") == Counter(body["v"] for body in bodies if isinstance(body["v"], str))
 
 
 def fields(bench: Bench, *projection: str) -> list[Any]:

@@ -15,7 +15,7 @@ use Google\Protobuf\Internal\GPBUtil;
 class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
 {
     /**
-     * that it was compared with
+     * that it was compared with; of two versions the former one
      *
      * Generated from protobuf field <code>int64 version = 1;</code>
      */
@@ -27,11 +27,17 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
      */
     private $rows;
     /**
-     * rows that would change
+     * rows that would change, or differ
      *
      * Generated from protobuf field <code>int64 of = 3;</code>
      */
     protected $of = 0;
+    /**
+     * of two versions the other one; 0: a text was compared
+     *
+     * Generated from protobuf field <code>int64 to_version = 4;</code>
+     */
+    protected $to_version = 0;
 
     /**
      * Constructor.
@@ -40,11 +46,13 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
      *     Optional. Data for populating the Message object.
      *
      *     @type int|string $version
-     *           that it was compared with
+     *           that it was compared with; of two versions the former one
      *     @type array<\Mubss\Crm\V1\RowChange>|\Google\Protobuf\Internal\RepeatedField $rows
      *           the first 1,000
      *     @type int|string $of
-     *           rows that would change
+     *           rows that would change, or differ
+     *     @type int|string $to_version
+     *           of two versions the other one; 0: a text was compared
      * }
      */
     public function __construct($data = NULL) {
@@ -53,7 +61,7 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * that it was compared with
+     * that it was compared with; of two versions the former one
      *
      * Generated from protobuf field <code>int64 version = 1;</code>
      * @return int|string
@@ -64,7 +72,7 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * that it was compared with
+     * that it was compared with; of two versions the former one
      *
      * Generated from protobuf field <code>int64 version = 1;</code>
      * @param int|string $var
@@ -105,7 +113,7 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * rows that would change
+     * rows that would change, or differ
      *
      * Generated from protobuf field <code>int64 of = 3;</code>
      * @return int|string
@@ -116,7 +124,7 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * rows that would change
+     * rows that would change, or differ
      *
      * Generated from protobuf field <code>int64 of = 3;</code>
      * @param int|string $var
@@ -126,6 +134,32 @@ class DiffRefdataResponse extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkInt64($var);
         $this->of = $var;
+
+        return $this;
+    }
+
+    /**
+     * of two versions the other one; 0: a text was compared
+     *
+     * Generated from protobuf field <code>int64 to_version = 4;</code>
+     * @return int|string
+     */
+    public function getToVersion()
+    {
+        return $this->to_version;
+    }
+
+    /**
+     * of two versions the other one; 0: a text was compared
+     *
+     * Generated from protobuf field <code>int64 to_version = 4;</code>
+     * @param int|string $var
+     * @return $this
+     */
+    public function setToVersion($var)
+    {
+        GPBUtil::checkInt64($var);
+        $this->to_version = $var;
 
         return $this;
     }

@@ -189,6 +189,18 @@ final class Methods
             'stream' => false,
             'repeatable' => false,
         ],
+        'Vouchers/BlockVoucher' => [
+            'request' => VoucherRequest::class,
+            'answer' => Voucher::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Vouchers/UnblockVoucher' => [
+            'request' => VoucherRequest::class,
+            'answer' => Voucher::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
         'Vouchers/LookupVoucher' => [
             'request' => LookupVoucherRequest::class,
             'answer' => Voucher::class,
@@ -273,6 +285,12 @@ final class Methods
             'stream' => false,
             'repeatable' => true,
         ],
+        'Refdata/DownloadRefdata' => [
+            'request' => DownloadRefdataRequest::class,
+            'answer' => RefdataFile::class,
+            'stream' => true,
+            'repeatable' => false,
+        ],
         'Refdata/ValidateRefdata' => [
             'request' => RefdataText::class,
             'answer' => ValidateRefdataResponse::class,
@@ -280,13 +298,25 @@ final class Methods
             'repeatable' => true,
         ],
         'Refdata/DiffRefdata' => [
-            'request' => RefdataText::class,
+            'request' => DiffRefdataRequest::class,
             'answer' => DiffRefdataResponse::class,
             'stream' => false,
             'repeatable' => true,
         ],
         'Refdata/PutRefdata' => [
             'request' => PutRefdataRequest::class,
+            'answer' => PutRefdataResponse::class,
+            'stream' => false,
+            'repeatable' => false,
+        ],
+        'Refdata/ListRefdataVersions' => [
+            'request' => ListRefdataVersionsRequest::class,
+            'answer' => ListRefdataVersionsResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Refdata/RollbackRefdata' => [
+            'request' => RollbackRefdataRequest::class,
             'answer' => PutRefdataResponse::class,
             'stream' => false,
             'repeatable' => false,

@@ -19,7 +19,7 @@ class Voucher extends \Google\Protobuf\Internal\Message
      */
     protected $serial = '';
     /**
-     * "unused" or "used"
+     * "unused", "used" or "blocked"
      *
      * Generated from protobuf field <code>string state = 2;</code>
      */
@@ -46,6 +46,12 @@ class Voucher extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>string account = 6;</code>
      */
     protected $account = '';
+    /**
+     * of the last block or unblock of this one
+     *
+     * Generated from protobuf field <code>string reason = 7;</code>
+     */
+    protected $reason = '';
 
     /**
      * Constructor.
@@ -55,7 +61,7 @@ class Voucher extends \Google\Protobuf\Internal\Message
      *
      *     @type string $serial
      *     @type string $state
-     *           "unused" or "used"
+     *           "unused", "used" or "blocked"
      *     @type \Mubss\Crm\V1\VoucherBatch $batch
      *     @type int|string $used_s
      *           UTC seconds; 0: it isn't used
@@ -63,6 +69,8 @@ class Voucher extends \Google\Protobuf\Internal\Message
      *           id of who used it
      *     @type string $account
      *           id of the account that it went to
+     *     @type string $reason
+     *           of the last block or unblock of this one
      * }
      */
     public function __construct($data = NULL) {
@@ -93,7 +101,7 @@ class Voucher extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "unused" or "used"
+     * "unused", "used" or "blocked"
      *
      * Generated from protobuf field <code>string state = 2;</code>
      * @return string
@@ -104,7 +112,7 @@ class Voucher extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "unused" or "used"
+     * "unused", "used" or "blocked"
      *
      * Generated from protobuf field <code>string state = 2;</code>
      * @param string $var
@@ -224,6 +232,32 @@ class Voucher extends \Google\Protobuf\Internal\Message
     {
         GPBUtil::checkString($var, True);
         $this->account = $var;
+
+        return $this;
+    }
+
+    /**
+     * of the last block or unblock of this one
+     *
+     * Generated from protobuf field <code>string reason = 7;</code>
+     * @return string
+     */
+    public function getReason()
+    {
+        return $this->reason;
+    }
+
+    /**
+     * of the last block or unblock of this one
+     *
+     * Generated from protobuf field <code>string reason = 7;</code>
+     * @param string $var
+     * @return $this
+     */
+    public function setReason($var)
+    {
+        GPBUtil::checkString($var, True);
+        $this->reason = $var;
 
         return $this;
     }
