@@ -27,8 +27,10 @@ class BuildWithData(build_py):
 
 
 COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
+OTEL = ["opentelemetry-sdk>=1.45,<2", "opentelemetry-exporter-otlp-proto-http>=1.45,<2"]  # traces, for who wants them
 TEST = [
     *COMPRESSION,
+    *OTEL,
     "pytest>=9.0,<10",
     "pytest-xdist>=3.8,<4",
     "hypothesis>=6.150,<7",
@@ -78,7 +80,7 @@ setup(
         "supervisor>=4.3,<5",  # runs the group: conf/supervisord.conf
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
-    extras_require={"compression": COMPRESSION, "test": TEST, "dev": DEV},
+    extras_require={"compression": COMPRESSION, "otel": OTEL, "test": TEST, "dev": DEV},
     entry_points={
         "console_scripts": [
             "mubss = mubss.cli.main:main",

@@ -28,6 +28,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from gy_reckoning import make_store
+from mubss.cli.demo_group import free_port
 from mysqld.binaries import find_or_fetch
 from mysqld.server import Server as MySQL
 
@@ -66,7 +67,7 @@ def mysql(folder: Path, *, tls: bool) -> Iterator[tuple[str, int]]:
 @contextlib.contextmanager
 def server(url: str, environment: dict[str, str], mysqld: list[int]) -> Iterator[Running]:
     """A mubss-gy of its own."""
-    settings = {"MUBSS_STORE__URL": url, "MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__PORT": "0"}
+    settings = {"MUBSS_STORE__URL": url, "MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__GY_PORT": str(free_port())}
     command = [sys.executable, "-m", "mubss.gy.main", "--port", "0"]
     with tempfile.NamedTemporaryFile("w+") as log:
         process = subprocess.Popen(command, env={**os.environ, **settings, **environment}, stderr=log, text=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 import grpc
@@ -13,6 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mubss import metrics
 from mubss.core.errors import ConfigError, InputError
 from mubss.crm import audited
 from mubss.crm.auth import AuthInterceptor, Revoked
@@ -31,8 +33,10 @@ from mubss.crm.usage import Usage
 from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
 from mubss.services.control import CRM
+from mubss.services.depths import of_crm
 from mubss.services.process import Process
 from mubss.services.tokens import Keys, terms_of
+from mubss.services.watch import Watch
 
 SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -75,7 +79,13 @@ class CrmServer:
         self._delivery = Delivery(office) if options.delivers else None
         self.port = 0
         self._is_draining = False
-        self._process = Process(CRM, office.config, lambda: {"port": self.port}, lambda: self._is_draining)
+        watch = Watch(
+            office.store,
+            partial(of_crm, office.store, lambda: office.now_s),
+            office.config.metrics.look_seconds,
+            calls=lambda: metrics.CRM_CALLS.total,
+        )
+        self._process = Process(CRM, office.config, lambda: {"port": self.port}, lambda: self._is_draining, watch=watch)
 
     def listen(self, address: str, credentials: grpc.ServerCredentials | None) -> None:
         """Takes a port, with TLS unless there are no credentials; ConfigError where it can't be had."""

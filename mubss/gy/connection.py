@@ -225,7 +225,7 @@ class Connection:
 
     def _charge(self, frame: bytes) -> None:
         server = self.server
-        received_ms = time.monotonic_ns() // 1_000_000
+        received_ns = time.monotonic_ns()
         try:
             ccr = decode_ccr(frame)
         except CcrError as error:
@@ -262,7 +262,7 @@ class Connection:
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
         order = Order(
-            command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ms)
+            command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ns)
         )
         try:
             server.engine.submit(order)
@@ -300,7 +300,7 @@ class Connection:
         answer = CcaAnswer(error.result_code, failed_avp=error.failed_avp, error_message=error.text)
         self._answer(ccr, answer)
 
-    def _done(self, ccr: Ccr, profile: Profile, octets: int, received_ms: int, order: Order) -> None:
+    def _done(self, ccr: Ccr, profile: Profile, octets: int, received_ns: int, order: Order) -> None:
         server = self.server
         self.pending -= 1
         self._pending_octets -= octets
@@ -318,7 +318,9 @@ class Connection:
         else:
             answer = CcaAnswer(_result_of(order.error))
         # Past the deadline the client has given up: its repeat will find the stored outcome.
-        if time.monotonic_ns() // 1_000_000 - received_ms > profile.deadline_ms:
+        took_s = (time.monotonic_ns() - received_ns) * 1e-9
+        metrics.GY_ANSWER_SECONDS.observe(took_s)
+        if took_s * 1000 > profile.deadline_ms:
             metrics.GY_LATE_ANSWERS.inc(self.label)
         else:
             self._answer(ccr, answer)

@@ -16,9 +16,9 @@ import click  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from mubss import metrics  # noqa: E402
 from mubss.config import Config, load, with_profile  # noqa: E402
 from mubss.core.errors import ConfigError  # noqa: E402
+from mubss.gy.gather import Gather  # noqa: E402
 from mubss.gy.link import Link  # noqa: E402
 from mubss.gy.listen import Acceptors, listen  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
@@ -76,7 +76,7 @@ def serve_alone(config: Config) -> int:
     server.registry = LocalRegistry(server.tell)
     server.certificates = certificates
     start_capture(server, config)
-    start(server, config, 0)
+    start(server)
     acceptors = Acceptors(listeners, config, server)
     server.process.is_ready = True
     drained.wait()
@@ -99,7 +99,10 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
         link = map(str, (index, descriptor, state_id))
         return [sys.executable, "-m", "mubss.gy.main", *named, "--worker-link", *link]
 
+    gather = Gather(config)
+    gather.inside.start()
     parent = Parent(config.gy.workers, command)
+    gather.follow(parent)
     reload_at_sighup(certificates, parent.reload_certificates)  # before a worker can be asked for it
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
@@ -108,6 +111,7 @@ def serve_with_workers(config: Config, config_file: str | None) -> int:
     drained.wait()
     acceptors.close()
     parent.drain(config.gy.drain_seconds)
+    gather.inside.stop()
     return 0
 
 
@@ -118,18 +122,17 @@ def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) 
     server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
     start_capture(server, config, by_itself=False)
-    start(server, config, index)
+    if index and server.process.watch is not None:
+        server.process.watch.depths = None  # one of them counts for all
+    start(server)
     server.process.is_ready = True
     worker.run(drained)
     return 0
 
 
-def start(server: Server, config: Config, index: int) -> None:
+def start(server: Server) -> None:
     """Brings a server up in this process."""
     server.start()
-    if config.metrics.enabled:
-        wanted = config.metrics.port + index if config.metrics.port else 0
-        log.info("metrics on %s:%d", config.metrics.host, metrics.serve(config.metrics.host, wanted))
     # What lives for ever needn't be looked at by every collection.
     gc.collect()
     gc.freeze()

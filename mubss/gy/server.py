@@ -33,11 +33,13 @@ from mubss.gy.trace import Tracer, Traces
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import GY
+from mubss.services.depths import of_gy
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.process import Process
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
+from mubss.services.watch import Watch
 from mubss.storage.database import StoreError, open_database
 
 log = logging.getLogger(__name__)
@@ -104,7 +106,13 @@ class Server:
             ),
         )
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
-        self.process = Process(GY, config, self._facts, lambda: self.is_draining, leader=leader)
+        watch = Watch(
+            self._store,
+            partial(of_gy, self._store),
+            config.metrics.look_seconds,
+            ccr=lambda: self.answered,
+        )
+        self.process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)
         self.process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
@@ -192,6 +200,7 @@ class Server:
         return {
             "connections": len(self._connections),
             "pending": self.pending,
+            "queue": self.engine.depth,
             "answered": self.answered,
         }
 
@@ -210,6 +219,7 @@ class Server:
             if connection.label:
                 pending[connection.label,] = pending.get((connection.label,), 0) + connection.pending
         metrics.GY_PENDING.set_all(pending)
+        metrics.GY_QUEUE.set(self.engine.depth)
 
     def _poll_refdata(self) -> None:
         if self.refdata.poll():

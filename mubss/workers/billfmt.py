@@ -13,13 +13,16 @@ from typing import Any
 
 import click
 
+from mubss import metrics
 from mubss.config import Config, load
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.control import BILLFMT
+from mubss.services.depths import of_billfmt
 from mubss.services.formatting import Formatter
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
+from mubss.services.watch import Watch
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
 
@@ -41,12 +44,21 @@ def cli(config_file: str | None, once: bool) -> None:
         with (
             closing(open_made(config.store_url)) as store,
             closing(Worker(config, store, stopping)) as worker,
-            Process(BILLFMT, config, worker.facts, stopping.is_set) as process,
+            Process(
+                BILLFMT, config, worker.facts, stopping.is_set, watch=watch_of(config, store), has_port=not once
+            ) as process,
         ):
             process.is_ready = True
             return worker.once() if once else worker.serve()
 
     sys.exit(run_main("mubss-billfmt", work))
+
+
+def watch_of(config: Config, store: Store) -> Watch:
+    """Looks on meanwhile."""
+    return Watch(
+        store, partial(of_billfmt, store), config.metrics.look_seconds, bills=lambda: metrics.BILLFMT_BILLS.total
+    )
 
 
 class Worker:
@@ -89,6 +101,7 @@ class Worker:
         for one in self._formatter.waiting(self._stopping.is_set):
             if one.fault:
                 log.error("bill %s can't be rendered: %s", one.bill["number"], one.fault)
+            metrics.BILLFMT_BILLS.inc("failed" if one.fault else "rendered")
             made += not one.fault
             faults += bool(one.fault)
         self._made += made

@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from mubss import metrics
 from mubss.charging.engine import wall_clock_ms
 from mubss.config import Config
 from mubss.core import activity
@@ -26,7 +27,9 @@ from mubss.runtime import ExitCode
 from mubss.services.activities import BillingWanted, queue_billing
 from mubss.services.billing import period_for
 from mubss.services.control import BILLING
+from mubss.services.depths import of_billing
 from mubss.services.process import Process
+from mubss.services.watch import Watch
 from mubss.storage import activities as storage
 from mubss.storage.database import Store, StoreError
 from mubss.workers.billing_runs import Runs
@@ -43,7 +46,10 @@ BEATS = 5  # signs of life within a lease
 class Worker:
     """One process at the queue."""
 
-    def __init__(self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress) -> None:
+    def __init__(
+        self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress, *, is_lasting: bool = True
+    ) -> None:
+        """`is_lasting` False: it does one period, and leaves the port of metrics to who stays."""
         self._store = store
         self._runs = runs
         self._cycle = runs.cycle
@@ -55,7 +61,14 @@ class Worker:
         self._queued = ""  # the last period that was
         self._woken = Event()
         self._dunned_s = -math.inf  # when it was last looked for overdue bills
-        self._process = Process(BILLING, config, self._facts, stopping.is_set)
+        watch = Watch(
+            store,
+            lambda: of_billing(store, self._cycle, _now_s),
+            config.metrics.look_seconds,
+            accounts=lambda: metrics.BILLING_ACCOUNTS.total,
+        )
+        self._process = Process(BILLING, config, self._facts, stopping.is_set, watch=watch, has_port=is_lasting)
+        runs.members = self._process.inside.members
         self._process.control.handlers["nudge"] = self._nudge
 
     def once(self, label: str) -> int:
@@ -130,6 +143,7 @@ class Worker:
             if one.fault:
                 log.error("bill %s can't be dunned: %s", one.number, one.fault)
             else:
+                metrics.BILLING_DUNNED.inc()
                 log.info("bill %s is overdue: %s, step %d", one.number, one.action, one.step)
         self._dunned_s = now_s
 
@@ -138,6 +152,7 @@ class Worker:
     def _do(self, claim: Claim, *, retries: bool) -> None:
         log.info("%s begins, attempt %d", claim, claim.doc["attempts"])
         self._current = claim
+        started_s = time.monotonic()
         result, error = None, ""
         try:
             result = self._runs.do(claim.doc, _now_s(), partial(self._report, claim), self._stopper(claim))
@@ -150,7 +165,9 @@ class Worker:
             error = f"{type(fault).__name__}: {fault}"
         finally:
             self._current = None
+        metrics.BILLING_JOB_SECONDS.observe(time.monotonic() - started_s)
         ended = None if claim.is_lost else self._end(claim, result, error, retries=retries)
+        metrics.BILLING_JOBS.inc(claim.doc["kind"], "LOST" if ended is None else ended["state"])
         if ended is None:
             log.warning("%s was cancelled, or is another's by now: it is left; what was issued stays", claim)
         elif result is None:

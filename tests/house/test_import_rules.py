@@ -20,6 +20,7 @@ IO_MODULES = {
         "client",
         "connection",
         "control",
+        "gather",
         "link",
         "listen",
         "main",

@@ -9,6 +9,7 @@ from collections import deque
 from ssl import SSLContext
 from typing import NamedTuple
 
+from mubss import metrics
 from mubss.xdev.errors import StoreError, StoreUnavailable
 from mubss.xdev.mysql import messages, results
 from mubss.xdev.mysql.address import Address, Host
@@ -49,15 +50,28 @@ class Pool:
         """A link to the server that takes writes; StoreUnavailable where there is none, or no place in the pool."""
         if self._closed:
             raise StoreError("the store is closed")
+        if not self._places.acquire(blocking=False):
+            metrics.POOL_WAITS.inc()
+            self._wait()
+        try:
+            link = self._sound_one() or self._connect()
+        except BaseException:
+            self._places.release()
+            raise
+        self._measure()
+        return link
+
+    def _wait(self) -> None:
+        """For a place."""
         if not self._places.acquire(timeout=self.address.pool_queue_timeout / 1000):
             raise StoreUnavailable(
                 f"{self._names()}: all {self.address.max_pool_size} connections are in use (max-pool-size)"
             )
-        try:
-            return self._sound_one() or self._connect()
-        except BaseException:
-            self._places.release()
-            raise
+
+    def _measure(self) -> None:
+        idle = len(self._idle)
+        metrics.POOL_CONNECTIONS.set(len(self._open) - idle, "used")
+        metrics.POOL_CONNECTIONS.set(idle, "idle")
 
     def give_back(self, link: Link) -> None:
         """Takes a link back. One that broke speaks for the others: they may lead to the server that went away."""
@@ -69,6 +83,7 @@ class Pool:
             link.bid_farewell()
         else:
             self._idle.append(_Idle(link, time.monotonic()))
+        self._measure()
         self._places.release()
 
     def close(self) -> None:
