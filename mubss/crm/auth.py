@@ -56,7 +56,8 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         try:
             principal = self._principal(details.invocation_metadata)
         except TokenRefused as refused:
-            log.info("%s, request %s: the token is refused: %s", method[:100], request_id, refused)
+            fields = {"request_id": request_id, "method": method[:100]}
+            log.info("%s, request %s: the token is refused: %s", method[:100], request_id, refused, extra=fields)
             return deny(grpc.StatusCode.UNAUTHENTICATED, request_id)
         if method.startswith(REFLECTION):
             return continuation(details)
@@ -65,7 +66,9 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         if least is None or not method.startswith(PACKAGE):
             return continuation(details)  # there is no such method: grpc says so
         if not has_role(principal, least):
-            log.info("%s, request %s: %s is %s, not %s", short, request_id, principal.subject, principal.role, least)
+            text, who = "%s, request %s: %s is %s, not %s", principal.subject
+            fields = {"request_id": request_id, "method": short, "subject": who}
+            log.info(text, short, request_id, who, principal.role, least, extra=fields)
             return deny(grpc.StatusCode.PERMISSION_DENIED, request_id)
         return self._for(continuation(details), short, principal, request_id)
 

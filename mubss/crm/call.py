@@ -127,13 +127,13 @@ def _abort(call: Call, context: grpc.ServicerContext, error: Exception) -> None:
     """Ends a call with an error's status; does not return."""
     code = code_of(error)
     if code is grpc.StatusCode.INTERNAL:
-        log.error("%s of %s, request %s failed", call.method, call.principal.subject, call.request_id, exc_info=error)
+        text = "%s of %s, request %s failed"
+        log.error(text, call.method, call.principal.subject, call.request_id, exc_info=error, extra=_fields(call))
         message = f"a fault of the server; request {call.request_id}"
     else:
         message = str(error)[:MAX_MESSAGE_LETTERS]
-        log.info(
-            "%s of %s, request %s: %s, %s", call.method, call.principal.subject, call.request_id, code.name, message
-        )
+        text, subject = "%s of %s, request %s: %s, %s", call.principal.subject
+        log.info(text, call.method, subject, call.request_id, code.name, message, extra=_fields(call))
     metrics.CRM_CALLS.inc(call.method, code.name)
     context.set_trailing_metadata(((REQUEST_ID, call.request_id), (DETAILS, details_of(code, message))))
     context.abort(code, message)
@@ -143,4 +143,15 @@ def _log(call: Call, outcome: str, started: float) -> None:
     metrics.CRM_CALLS.inc(call.method, outcome)
     took_ms = (time.perf_counter() - started) * 1000
     subject, request_id = call.principal.subject, call.request_id
-    log.debug("%s of %s, request %s: %s in %.1f ms", call.method, subject, request_id, outcome, took_ms)
+    text = "%s of %s, request %s: %s in %.1f ms"
+    log.debug(text, call.method, subject, request_id, outcome, took_ms, extra=_fields(call))
+
+
+def _fields(call: Call) -> dict[str, str]:
+    """What a line in the log has beside its text."""
+    return {
+        "request_id": call.request_id,
+        "method": call.method,
+        "subject": call.principal.subject,
+        "peer": call.peer,
+    }

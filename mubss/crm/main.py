@@ -19,6 +19,7 @@ from mubss.crm.server import CrmServer
 from mubss.crm.tls import Certificates, check_plain_text
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.audit_chain import seal
+from mubss.services.control import CRM
 from mubss.services.stores import open_made
 from mubss.storage import rpc_keys
 from mubss.storage.database import StoreError
@@ -39,7 +40,7 @@ def cli(config_file: str | None, port: int | None) -> None:
         config = load(config_file)
         if port is not None:
             config = replace(config, crm=replace(config.crm, port=port))
-        setup_logging(config.general)
+        setup_logging(config.general, CRM)
         return serve(config)
 
     sys.exit(run_main("mubss-crm", work))

@@ -87,6 +87,10 @@ class Connection:
         stranger = "a peer" if is_secure else "a peer in its TLS handshake"
         return f"{self.peer.origin_host or stranger} at {self.remote}"
 
+    def _fields(self) -> dict[str, str]:
+        """What a line in the log has beside its text."""
+        return {"peer": self.peer.origin_host or self.remote}
+
     @property
     def profile_name(self) -> str:
         """How the peer is spoken to."""
@@ -211,7 +215,7 @@ class Connection:
                 self._profile = self.server.peers.profile(peer.origin_host, peer.origin_realm)
                 self.label = metrics.peer_label(peer.origin_host)
                 self.since_s = wall_clock_ms() // 1000
-                log.info("%s is open, profile %s", self, self._profile.name)
+                log.info("%s is open, profile %s", self, self._profile.name, extra=self._fields())
             self.perform(self.peer.admit(admitted))
             if admitted:
                 self.server.presence.changed.set()
@@ -296,7 +300,8 @@ class Connection:
     def _refuse(self, ccr: Ccr, error: DiameterError) -> None:
         self.refused += 1
         if self.refused & (self.refused - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer can't fill the log with them
-            log.info("%s sent a CCR that can't be taken: %s (%d so far)", self, error, self.refused)
+            fields = self._fields() | {"session_id": ccr.session_id, "msisdn": _msisdn(ccr)}
+            log.info("%s sent a CCR that can't be taken: %s (%d so far)", self, error, self.refused, extra=fields)
         answer = CcaAnswer(error.result_code, failed_avp=error.failed_avp, error_message=error.text)
         self._answer(ccr, answer)
 
@@ -360,7 +365,7 @@ class Connection:
         """
         if not self._closing:
             self._closing = reason
-            log.log(level, "closing %s: %s", self, reason)
+            log.log(level, "closing %s: %s", self, reason, extra=self._fields())
             self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
             self._writable.set()
             self._may_read.set()
@@ -416,8 +421,14 @@ class Connection:
         self.server.forget(self)
 
 
+END_USER_E164 = 0  # RFC 8506 §8.47
 _RESET = pack("ii", 1, 0)  # linger for no time: close sends a reset
 _CCR_HEADS = {bytes((flags, 0, 1, 16, 0, 0, 0, 4)) for flags in (0x80, 0x90, 0xC0, 0xD0)}
+
+
+def _msisdn(ccr: Ccr) -> str | None:
+    """Whom a request is for, as its Subscription-Id of type END_USER_E164 says."""
+    return next((number for kind, number in ccr.subscription_ids or () if kind == END_USER_E164), None)
 
 
 def _result_of(error: Exception | None) -> int:

@@ -27,6 +27,7 @@ from mubss.gy.server import Server  # noqa: E402
 from mubss.gy.trace import start_capture  # noqa: E402
 from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
+from mubss.services.control import GY  # noqa: E402
 from mubss.services.stores import open_made  # noqa: E402
 
 log = logging.getLogger("mubss.gy")
@@ -58,7 +59,7 @@ def cli(
         config = replace(config, gy=replace(config.gy, **given))
         if profile:
             config = with_profile(config, profile)
-        setup_logging(config.general)
+        setup_logging(config.general, GY)
         if worker_link:
             return serve_as_worker(config, *worker_link)
         return serve_alone(config) if config.gy.workers == 1 else serve_with_workers(config, config_file)

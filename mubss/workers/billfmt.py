@@ -37,7 +37,7 @@ def cli(config_file: str | None, once: bool) -> None:
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, BILLFMT)
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
@@ -100,7 +100,8 @@ class Worker:
         made = faults = 0
         for one in self._formatter.waiting(self._stopping.is_set):
             if one.fault:
-                log.error("bill %s can't be rendered: %s", one.bill["number"], one.fault)
+                number = one.bill["number"]
+                log.error("bill %s can't be rendered: %s", number, one.fault, extra={"bill": number})
             metrics.BILLFMT_BILLS.inc("failed" if one.fault else "rendered")
             made += not one.fault
             faults += bool(one.fault)

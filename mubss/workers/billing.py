@@ -51,7 +51,7 @@ def cli(
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, BILLING)
         number = cycle or config.billing.billcycle
         if not number:
             raise click.UsageError("--cycle: which bill cycle? Or set billing.billcycle.")

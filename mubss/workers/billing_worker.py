@@ -150,7 +150,8 @@ class Worker:
     # ── one activity ───────────────────────────────────────────────────────────────────────────────
 
     def _do(self, claim: Claim, *, retries: bool) -> None:
-        log.info("%s begins, attempt %d", claim, claim.doc["attempts"])
+        fields = {"activity": claim.doc["_id"]}
+        log.info("%s begins, attempt %d", claim, claim.doc["attempts"], extra=fields)
         self._current = claim
         started_s = time.monotonic()
         result, error = None, ""
@@ -161,7 +162,7 @@ class Worker:
         except MubssError as fault:
             error = str(fault)
         except Exception as fault:
-            log.exception("%s failed", claim)
+            log.exception("%s failed", claim, extra=fields)
             error = f"{type(fault).__name__}: {fault}"
         finally:
             self._current = None
@@ -169,9 +170,11 @@ class Worker:
         ended = None if claim.is_lost else self._end(claim, result, error, retries=retries)
         metrics.BILLING_JOBS.inc(claim.doc["kind"], "LOST" if ended is None else ended["state"])
         if ended is None:
-            log.warning("%s was cancelled, or is another's by now: it is left; what was issued stays", claim)
+            log.warning(
+                "%s was cancelled, or is another's by now: it is left; what was issued stays", claim, extra=fields
+            )
         elif result is None:
-            log.error("%s: %s; it is %s", claim, error, ended["state"])
+            log.error("%s: %s; it is %s", claim, error, ended["state"], extra=fields)
         else:
             _tell(claim, ended["state"], result)
 

@@ -46,7 +46,7 @@ def cli(config_file: str | None, once: bool) -> None:
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, CDR)
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
