@@ -17,7 +17,7 @@ from typing import Any
 from mubss import metrics
 
 MAX_LINES = 4096  # that wait
-MAX_LINE_OCTETS = 16_384
+MAX_LINE_OCTETS = 32_768
 TOGETHER = 64  # lines in one write
 FLUSH_SECONDS = 2  # that the end of a process waits for its last lines
 RETRY_SECONDS = 0.05  # after a descriptor that takes nothing at the moment

@@ -18,6 +18,7 @@ from mubss.log_writer import LogWriter
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
 SHOWN_DIGITS = 3
+MAX_TEXT, MAX_FIELD = 3000, 300  # letters in JSON: a line that had to be cut (log_writer.py) would be none
 MSISDN = "msisdn"
 # What a line may tell beside its message, given as `extra=` to the logger; each its own field in JSON.
 FIELDS = ("request_id", "session_id", "peer", MSISDN, "method", "subject", "activity", "bill", "file")
@@ -136,15 +137,15 @@ class JsonFormatter(logging.Formatter):
             "program": self._program,
             "pid": record.process,
             "logger": record.name,
-            "message": self._finish(one_line(record.getMessage())),
+            "message": self._finish(one_line(record.getMessage()))[:MAX_TEXT],
         }
         for name in FIELDS:
             value = getattr(record, name, None)
             if value is not None:
-                text = one_line(str(value))
+                text = one_line(str(value))[:MAX_FIELD]
                 fields[name] = mask_digits(text) if name == MSISDN and self._masked else self._finish(text)
         if record.exc_info:
-            fields["traceback"] = self._finish(self.formatException(record.exc_info))
+            fields["traceback"] = self._finish(self.formatException(record.exc_info))[-MAX_TEXT:]
         return orjson.dumps(fields).decode()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -93,3 +94,44 @@ def test_a_program_is_seen_from_its_start_to_its_end(place: Shell, program: str)
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_SECONDS) == 0
     assert get(port, "/healthz") == (0, "")
+
+
+def test_a_store_that_is_away_is_told_and_that_it_is_back(place: Shell) -> None:
+    port = port_of(CDR)
+    file = place.folder / "var/mubss.db"
+    with running(CDR), sqlite3.connect(file) as beside:
+        until(port, "/readyz", is_ready)
+        beside.execute("ALTER TABLE meta RENAME TO gone")
+        beside.commit()
+        status, why = until(port, "/readyz", lambda answer: not is_ready(answer))
+        assert status == 503 and why.startswith("the store is away: ")
+        assert values(port)["mubss_store_up"] == values(port)["mubss_ready"] == 0
+        assert get(port, "/healthz")[0] == 200
+        [shown] = [one for one in place("status", "--json").json["processes"] if one["program"] == CDR]
+        assert shown["facts"]["store"] == why.strip()
+        beside.execute("ALTER TABLE gone RENAME TO meta")
+        beside.commit()
+        until(port, "/readyz", is_ready)
+        assert values(port)["mubss_store_up"] == 1
+
+
+def test_what_once_runs_leaves_the_port_to_who_stays(place: Shell) -> None:
+    with running(CDR):
+        until(port_of(CDR), "/readyz", is_ready)
+        with running(CDR, "--once") as once:
+            assert once.wait(WAIT_SECONDS) == 0
+
+
+def test_shares_of_a_bill_run_are_counted_together(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("MUBSS_METRICS__ENABLED", "true")
+    monkeypatch.setenv("MUBSS_METRICS__BILLING_PORT", str(port))
+    issued = 'mubss_billing_accounts_total{outcome="issued"} 10.0'
+    done = 'mubss_billing_jobs_total{kind="FULL_BILLRUN",state="DONE"} 1.0'
+    with running(BILLING, "--workers", "2"):
+        until(port, "/metrics", lambda answer: issued in answer[1] and done in answer[1])
+        found = values(port)
+        assert found["mubss_batch_size_sum"] >= 10  # the shares' own, who are gone by now
+        assert found["mubss_processes"] == 1 and found["mubss_billing_job_seconds_count"] == 1
+        [shown] = demo_shell.json("status", "--expect", BILLING)["processes"]
+        assert shown["facts"]["accounts_per_second"] >= 0

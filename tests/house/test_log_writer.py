@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from mubss.log_writer import MAX_LINE_OCTETS, MAX_LINES
-from mubss.runtime import FIELDS, ExitCode
+from mubss.runtime import FIELDS, MAX_FIELD, MAX_TEXT, ExitCode
 
 WAIT_SECONDS = 60
 PLAIN, GEVENT = "", "from gevent import monkey\nmonkey.patch_all()\n"
@@ -130,6 +130,22 @@ log.info("plain")
         "msisdn": "*********001",
     }
     assert second.keys() == {"ts", "level", "program", "pid", "logger", "message"}
+
+
+def test_json_lines_are_bounded_and_whole() -> None:
+    text = (
+        HEAD
+        + """
+try:
+    raise ValueError("\\U0001f600" * 100_000)
+except ValueError:
+    log.exception("\\\\" * 100_000, extra={"peer": "\\ud800" * 100_000})
+"""
+    )
+    with start(text, "json") as process:
+        _, told = process.communicate(timeout=WAIT_SECONDS)
+    line = json.loads(told)
+    assert (len(line["message"]), len(line["peer"]), len(line["traceback"])) == (MAX_TEXT, MAX_FIELD, MAX_TEXT)
 
 
 def test_the_fields_are_told_of() -> None:
