@@ -15,7 +15,7 @@ from urllib.parse import quote, unquote
 from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
-from mubss.config_checks import is_host, is_url, is_zone
+from mubss.config_checks import is_host, is_url, is_web_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.config_notifications import NotificationOptions
@@ -139,6 +139,20 @@ class MetricsOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class TracingOptions:
+    """Traces for OpenTelemetry, of Gy requests, RPCs and bill jobs; needs `pip install mubss[otel]`."""
+
+    url: str = option(
+        "",
+        "Who takes them, by OTLP over HTTP: http://127.0.0.1:4318/v1/traces; none by default.",
+        check=is_web_url,
+    )
+    per_mille: int = option(
+        1000, "How many of a thousand are traced; what a traced caller asks always is.", low=1, high=1000
+    )
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All that is configured; `sources` says where each value came from: "default", "file:line" or a variable."""
 
@@ -153,6 +167,7 @@ class Config:
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
     metrics: MetricsOptions = MetricsOptions()
+    tracing: TracingOptions = TracingOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def resolve(self, path: str | Path) -> Path:
@@ -194,6 +209,7 @@ SECTIONS: dict[str, type] = {
     "vouchers": VoucherOptions,
     "notifications": NotificationOptions,
     "metrics": MetricsOptions,
+    "tracing": TracingOptions,
 }
 
 

@@ -35,6 +35,7 @@ from mubss.pb import crm_pb2
 from mubss.services.control import CRM
 from mubss.services.depths import of_crm
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
 from mubss.services.tokens import Keys, terms_of
 from mubss.services.watch import Watch
 
@@ -50,8 +51,14 @@ class CrmServer:
         options = office.config.crm
         self.keys = Keys(office.config.resolve(options.keys_folder))
         self._revoked = Revoked(office.store, lambda: office.now_s)
+        self._spans = open_spans(CRM, office.config)
         auth = AuthInterceptor(
-            self.keys, terms_of(options), lambda: office.now_s, self._revoked, max(1, options.threads // 2)
+            self.keys,
+            terms_of(options),
+            lambda: office.now_s,
+            self._revoked,
+            max(1, options.threads // 2),
+            self._spans,
         )
         self._server = grpc.server(
             ThreadPoolExecutor(options.threads, thread_name_prefix="crm"),
@@ -127,6 +134,8 @@ class CrmServer:
             self._delivery.stop()
         self._office.engine.stop()
         self._office.nudge.stop()
+        if self._spans is not None:
+            self._spans.close()
         self._process.stop()
 
 

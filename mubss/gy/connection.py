@@ -269,14 +269,17 @@ class Connection:
             command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ns)
         )
         try:
-            server.engine.submit(order)
+            self._submit(order, len(frame))
         except Busy:
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
-            return
+
+    def _submit(self, order: Order, octets: int) -> None:
+        server = self.server
+        server.engine.submit(order)
         self.pending += 1
-        self._pending_octets += len(frame)
+        self._pending_octets += octets
         server.pending += 1
-        server.pending_octets += len(frame)
+        server.pending_octets += octets
 
     def _state_is(self, host: str, state_id: int, profile: Profile, via: str) -> None:
         """A node's Origin-State-Id, told by itself or `via` an agent: a higher one than before means a reboot."""

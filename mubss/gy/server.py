@@ -30,6 +30,7 @@ from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
 from mubss.gy.trace import Tracer, Traces
+from mubss.gy.traced import TracedConnection
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import GY
@@ -37,6 +38,7 @@ from mubss.services.depths import of_gy
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
 from mubss.services.watch import Watch
@@ -105,15 +107,13 @@ class Server:
                 patience_ms=config.gy.deadline_ms * 2 // 3,
             ),
         )
+        self.spans = open_spans(GY, config)
+        self._connection: Callable[..., Connection] = Connection
+        if self.spans is not None:
+            self._connection = partial(TracedConnection, self.spans)
+            self.engine.notes_stages = True
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
-        watch = Watch(
-            self._store,
-            partial(of_gy, self._store),
-            config.metrics.look_seconds,
-            ccr=lambda: self.answered,
-        )
-        self.process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)
-        self.process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
+        self.process = self._make_process(config, leader)
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
         self._timers = [
@@ -132,6 +132,18 @@ class Server:
         self._load_refdata()
         self.engine.start()
         self.process.start()
+
+    def _make_process(self, config: Config, leader: int) -> Process:
+        """What it is to `mubss status` and to monitoring."""
+        watch = Watch(
+            self._store,
+            partial(of_gy, self._store),
+            config.metrics.look_seconds,
+            ccr=lambda: self.answered,
+        )
+        process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)
+        process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
+        return process
 
     def _load_refdata(self) -> None:
         self.refdata.load()
@@ -168,7 +180,7 @@ class Server:
             int(time.monotonic()),
             random.randint(*JITTER_S),
         )
-        connection = Connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
+        connection = self._connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
         connection.ends = Ends(local, remote, remote_port(sock))
         self._connections[number] = connection
         metrics.GY_PEERS.set(len(self._connections))
@@ -249,6 +261,8 @@ class Server:
             self.engine.stop()
             self._leave()
         self._store.close()
+        if self.spans is not None:
+            self.spans.close()
         self.process.stop()
         log.info("drained")
 

@@ -29,6 +29,7 @@ from mubss.services.billing import period_for
 from mubss.services.control import BILLING
 from mubss.services.depths import of_billing
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
 from mubss.services.watch import Watch
 from mubss.storage import activities as storage
 from mubss.storage.database import Store, StoreError
@@ -68,6 +69,7 @@ class Worker:
             accounts=lambda: metrics.BILLING_ACCOUNTS.total,
         )
         self._process = Process(BILLING, config, self._facts, stopping.is_set, watch=watch, has_port=is_lasting)
+        self._spans = open_spans(BILLING, config)
         runs.members = self._process.inside.members
         self._process.control.handlers["nudge"] = self._nudge
 
@@ -153,7 +155,7 @@ class Worker:
         fields = {"activity": claim.doc["_id"]}
         log.info("%s begins, attempt %d", claim, claim.doc["attempts"], extra=fields)
         self._current = claim
-        started_s = time.monotonic()
+        started_s = time.perf_counter()
         result, error = None, ""
         try:
             result = self._runs.do(claim.doc, _now_s(), partial(self._report, claim), self._stopper(claim))
@@ -166,8 +168,11 @@ class Worker:
             error = f"{type(fault).__name__}: {fault}"
         finally:
             self._current = None
-        metrics.BILLING_JOB_SECONDS.observe(time.monotonic() - started_s)
+        metrics.BILLING_JOB_SECONDS.observe(time.perf_counter() - started_s)
         ended = None if claim.is_lost else self._end(claim, result, error, retries=retries)
+        if self._spans is not None:
+            about = {"mubss.activity": claim.doc["_id"], "mubss.kind": claim.doc["kind"], "mubss.cycle": self._cycle}
+            self._spans.record("billing.job", started_s, time.perf_counter(), about, error=error)
         metrics.BILLING_JOBS.inc(claim.doc["kind"], "LOST" if ended is None else ended["state"])
         if ended is None:
             log.warning(
@@ -204,6 +209,8 @@ class Worker:
                 yield
         finally:
             heart.kill()
+            if self._spans is not None:
+                self._spans.close()
 
     def _beat(self) -> None:
         """Each second, so that a signal is seen; the store is told a few times within a lease."""

@@ -20,6 +20,7 @@ from mubss.runtime import ExitCode
 from mubss.services import private_ca
 from mubss.services.control import BILLFMT, BILLING, CDR, CRM, GY, PROGRAMS
 from mubss.services.tokens import make_key
+from otlp import Receiver
 
 MODULES: dict[str, list[str]] = {
     GY: ["mubss.gy.main", "--port", "0"],
@@ -120,6 +121,18 @@ def test_what_once_runs_leaves_the_port_to_who_stays(place: Shell) -> None:
         until(port_of(CDR), "/readyz", is_ready)
         with running(CDR, "--once") as once:
             assert once.wait(WAIT_SECONDS) == 0
+
+
+def test_a_bill_job_is_a_span(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert demo_shell.folder.is_dir()
+    with Receiver() as receiver:
+        monkeypatch.setenv("MUBSS_TRACING__URL", receiver.url)
+        with running(BILLING, "--once") as process:
+            assert process.wait(WAIT_SECONDS) == 0
+        [job] = receiver.spans
+    assert (job.service, job.name, job.error, job.parent) == (BILLING, "billing.job", "", b"")
+    assert job.attributes["mubss.kind"] == "FULL_BILLRUN" and job.attributes["mubss.cycle"] == 3
+    assert job.begin_ns < job.end_ns
 
 
 def test_shares_of_a_bill_run_are_counted_together(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,7 @@ IO_MODULES = {
         "tls",
         "tls_socket",
         "trace",
+        "traced",
         "transport",
         "workers",
     },
