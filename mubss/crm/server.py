@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from typing import Any
 
 import grpc
@@ -88,8 +87,8 @@ class CrmServer:
         self._is_draining = False
         watch = Watch(
             office.store,
-            partial(of_crm, office.store, lambda: office.now_s),
-            office.config.metrics.look_seconds,
+            office.config,
+            lambda counting: of_crm(counting, lambda: office.now_s),
             calls=lambda: metrics.CRM_CALLS.total,
         )
         self._process = Process(CRM, office.config, lambda: {"port": self.port}, lambda: self._is_draining, watch=watch)

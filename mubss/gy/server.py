@@ -137,8 +137,9 @@ class Server:
         """What it is to `mubss status` and to monitoring."""
         watch = Watch(
             self._store,
-            partial(of_gy, self._store),
-            config.metrics.look_seconds,
+            config,
+            of_gy,
+            partial(open_database, offload=offload),
             ccr=lambda: self.answered,
         )
         process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)

@@ -1,6 +1,7 @@
 """Beside a program's work: whether its store answers, how much waits there, and how fast it goes.
 
 Counting in the store is paced by what it costs: after a look that took a second the next one waits for PAUSE seconds.
+It has connections of its own, with a patience of its own: a count that takes too long must break none that charges.
 Plain threading on purpose: a greenlet in a gevent process, whose store waits through the hub, a thread elsewhere.
 """
 
@@ -11,9 +12,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from mubss import metrics
-from mubss.storage.database import Store, StoreError, schema_version
+from mubss.config import Config
+from mubss.storage.database import Store, StoreError, open_database, schema_version
 
 log = logging.getLogger(__name__)
 
@@ -22,35 +25,56 @@ ASK_TICKS = 2  # between two questions whether the store answers
 HUNG_SECONDS = 5  # a question that takes longer counts as none answered
 PAUSE = 100  # times what a look took, at least: so it takes a hundredth of one processor at most
 WINDOW_TICKS = 10  # that rates are over
+PATIENCE_MS = 60_000  # for a count
 
-Depths = Callable[[], Mapping[str, int]]  # counts what waits, sets its gauges, and gives what `mubss status` shows
+Depths = Callable[[Store], Mapping[str, int]]  # counts what waits, sets its gauges, and gives what `mubss status` shows
 
 
 class Watch:
-    """Looks on while the program works. `rates`: what is counted, by the name it is shown by ("ccr")."""
+    """Looks on while the program works.
 
-    def __init__(self, store: Store, depths: Depths | None, look_seconds: int, **rates: Callable[[], int]) -> None:
+    `store` is the one that the program works with; `open_store` opens another one for counting. `rates`: what the
+    program has done so far, by the name it is shown by ("ccr").
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        config: Config,
+        depths: Depths | None,
+        open_store: Callable[[str], Store] = open_database,
+        **rates: Callable[[], int],
+    ) -> None:
         self.depths = depths
         self.fault = ""  # why the store doesn't answer
         self._store = store
-        self._look_seconds = look_seconds
+        patient = replace(config.store, busy_timeout_ms=max(PATIENCE_MS, config.store.busy_timeout_ms))
+        self._counting = open_store(replace(config, store=patient).store_url)
+        self._look_seconds = config.metrics.look_seconds
         self._rates = rates
         self._samples: deque[tuple[float, dict[str, int]]] = deque(maxlen=WINDOW_TICKS + 1)
         self._asked_s = 0.0  # since when a question waits for its answer; 0: none does
         self._next_look_s = 0.0
         self._found: Mapping[str, int] = {}
         self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._work, name="watch", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(work,), name="watch", daemon=True)
+            for work in (self.tick, self.look)
+        ]
+        self._ticks = 0
 
     def start(self) -> None:
         """Looks from now on."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
         """Looks no more; a question under way is waited for a little, since the store is closed next."""
         self._stopping.set()
-        if self._thread.ident is not None:
-            self._thread.join(TICK_SECONDS)
+        for thread in self._threads:
+            if thread.ident is not None:
+                thread.join(TICK_SECONDS)
+        self._counting.close()
 
     def obstacle(self) -> str:
         """Why the store can't be worked with, "" where it can."""
@@ -74,6 +98,13 @@ class Watch:
         span_s = max(last_s - first_s, 0.001)
         return {f"{name}_per_second": round((last[name] - first[name]) / span_s, 1) for name in self._rates}
 
+    def tick(self) -> None:
+        """What is done each second."""
+        self.sample(time.monotonic())
+        if self._ticks % ASK_TICKS == 0:
+            self.ask()
+        self._ticks += 1
+
     def sample(self, now_s: float) -> None:
         """Notes how far the counts are."""
         self._samples.append((now_s, {name: count() for name, count in self._rates.items()}))
@@ -96,25 +127,20 @@ class Watch:
         if self.depths is None or self.fault or started_s < self._next_look_s:
             return
         try:
-            self._found = self.depths()
+            self._found = self.depths(self._counting)
         except StoreError as error:
             log.debug("what waits in the store isn't known anew: %s", error)
         took_s = time.monotonic() - started_s
         metrics.LOOK_SECONDS.set(round(took_s, 6))
         self._next_look_s = time.monotonic() + max(self._look_seconds, PAUSE * took_s)
 
-    def _work(self) -> None:
-        ticks = 0
+    def _repeat(self, work: Callable[[], None]) -> None:
         while True:
             try:
-                self.sample(time.monotonic())
-                if ticks % ASK_TICKS == 0:
-                    self.ask()
-                    self.look()
+                work()
             except Exception:
                 if self._stopping.is_set():
                     return  # the store was closed under us
                 log.exception("watching failed")
-            ticks += 1
             if self._stopping.wait(TICK_SECONDS):
                 return

@@ -56,9 +56,7 @@ def cli(config_file: str | None, once: bool) -> None:
 
 def watch_of(config: Config, store: Store) -> Watch:
     """Looks on meanwhile."""
-    return Watch(
-        store, partial(of_billfmt, store), config.metrics.look_seconds, bills=lambda: metrics.BILLFMT_BILLS.total
-    )
+    return Watch(store, config, of_billfmt, bills=lambda: metrics.BILLFMT_BILLS.total)
 
 
 class Worker:

@@ -32,10 +32,11 @@ from mubss.services.process import Process
 from mubss.services.spans import open_spans
 from mubss.services.watch import Watch
 from mubss.storage import activities as storage
-from mubss.storage.database import Store, StoreError
+from mubss.storage.database import Store, StoreError, open_database
 from mubss.workers.billing_runs import Runs
 from mubss.workers.claims import Claim, Claims
 from mubss.workers.passes import repeat
+from mubss.workers.pools import offloader
 from mubss.workers.progress import Progress
 
 log = logging.getLogger("mubss.billing")
@@ -64,8 +65,9 @@ class Worker:
         self._dunned_s = -math.inf  # when it was last looked for overdue bills
         watch = Watch(
             store,
-            lambda: of_billing(store, self._cycle, _now_s),
-            config.metrics.look_seconds,
+            config,
+            lambda counting: of_billing(counting, self._cycle, _now_s),
+            partial(open_database, offload=offloader(1)),
             accounts=lambda: metrics.BILLING_ACCOUNTS.total,
         )
         self._process = Process(BILLING, config, self._facts, stopping.is_set, watch=watch, has_port=is_lasting)

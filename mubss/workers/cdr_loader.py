@@ -52,7 +52,7 @@ def cli(config_file: str | None, once: bool) -> None:
         nothing_to_reload()
         with closing(open_made(config.store_url)) as store, progress_bar() as progress:
             worker = Worker(config, store, stopping, progress)
-            watch = Watch(store, worker.depths, config.metrics.look_seconds, records=lambda: metrics.CDR_RECORDS.total)
+            watch = Watch(store, config, worker.depths, records=lambda: metrics.CDR_RECORDS.total)
             with Process(CDR, config, worker.facts, stopping.is_set, watch=watch, has_port=not once) as process:
                 process.is_ready = True
                 return worker.once() if once else worker.serve()
@@ -86,9 +86,9 @@ class Worker:
         """What it has done with files since it began, and how many are not complete yet or can't be moved away."""
         return self._counts
 
-    def depths(self) -> Mapping[str, int]:
+    def depths(self, counting: Store) -> Mapping[str, int]:
         """What waits for it."""
-        return of_cdr(self._store, self._folder)
+        return of_cdr(counting, self._folder)
 
     def once(self) -> int:
         """One pass."""

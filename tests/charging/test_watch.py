@@ -14,6 +14,7 @@ import pytest
 
 from monitoring import WAIT_SECONDS
 from mubss import metrics
+from mubss.config import load
 from mubss.core.model import OPEN
 from mubss.core.settling import NEW
 from mubss.services import depths, watch
@@ -26,6 +27,9 @@ def store(empty_store_url: str) -> Iterator[Store]:
     with closing(open_database(empty_store_url)) as opened:
         create_collections(opened)
         yield opened
+
+
+CONFIG = load(None, {})  # looks every 30 s
 
 
 @dataclass
@@ -48,7 +52,7 @@ def refuse() -> None:
 
 def test_a_store_that_goes_away_and_comes_back_is_told(store: Store) -> None:
     gate = Gate(store, lambda: None)
-    one = Watch(gate, None, 1)  # type: ignore[arg-type]
+    one = Watch(gate, CONFIG, None)  # type: ignore[arg-type]
     one.ask()
     assert (one.obstacle(), one.facts(), metrics.STORE_UP.values[()]) == ("", {}, 1)
     gate.before = refuse
@@ -67,7 +71,7 @@ def test_a_store_that_does_not_answer_is_away(store: Store, monkeypatch: pytest.
         asked.set()
         answered.wait(WAIT_SECONDS)
 
-    one = Watch(Gate(store, wait), None, 1)  # type: ignore[arg-type]
+    one = Watch(Gate(store, wait), CONFIG, None)  # type: ignore[arg-type]
     one.start()
     assert asked.wait(WAIT_SECONDS)
     assert one.obstacle() == ""  # it still may
@@ -82,7 +86,7 @@ def test_a_store_that_does_not_answer_is_away(store: Store, monkeypatch: pytest.
 
 def test_rates_are_of_the_last_seconds(store: Store) -> None:
     count = 0
-    one = Watch(store, None, 1, ccr=lambda: count)
+    one = Watch(store, CONFIG, None, ccr=lambda: count)
     assert one.per_second() == {"ccr_per_second": 0.0}
     for second in range(30):
         one.sample(100.0 + second)
@@ -92,17 +96,19 @@ def test_rates_are_of_the_last_seconds(store: Store) -> None:
 
 def test_a_look_is_paced_by_what_it_costs(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
     looks: list[int] = []
+    opened: list[str] = []
     now_s = 1000.0
 
-    def count() -> dict[str, int]:
+    def count(_counting: Store) -> dict[str, int]:
         nonlocal now_s
         looks.append(1)
         now_s += 2
         return {"waiting": len(looks)}
 
     monkeypatch.setattr(time, "monotonic", lambda: now_s)
-    one = Watch(store, count, 30)
+    one = Watch(store, CONFIG, count, lambda url: opened.append(url) or store)  # type: ignore[func-returns-value]
     one.look()
+    assert "busy_timeout_ms=60000" in opened[0]
     assert (one.facts(), metrics.LOOK_SECONDS.values[()]) == ({"waiting": 1}, 2)
     now_s += watch.PAUSE * 2 - 1
     one.look()

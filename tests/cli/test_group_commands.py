@@ -119,6 +119,7 @@ def test_what_is_missing_is_named(place: Shell) -> None:
         wait_for(place.folder, are_ready(started[CDR].pid))
         shown = place.ok("status", "--expect", CDR)
         assert re.search(rf"{CDR} +{started[CDR].pid} .*ready +\d+m \d+s +passes", shown.out)
+        assert "records/s 0" in " ".join(shown.out.split())
         missing = place("status", "--expect", CDR, "--expect", CRM)
         assert (missing.code, missing.err) == (ExitCode.FAILURE, "mubss: not ready: mubss-crm\n")
         assert place("status", "--expect", "mubss-x").code == ExitCode.USAGE

@@ -8,6 +8,7 @@ import time
 from collections import deque
 from ssl import SSLContext
 from typing import NamedTuple
+from weakref import WeakSet
 
 from mubss import metrics
 from mubss.xdev.errors import StoreError, StoreUnavailable
@@ -27,6 +28,9 @@ _UNKNOWN_VARIABLE = 1193
 _PING = (messages.OPEN_BLOCK, messages.CLOSE_BLOCK)
 
 
+_POOLS: WeakSet[Pool] = WeakSet()  # that aren't closed
+
+
 class _Idle(NamedTuple):
     link: Link
     since_s: float
@@ -43,6 +47,7 @@ class Pool:
         self._context: SSLContext | None = None
         self._primary: Host | None = None
         self._closed = False
+        _POOLS.add(self)
         self._next_try_s = 0.0
         self._refusal = ""
 
@@ -69,8 +74,10 @@ class Pool:
             )
 
     def _measure(self) -> None:
-        idle = len(self._idle)
-        metrics.POOL_CONNECTIONS.set(len(self._open) - idle, "used")
+        """Over all pools of the process: one is for charging, another one for counting."""
+        pools = list(_POOLS)
+        idle = sum(len(pool._idle) for pool in pools)
+        metrics.POOL_CONNECTIONS.set(sum(len(pool._open) for pool in pools) - idle, "used")
         metrics.POOL_CONNECTIONS.set(idle, "idle")
 
     def give_back(self, link: Link) -> None:
@@ -89,6 +96,7 @@ class Pool:
     def close(self) -> None:
         """Closes what is idle now, and what is lent as it comes back."""
         self._closed = True
+        _POOLS.discard(self)
         while self._idle:
             link = self._idle.pop().link
             self._open.discard(link)
