@@ -144,6 +144,7 @@ class Server:
         )
         process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)
         process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
+        process.inside.offload = offload  # with many peers a page takes 90 ms
         return process
 
     def _load_refdata(self) -> None:

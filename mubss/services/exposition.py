@@ -12,7 +12,10 @@ def page(program: str, values: Mapping[str, Mapping[Labels, Any]], accept: str) 
     """(the page, its Content-Type) of the merged values of a program's processes; `accept` is the asker's header."""
     from prometheus_client.exposition import choose_encoder  # 76 ms: a process that serves none never loads it
 
-    encoder, kind = choose_encoder(accept)
+    try:
+        encoder, kind = choose_encoder(accept)
+    except (TypeError, ValueError):  # it doesn't take a version that is none
+        encoder, kind = choose_encoder("")
     return encoder(_Families(program, values)), kind
 
 

@@ -23,9 +23,15 @@ from mubss.services.http_port import HttpPort, Page, PortInUse
 
 log = logging.getLogger(__name__)
 
+Offload = Callable[[Callable[[], Any]], Any]
+
 AGAIN_SECONDS = 1  # between two tries to get the port, for who takes over from another process
 _PAGE_OCTETS = os.sysconf("SC_PAGE_SIZE")
 _STARTED_S = time.monotonic()
+
+
+def _directly(work: Callable[[], Any]) -> Any:
+    return work()
 
 
 class Members:
@@ -80,6 +86,7 @@ class Inside:
 
     def __init__(self, program: str, config: Config, obstacle: Callable[[], str]) -> None:
         self.members = Members(program)
+        self.offload: Offload = _directly  # an event loop has others to serve while a page is written
         self._program = program
         self._options = config.metrics
         self._obstacle = obstacle
@@ -130,8 +137,8 @@ class Inside:
 
     def _metrics(self, accept: str) -> Page:
         metrics.READY.set(not self._obstacle())
-        body, kind = page(self._program, self.members.values(), accept)
-        return Page(body, kind)
+        values = self.members.values()
+        return Page(*self.offload(lambda: page(self._program, values, accept)))
 
     def _healthz(self, _accept: str) -> Page:
         """That this is answered says it all: in a gevent program by the hub that serves peers."""

@@ -6,6 +6,8 @@ import subprocess
 import sys
 
 import pytest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families as openmetrics
+from prometheus_client.parser import text_string_to_metric_families as plain_text
 
 from mubss import metrics
 from mubss.metrics import LEAST, MOST, Counter, Gauge, Histogram
@@ -55,6 +57,27 @@ def test_a_page_shows_what_was_counted() -> None:
         't_step_sum{step="begin"} 2.5',
     ]
     assert answers.total == 3
+
+
+@pytest.mark.parametrize(
+    ("accept", "kind"),
+    [
+        ("", "text/plain; version=0.0.4"),
+        ("*/*", "text/plain; version=0.0.4"),
+        ("application/openmetrics-text;version=1.0.0,text/plain;q=0.5", "application/openmetrics-text; version=1.0.0"),
+        ("application/openmetrics-text; version=abc", "text/plain; version=0.0.4"),
+        (";;,,==\xff", "text/plain; version=0.0.4"),
+    ],
+)
+def test_a_page_is_in_the_form_that_is_asked_for(accept: str, kind: str) -> None:
+    metrics.BATCH_SECONDS.observe(0.003)
+    body, told = page("mubss-gy", Members("mubss-gy").values(), accept)
+    assert told.startswith(kind)
+    parse = openmetrics if "openmetrics" in told else plain_text
+    found = {one.name: one for one in parse(body.decode())}
+    assert {one.name for one in metrics.of_program("mubss-gy")} == found.keys()
+    [count] = [one.value for one in found["mubss_batch_seconds"].samples if one.name.endswith("_count")]
+    assert count >= 1
 
 
 @pytest.mark.usefixtures("own")
