@@ -34,19 +34,23 @@ class Gather:
             return "starting"
         if self._parent.is_draining:
             return "draining"
-        asked = [gevent.spawn(self._ask, pid) for pid in self._parent.pids]
+        asked = [gevent.spawn(self._ask, pid) for pid in self._parent_pids()]
         gevent.joinall(asked)
         obstacles = [one.value for one in asked]
         if not obstacles:
             return "starting"
         return "" if "" in obstacles else str(obstacles[0])
 
+    def _parent_pids(self) -> list[int]:
+        return self._parent.pids if self._parent is not None else []
+
     def _ask(self, pid: int) -> str:
         """Hears what a worker counted; why it doesn't serve."""
         try:
             with closing(ask(self._folder / f"{GY}-{pid}.sock", "metrics", ASK_SECONDS)) as answers:
                 answer = next(answers)
-            self.inside.members.hear(pid, answer["metrics"])
+            if pid in self._parent_pids():  # else it has just ended, and what it told before is all that counts
+                self.inside.members.hear(pid, answer["metrics"])
             return str(answer["obstacle"])
         except (OSError, StopIteration, KeyError, ValueError, msgpack.UnpackException):
             return f"worker {pid} doesn't answer"

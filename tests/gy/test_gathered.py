@@ -6,9 +6,11 @@ import os
 import re
 import signal
 import socket
+import subprocess
+import sys
 
 from gy_wire import WAIT_SECONDS, Raw
-from gy_world import EVENT, SMS, GyServer, World, data
+from gy_world import EVENT, ROOT, SMS, GyServer, World, data
 from monitoring import free_port, get, until, values
 from mubss.gy.codec import Mscc
 from mubss.services.http_port import MAX_CALLERS
@@ -86,3 +88,31 @@ def test_two_servers_want_two_ports(world: World) -> None:
             second.wait_until_ended()
             assert second.process.returncode == 78
             assert f"mubss-gy: metrics.gy_port: 127.0.0.1 port {port} is in use" in second.log
+
+
+def test_a_log_that_nobody_reads_keeps_no_peer_waiting(world: World) -> None:
+    """Its pipe takes 64 KB; each connection is two lines."""
+    port, metered = free_port(), free_port()
+    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")} | {
+        "MUBSS_STORE__URL": world.url,
+        "MUBSS_GENERAL__DATA_DIR": str(world.folder),
+        "MUBSS_METRICS__ENABLED": "true",
+        "MUBSS_METRICS__GY_PORT": str(metered),
+        "PYTHONPATH": str(ROOT),
+    }
+    command = [sys.executable, "-m", "mubss.gy.main", "--port", str(port)]
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            until(metered, "/readyz", lambda answer: answer[0] == 200)
+            for number in range(400):
+                with Raw(port).open(f"{'x' * 50}{number}.example"):
+                    pass
+            with Raw(port).open() as peer:
+                charge(world, peer, 2)
+            assert values(metered)['mubss_log_lines_total{level="info"}'] > 800
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(WAIT_SECONDS) == 0
+        finally:
+            process.kill()
+        assert process.stderr is not None
+        assert len(process.stderr.read()) > 50_000  # all that the pipe took
