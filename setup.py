@@ -38,6 +38,7 @@ TEST = [
     "aiosmtpd>=1.4.6,<2",
     "pypdf>=7,<8",  # reads the text of bills back
     "PyYAML>=6,<7",  # reads the rules of conf/prometheus
+    "promql-parser>=0.12,<0.13",  # and Prometheus's language in them
 ]
 # What scripts/proto needs: a later grpcio-tools writes code that the protobuf 5.29 of MySQL's connector refuses.
 PROTO = ["grpcio-tools>=1.71,<1.72", "types-protobuf>=5.29,<6"]

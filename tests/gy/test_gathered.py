@@ -43,6 +43,8 @@ def test_workers_are_counted_together_and_what_a_dead_one_had_counted_stays(worl
             assert found["mubss_processes"] == 3 and found["mubss_gy_peers"] == 2
             assert found["mubss_gy_answer_seconds_count"] == found["mubss_batch_size_sum"] == 7
             assert found['mubss_store_seconds_count{step="begin"}'] == found['mubss_store_seconds_count{step="commit"}']
+            if world.url.startswith("mysqlx"):
+                assert sum(found[f'mubss_pool_connections{{state="{state}"}}'] for state in ("idle", "used")) >= 2
             workers = [int(pid) for pid in re.findall(r"worker \d is up, process (\d+)", server.log)]
             os.kill(workers[0], signal.SIGKILL)
             server.wait_for(r"worker \d is up, process", 3)
