@@ -28,15 +28,19 @@ class BuildWithData(build_py):
 
 COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
 ARCHIVE = ["pyarrow>=20,<27"]  # `mubss archive`: 150 MB that nothing else needs
+OTEL = ["opentelemetry-sdk>=1.45,<2", "opentelemetry-exporter-otlp-proto-http>=1.45,<2"]  # traces, for who wants them
 TEST = [
     *COMPRESSION,
     *ARCHIVE,
+    *OTEL,
     "pytest>=9.0,<10",
     "pytest-xdist>=3.8,<4",
     "hypothesis>=6.150,<7",
     "setuptools>=70.1",
     "aiosmtpd>=1.4.6,<2",
     "pypdf>=7,<8",  # reads the text of bills back
+    "PyYAML>=6,<7",  # reads the rules of conf/prometheus
+    "promql-parser>=0.12,<0.13",  # and Prometheus's language in them
 ]
 # What scripts/proto needs: a later grpcio-tools writes code that the protobuf 5.29 of MySQL's connector refuses.
 PROTO = ["grpcio-tools>=1.71,<1.72", "types-protobuf>=5.29,<6"]
@@ -80,7 +84,7 @@ setup(
         "supervisor>=4.3,<5",  # runs the group: conf/supervisord.conf
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
-    extras_require={"compression": COMPRESSION, "archive": ARCHIVE, "test": TEST, "dev": DEV},
+    extras_require={"compression": COMPRESSION, "archive": ARCHIVE, "otel": OTEL, "test": TEST, "dev": DEV},
     entry_points={
         "console_scripts": [
             "mubss = mubss.cli.main:main",

@@ -16,7 +16,7 @@ from mubss.config_archive import RetentionOptions
 from mubss.config_billfmt import BillfmtOptions
 from mubss.config_billing import BillingOptions
 from mubss.config_cdr import CdrOptions
-from mubss.config_checks import is_host, is_url, is_zone
+from mubss.config_checks import is_host, is_url, is_web_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_doctor import DoctorOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
@@ -128,12 +128,45 @@ class RefdataOptions:
 
 @dataclass(frozen=True, slots=True)
 class MetricsOptions:
-    """Counters for Prometheus, over HTTP at /metrics."""
+    """Each program over HTTP: /metrics for Prometheus, /healthz and /readyz for supervisors; docs/OBSERVING.md."""
 
     enabled: bool = option(False, "Serve them.")
     host: str = option("127.0.0.1", "Address to listen on.", check=is_host)
-    port: int = option(
-        9464, "TCP port of the first worker, each further one takes the next; 0: any free.", low=0, high=65_000
+    gy_port: int = option(9464, "TCP port of mubss-gy, for all its workers; 0: none.", low=0, high=65_535)
+    cdr_port: int = option(9465, "TCP port of mubss-cdr; 0: none.", low=0, high=65_535)
+    billing_port: int = option(
+        9466,
+        "TCP port of mubss-billing; 0: none. That of a second cycle's needs another: MUBSS_METRICS__BILLING_PORT.",
+        low=0,
+        high=65_535,
+    )
+    billfmt_port: int = option(9467, "TCP port of mubss-billfmt; 0: none.", low=0, high=65_535)
+    crm_port: int = option(9468, "TCP port of mubss-crm; 0: none.", low=0, high=65_535)
+    look_seconds: int = option(
+        30,
+        "Least time between two counts of what waits in the store; what they cost makes it longer.",
+        low=1,
+        high=3600,
+        unit="seconds",
+    )
+
+    def port_of(self, program: str) -> tuple[str, int]:
+        """The option of a program's port ("mubss-gy"), and what it is; 0 where it has none."""
+        name = f"{program.removeprefix('mubss-')}_port"
+        return f"metrics.{name}", int(getattr(self, name, 0))
+
+
+@dataclass(frozen=True, slots=True)
+class TracingOptions:
+    """Traces for OpenTelemetry, of Gy requests, RPCs and bill jobs; needs `pip install mubss[otel]`."""
+
+    url: str = option(
+        "",
+        "Who takes them, by OTLP over HTTP: http://127.0.0.1:4318/v1/traces; none by default.",
+        check=is_web_url,
+    )
+    per_mille: int = option(
+        1000, "How many of a thousand are traced; what a traced caller asks always is.", low=1, high=1000
     )
 
 
@@ -156,6 +189,7 @@ class Config:
     license: LicenceOptions = field(default_factory=LicenceOptions)
     doctor: DoctorOptions = field(default_factory=DoctorOptions)
     retention: RetentionOptions = field(default_factory=RetentionOptions)
+    tracing: TracingOptions = TracingOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
     def resolve(self, path: str | Path) -> Path:
@@ -201,6 +235,7 @@ SECTIONS: dict[str, type] = {
     "license": LicenceOptions,
     "doctor": DoctorOptions,
     "retention": RetentionOptions,
+    "tracing": TracingOptions,
 }
 
 

@@ -14,9 +14,14 @@ from types import FrameType
 
 from mubss.config import GeneralOptions
 from mubss.core.errors import Busy, ConfigError, InputError, LicenceError, MubssError, PortInUse
+from mubss.log_writer import LogWriter
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
 SHOWN_DIGITS = 3
+MAX_TEXT, MAX_FIELD = 3000, 300  # letters in JSON: a line that had to be cut (log_writer.py) would be none
+MSISDN = "msisdn"
+# What a line may tell beside its message, given as `extra=` to the logger; each its own field in JSON.
+FIELDS = ("request_id", "session_id", "peer", MSISDN, "method", "subject", "activity", "bill", "file")
 _IDENTITY = re.compile(r"\b((?:e164|imsi|tel|sip):\+?)(\d{4,})")
 # An address of mail (RFC 5322 §3.4.1, without quotes). It begins where such letters do, so that no line takes long.
 _LOCAL = r"A-Za-z0-9.!#$%&*+/=?^_{|}~\-"
@@ -62,6 +67,7 @@ def run_main(program: str, work: Callable[[], int | None]) -> int:
     try:
         return work() or ExitCode.OK
     except MubssError as error:
+        flush_logs()
         for line in getattr(error, "faults", None) or str(error).splitlines():
             sys.stderr.write(f"{program}: {one_line(line)}\n")
         return exit_code(error)
@@ -97,6 +103,11 @@ def mask_identities(text: str) -> str:
     return _MAIL.sub(r"\1***", text) if "@" in text else text
 
 
+def mask_digits(text: str) -> str:
+    """A number with its digits as stars, but for the last 3."""
+    return "*" * max(0, len(text) - SHOWN_DIGITS) + text[-SHOWN_DIGITS:] if len(text) > SHOWN_DIGITS else text
+
+
 def one_line(text: str) -> str:
     """`text` with everything that isn't printable escaped: what a peer sent can't forge a log line."""
     if text.isprintable():
@@ -117,36 +128,56 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, pid, message, and a bug's traceback."""
+    """One JSON object a line: ts, level, program, pid, logger, message, those of FIELDS that are known, a traceback.
 
-    def __init__(self, masked: bool) -> None:
+    docs/OBSERVING.md promises these names.
+    """
+
+    def __init__(self, masked: bool, program: str = "mubss") -> None:
         super().__init__()
+        self._masked = masked
+        self._program = program
         self._finish = mask_identities if masked else str
 
     def format(self, record: logging.LogRecord) -> str:
         import orjson  # 15 ms: a process that logs text never loads it
 
         fields = {
-            "time": _utc(record),
+            "ts": _utc(record),
             "level": record.levelname.lower(),
-            "logger": record.name,
+            "program": self._program,
             "pid": record.process,
-            "message": self._finish(one_line(record.getMessage())),
+            "logger": record.name,
+            "message": self._finish(one_line(record.getMessage()))[:MAX_TEXT],
         }
+        for name in FIELDS:
+            value = getattr(record, name, None)
+            if value is not None:
+                text = one_line(str(value))[:MAX_FIELD]
+                fields[name] = mask_digits(text) if name == MSISDN and self._masked else self._finish(text)
         if record.exc_info:
-            fields["traceback"] = self._finish(self.formatException(record.exc_info))
+            fields["traceback"] = self._finish(self.formatException(record.exc_info))[-MAX_TEXT:]
         return orjson.dumps(fields).decode()
 
 
-def setup_logging(general: GeneralOptions) -> None:
-    """Logs of this process go to stderr, as the configuration says."""
-    formatter = JsonFormatter if general.log_format == "json" else TextFormatter
-    handler = logging.StreamHandler()
-    handler.setFormatter(formatter(general.mask_msisdn))
+def setup_logging(general: GeneralOptions, program: str = "") -> None:
+    """Logs of this process go to stderr, as the configuration says; those of a `program` ("mubss-gy") never wait."""
+    masked = general.mask_msisdn
+    handler: logging.Handler = LogWriter() if program else logging.StreamHandler()
+    if general.log_format == "json":
+        handler.setFormatter(JsonFormatter(masked, program or "mubss"))
+    else:
+        handler.setFormatter(TextFormatter(masked))
     logging.raiseExceptions = False  # a stderr that went away must not take the process with it
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(general.log_level.upper())
+
+
+def flush_logs() -> None:
+    """Has what was logged written, before something else is said on stderr."""
+    for handler in logging.getLogger().handlers:
+        handler.flush()
 
 
 def _utc(record: logging.LogRecord) -> str:

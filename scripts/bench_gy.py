@@ -29,6 +29,7 @@ from typing import NamedTuple
 
 from gy_reckoning import make_store
 from licensed import license_programs
+from mubss.cli.demo_group import free_port
 from mysqld.binaries import find_or_fetch
 from mysqld.server import Server as MySQL
 
@@ -67,18 +68,18 @@ def mysql(folder: Path, *, tls: bool) -> Iterator[tuple[str, int]]:
 @contextlib.contextmanager
 def server(url: str, environment: dict[str, str], mysqld: list[int]) -> Iterator[Running]:
     """A mubss-gy of its own."""
-    settings = {"MUBSS_STORE__URL": url, "MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__PORT": "0"}
+    settings = {"MUBSS_STORE__URL": url, "MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__GY_PORT": str(free_port())}
     command = [sys.executable, "-m", "mubss.gy.main", "--port", "0"]
     with tempfile.NamedTemporaryFile("w+") as log:
         process = subprocess.Popen(command, env={**os.environ, **settings, **environment}, stderr=log, text=True)
         ports: dict[str, str] = {}
         try:
-            while "listening on" not in ports:
+            while "listening on" not in ports:  # the port of metrics is told before
                 if process.poll() is not None:
                     sys.exit(Path(log.name).read_text())
                 time.sleep(0.05)
                 ports = dict(re.findall(r"(listening on|metrics on) \S*:(\d+)", Path(log.name).read_text()))
-            yield Running([process.pid, *mysqld], int(ports["listening on"]), int(ports["metrics on"]))
+            yield Running([process.pid, *mysqld], int(ports["listening on"]), int(ports.get("metrics on", 0)))
         except BaseException:
             print(Path(log.name).read_text()[-3000:], file=sys.stderr)
             raise

@@ -7,6 +7,9 @@ finish: accounts, postings, usage, records, guards, COMMIT        one round trip
 
 from __future__ import annotations
 
+import time
+
+from mubss import metrics
 from mubss.charging.cdr_docs import CdrDocs
 from mubss.charging.locator import Locator
 from mubss.charging.order import Change, Guard, GuardConflict, Order
@@ -63,6 +66,7 @@ class Batch:
         self._cdrs = CdrDocs()
         self.settling = False  # the same orders may have been committed already, by a try that nobody heard of
         self.skips_locked = False  # rather than wait for accounts that another batch holds
+        self.begun_s = self.applied_s = 0.0  # perf_counter: all is read, all is reckoned
         self.again: list[Order] = []  # their session turned out to belong to another account
         self.skipped: list[Order] = []  # their account is locked
 
@@ -84,9 +88,12 @@ class Batch:
         try:
             hashes = self._hashes()
             lock = Lock.SKIP_LOCKED if self.skips_locked else Lock.UPDATE
+            started_s = time.perf_counter()
             self._accounts, self._records, self._guarded = storage.begin(
                 session, account_ids, hashes, guards, lock, self._cdrs.wanted
             )
+            self.begun_s = time.perf_counter()
+            metrics.STORE_SECONDS.observe(self.begun_s - started_s, "begin")
             self._cdrs.found(self._guarded)
             if self.skips_locked and len(self._accounts) < len(account_ids):
                 self._skip(storage.existing(session, account_ids - self._accounts.keys()))
@@ -95,7 +102,10 @@ class Batch:
             if account_ids or guards:
                 for order in self._orders:
                     self._apply(order)
-            session.finish(self._writes(self._suspended(session)))
+            writes = self._writes(self._suspended(session))
+            self.applied_s = time.perf_counter()
+            session.finish(writes)
+            metrics.STORE_SECONDS.observe(time.perf_counter() - self.applied_s, "commit")
         except BaseException:
             session.rollback()
             raise

@@ -62,6 +62,7 @@ class Engine:
         self._clock_ms = clock_ms
         self._locator = Locator()
         self._store_is_away = False
+        self.notes_stages = False  # in orders that have room for them
         lanes = self._limits.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
         self._lanes = Lanes(lanes, self._limits.batch, self._do, self._again)
 
@@ -217,8 +218,11 @@ class Engine:
                     return error
                 # A document of that name came meanwhile: this time it will be read.
             else:
+                ended = time.perf_counter()
                 metrics.BATCH_SIZE.observe(len(orders))
-                metrics.BATCH_SECONDS.observe(time.perf_counter() - started)
+                metrics.BATCH_SECONDS.observe(ended - started)
+                if self.notes_stages:
+                    _note_stages(orders, batch, started, ended)
                 again += batch.again
                 skipped += batch.skipped
                 self._store_is(None)
@@ -234,6 +238,14 @@ class Engine:
                 log.info("the store can be written again")
             else:
                 log.warning("the store can't be written, requests get 3004: %s", error)
+
+
+def _note_stages(orders: list[Order], batch: Batch, started_s: float, ended_s: float) -> None:
+    for order in orders:
+        stages = order.stages
+        if stages is not None:
+            stages.begun_s, stages.read_s, stages.applied_s = started_s, batch.begun_s, batch.applied_s
+            stages.committed_s, stages.batch_size = ended_s, len(orders)
 
 
 def _ends(order: Order) -> bool:

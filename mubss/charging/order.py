@@ -44,6 +44,18 @@ class GuardConflict(LedgerError):
         self.collection, self.stored = guard.collection, stored
 
 
+@dataclass(slots=True)
+class Stages:
+    """When an order was where, in seconds of `time.perf_counter`; 0: it didn't come so far. For who traces it."""
+
+    queued_s: float
+    begun_s: float = 0.0  # its batch's transaction
+    read_s: float = 0.0  # what the batch needs is read and locked
+    applied_s: float = 0.0  # and reckoned
+    committed_s: float = 0.0
+    batch_size: int = 0
+
+
 @dataclass(slots=True, eq=False)
 class Order:
     """One command on its way through the engine. `account` is its id, or "" where identities lead to it.
@@ -64,6 +76,7 @@ class Order:
     account_after: Account | None = None
     verdicts: Sequence[Verdict] = ()  # on CDRs, in their order
     error: Exception | None = None
+    stages: Stages | None = None  # noted where somebody wants to know
 
     @property
     def credit(self) -> CreditControl | None:

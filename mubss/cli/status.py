@@ -68,7 +68,7 @@ def print_processes(running: list[Running]) -> None:
 
 def _process_row(one: Running) -> dict[str, str]:
     """A process in a line: what its program tells of itself, then its last error."""
-    doing = [f"{name} {value}" for name, value in one.facts.items() if value not in ("", {}, None)]
+    doing = [_fact(name, value) for name, value in one.facts.items() if value not in ("", {}, None)]
     if one.last_error:
         doing.append(f"last error: {one.last_error}")
     return {
@@ -79,6 +79,11 @@ def _process_row(one: Running) -> dict[str, str]:
         "up": _span(one.uptime_s),
         "doing": ", ".join(doing),
     }
+
+
+def _fact(name: str, value: Any) -> str:
+    """`ccr/s 12.5`, `sessions 3`."""
+    return f"{name.removesuffix('_per_second')}/s {value}" if name.endswith("_per_second") else f"{name} {value}"
 
 
 def _span(seconds: int) -> str:

@@ -15,6 +15,8 @@ import grpc
 from mubss.core.roles import Principal, has_role
 from mubss.crm.call import deny, request_id_of, stream, unary
 from mubss.crm.permissions import LEAST_ROLE
+from mubss.crm.traced import traced
+from mubss.services.spans import Spans
 from mubss.services.tokens import Keys, Terms, TokenRefused, verify
 from mubss.storage import tokens
 from mubss.storage.database import Store, StoreError
@@ -39,7 +41,9 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         now_s: Callable[[], int],
         revoked: Callable[[], frozenset[str]],
         streams: int,
+        spans: Spans | None = None,
     ) -> None:
+        self._spans = spans
         self._keys = keys
         self._terms = terms
         self._now_s = now_s
@@ -56,7 +60,8 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         try:
             principal = self._principal(details.invocation_metadata)
         except TokenRefused as refused:
-            log.info("%s, request %s: the token is refused: %s", method[:100], request_id, refused)
+            fields = {"request_id": request_id, "method": method[:100]}
+            log.info("%s, request %s: the token is refused: %s", method[:100], request_id, refused, extra=fields)
             return deny(grpc.StatusCode.UNAUTHENTICATED, request_id)
         if method.startswith(REFLECTION):
             return continuation(details)
@@ -65,9 +70,14 @@ class AuthInterceptor(grpc.ServerInterceptor):  # type: ignore[misc] # grpc has 
         if least is None or not method.startswith(PACKAGE):
             return continuation(details)  # there is no such method: grpc says so
         if not has_role(principal, least):
-            log.info("%s, request %s: %s is %s, not %s", short, request_id, principal.subject, principal.role, least)
+            text, who = "%s, request %s: %s is %s, not %s", principal.subject
+            fields = {"request_id": request_id, "method": short, "subject": who}
+            log.info(text, short, request_id, who, principal.role, least, extra=fields)
             return deny(grpc.StatusCode.PERMISSION_DENIED, request_id)
-        return self._for(continuation(details), short, principal, request_id)
+        handler = self._for(continuation(details), short, principal, request_id)
+        if self._spans is not None:
+            return traced(self._spans, handler, short, principal, request_id, details.invocation_metadata)
+        return handler
 
     def _for(self, handler: Any, method: str, principal: Principal, request_id: str) -> grpc.RpcMethodHandler:
         """A call's own handler: it knows who calls."""

@@ -16,6 +16,7 @@ from typing import Any
 
 import grpc
 
+from mubss import metrics
 from mubss.core.roles import Principal
 from mubss.crm.statuses import DETAILS, MAX_MESSAGE_LETTERS, TooMany, code_of, details_of
 from mubss.services.auditing import Act
@@ -40,6 +41,19 @@ class Call:
             self.ended.set()
 
 
+_UNDER_WAY: set[Call] = set()
+
+
+def _begin(call: Call) -> None:
+    _UNDER_WAY.add(call)
+    metrics.CRM_UNDER_WAY.set(len(_UNDER_WAY))
+
+
+def _finish(call: Call) -> None:
+    _UNDER_WAY.discard(call)
+    metrics.CRM_UNDER_WAY.set(len(_UNDER_WAY))
+
+
 def request_id_of(metadata: Any) -> str:
     """The caller's id of the call, or one of our own."""
     given = next((value for name, value in metadata or () if name == f"x-{REQUEST_ID}"), "")
@@ -53,10 +67,14 @@ def unary(handler: Callable[[Any, Call], Any], method: str, principal: Principal
         call = Call(method, principal, request_id, context)
         started = time.perf_counter()
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
+        _begin(call)
         try:
             answer = handler(request, call)
         except Exception as error:
             _abort(call, context, error)
+        finally:
+            _finish(call)
+            metrics.CRM_SECONDS.observe(time.perf_counter() - started, method)
         _log(call, "OK", started)
         return answer
 
@@ -81,12 +99,14 @@ def stream(
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         if not places.acquire(blocking=False):
             _abort(call, context, TooMany("streams: as many are under way as may be; try again"))
+        _begin(call)
         try:
             yield from handler(request, call)
         except Exception as error:
             _abort(call, context, error)
         finally:
             places.release()
+            _finish(call)
         _log(call, "OK", started)
 
     return behaviour
@@ -96,6 +116,7 @@ def deny(code: grpc.StatusCode, request_id: str) -> grpc.RpcMethodHandler:
     """Refuses a call, and says no more than that; whatever it is a call of, one answer or a stream."""
 
     def behaviour(_request: Any, context: grpc.ServicerContext) -> Any:
+        metrics.CRM_REFUSED.inc(code.name)
         context.set_trailing_metadata(((REQUEST_ID, request_id),))
         context.abort(code, code.name)
 
@@ -106,18 +127,31 @@ def _abort(call: Call, context: grpc.ServicerContext, error: Exception) -> None:
     """Ends a call with an error's status; does not return."""
     code = code_of(error)
     if code is grpc.StatusCode.INTERNAL:
-        log.error("%s of %s, request %s failed", call.method, call.principal.subject, call.request_id, exc_info=error)
+        text = "%s of %s, request %s failed"
+        log.error(text, call.method, call.principal.subject, call.request_id, exc_info=error, extra=_fields(call))
         message = f"a fault of the server; request {call.request_id}"
     else:
         message = str(error)[:MAX_MESSAGE_LETTERS]
-        log.info(
-            "%s of %s, request %s: %s, %s", call.method, call.principal.subject, call.request_id, code.name, message
-        )
+        text, subject = "%s of %s, request %s: %s, %s", call.principal.subject
+        log.info(text, call.method, subject, call.request_id, code.name, message, extra=_fields(call))
+    metrics.CRM_CALLS.inc(call.method, code.name)
     context.set_trailing_metadata(((REQUEST_ID, call.request_id), (DETAILS, details_of(code, message))))
     context.abort(code, message)
 
 
 def _log(call: Call, outcome: str, started: float) -> None:
+    metrics.CRM_CALLS.inc(call.method, outcome)
     took_ms = (time.perf_counter() - started) * 1000
     subject, request_id = call.principal.subject, call.request_id
-    log.debug("%s of %s, request %s: %s in %.1f ms", call.method, subject, request_id, outcome, took_ms)
+    text = "%s of %s, request %s: %s in %.1f ms"
+    log.debug(text, call.method, subject, request_id, outcome, took_ms, extra=_fields(call))
+
+
+def _fields(call: Call) -> dict[str, str]:
+    """What a line in the log has beside its text."""
+    return {
+        "request_id": call.request_id,
+        "method": call.method,
+        "subject": call.principal.subject,
+        "peer": call.peer,
+    }

@@ -41,7 +41,7 @@ def cli(config_file: str | None, port: int | None) -> None:
         config = load(config_file)
         if port is not None:
             config = replace(config, crm=replace(config.crm, port=port))
-        setup_logging(config.general)
+        setup_logging(config.general, CRM)
         return serve(config)
 
     sys.exit(run_main("mubss-crm", work))

@@ -8,6 +8,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from mubss import metrics
 from mubss.core.errors import Busy, InputError
 from mubss.core.notice_kinds import DUNNING, KINDS
 from mubss.core.notice_texts import FIELDS
@@ -67,7 +68,7 @@ class Delivery:
         post, forgot_s, is_away = self._post, 0, False
         while not self._stopping.is_set():
             try:
-                notifying.deliver(post, self._stopping.is_set)
+                _count(notifying.deliver(post, self._stopping.is_set))
                 if post.clock_s() - forgot_s >= FORGET_S:
                     forgot_s = post.clock_s()
                     notifying.forget_old(post.store, post.options, forgot_s)
@@ -79,6 +80,11 @@ class Delivery:
             except Exception:
                 log.exception("delivering notifications failed")
             self._stopping.wait(post.options.poll_seconds)
+
+
+def _count(done: notifying.Delivered) -> None:
+    for outcome, count in done._asdict().items():
+        metrics.CRM_NOTIFICATIONS.inc(outcome, by=count)
 
 
 class Notifications:

@@ -13,6 +13,7 @@ from google.protobuf.message_factory import GetMessageClass
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from mubss import metrics
 from mubss.core.errors import ConfigError, InputError, LicenceError
 from mubss.crm import audited
 from mubss.crm.auth import AuthInterceptor, Revoked
@@ -31,8 +32,11 @@ from mubss.crm.usage import Usage
 from mubss.crm.vouchers import Vouchers
 from mubss.pb import crm_pb2
 from mubss.services.control import CRM
+from mubss.services.depths import of_crm
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
 from mubss.services.tokens import Keys, terms_of
+from mubss.services.watch import Watch
 
 SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
@@ -46,8 +50,14 @@ class CrmServer:
         options = office.config.crm
         self.keys = Keys(office.config.resolve(options.keys_folder))
         self._revoked = Revoked(office.store, lambda: office.now_s)
+        self._spans = open_spans(CRM, office.config)
         auth = AuthInterceptor(
-            self.keys, terms_of(options), lambda: office.now_s, self._revoked, max(1, options.threads // 2)
+            self.keys,
+            terms_of(options),
+            lambda: office.now_s,
+            self._revoked,
+            max(1, options.threads // 2),
+            self._spans,
         )
         self._server = grpc.server(
             ThreadPoolExecutor(options.threads, thread_name_prefix="crm"),
@@ -75,7 +85,13 @@ class CrmServer:
         self._delivery = Delivery(office) if options.delivers else None
         self.port = 0
         self._is_draining = False
-        self._process = Process(CRM, office.config, self._facts, lambda: self._is_draining)
+        watch = Watch(
+            office.store,
+            office.config,
+            lambda counting: of_crm(counting, lambda: office.now_s),
+            calls=lambda: metrics.CRM_CALLS.total,
+        )
+        self._process = Process(CRM, office.config, self._facts, lambda: self._is_draining, watch=watch)
 
     def _facts(self) -> dict[str, object]:
         gate = self._office.gate
@@ -121,6 +137,8 @@ class CrmServer:
             self._delivery.stop()
         self._office.engine.stop()
         self._office.nudge.stop()
+        if self._spans is not None:
+            self._spans.close()
         self._process.stop()
 
 

@@ -87,6 +87,10 @@ class Connection:
         stranger = "a peer" if is_secure else "a peer in its TLS handshake"
         return f"{self.peer.origin_host or stranger} at {self.remote}"
 
+    def _fields(self) -> dict[str, str]:
+        """What a line in the log has beside its text."""
+        return {"peer": self.peer.origin_host or self.remote}
+
     @property
     def profile_name(self) -> str:
         """How the peer is spoken to."""
@@ -211,7 +215,7 @@ class Connection:
                 self._profile = self.server.peers.profile(peer.origin_host, peer.origin_realm)
                 self.label = metrics.peer_label(peer.origin_host)
                 self.since_s = wall_clock_ms() // 1000
-                log.info("%s is open, profile %s", self, self._profile.name)
+                log.info("%s is open, profile %s", self, self._profile.name, extra=self._fields())
             self.perform(self.peer.admit(admitted))
             if admitted:
                 self.server.presence.changed.set()
@@ -225,7 +229,7 @@ class Connection:
 
     def _charge(self, frame: bytes) -> None:
         server = self.server
-        received_ms = time.monotonic_ns() // 1_000_000
+        received_ns = time.monotonic_ns()
         try:
             ccr = decode_ccr(frame)
         except CcrError as error:
@@ -263,17 +267,20 @@ class Connection:
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
             return
         order = Order(
-            command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ms)
+            command, identities=command.identities, done=partial(self._done, ccr, profile, len(frame), received_ns)
         )
         try:
-            server.engine.submit(order)
+            self._submit(order, len(frame))
         except Busy:
             self._answer(ccr, CcaAnswer(Result.TOO_BUSY))
-            return
+
+    def _submit(self, order: Order, octets: int) -> None:
+        server = self.server
+        server.engine.submit(order)
         self.pending += 1
-        self._pending_octets += len(frame)
+        self._pending_octets += octets
         server.pending += 1
-        server.pending_octets += len(frame)
+        server.pending_octets += octets
 
     def _state_is(self, host: str, state_id: int, profile: Profile, via: str) -> None:
         """A node's Origin-State-Id, told by itself or `via` an agent: a higher one than before means a reboot."""
@@ -297,11 +304,12 @@ class Connection:
     def _refuse(self, ccr: Ccr, error: DiameterError) -> None:
         self.refused += 1
         if self.refused & (self.refused - 1) == 0:  # the 1st, 2nd, 4th, 8th …: a peer can't fill the log with them
-            log.info("%s sent a CCR that can't be taken: %s (%d so far)", self, error, self.refused)
+            fields = self._fields() | {"session_id": ccr.session_id, "msisdn": _msisdn(ccr)}
+            log.info("%s sent a CCR that can't be taken: %s (%d so far)", self, error, self.refused, extra=fields)
         answer = CcaAnswer(error.result_code, failed_avp=error.failed_avp, error_message=error.text)
         self._answer(ccr, answer)
 
-    def _done(self, ccr: Ccr, profile: Profile, octets: int, received_ms: int, order: Order) -> None:
+    def _done(self, ccr: Ccr, profile: Profile, octets: int, received_ns: int, order: Order) -> None:
         server = self.server
         self.pending -= 1
         self._pending_octets -= octets
@@ -319,7 +327,9 @@ class Connection:
         else:
             answer = CcaAnswer(_result_of(order.error))
         # Past the deadline the client has given up: its repeat will find the stored outcome.
-        if time.monotonic_ns() // 1_000_000 - received_ms > profile.deadline_ms:
+        took_s = (time.monotonic_ns() - received_ns) * 1e-9
+        metrics.GY_ANSWER_SECONDS.observe(took_s)
+        if took_s * 1000 > profile.deadline_ms:
             metrics.GY_LATE_ANSWERS.inc(self.label)
         else:
             self._answer(ccr, answer)
@@ -359,7 +369,7 @@ class Connection:
         """
         if not self._closing:
             self._closing = reason
-            log.log(level, "closing %s: %s", self, reason)
+            log.log(level, "closing %s: %s", self, reason, extra=self._fields())
             self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
             self._writable.set()
             self._may_read.set()
@@ -415,8 +425,14 @@ class Connection:
         self.server.forget(self)
 
 
+END_USER_E164 = 0  # RFC 8506 §8.47
 _RESET = pack("ii", 1, 0)  # linger for no time: close sends a reset
 _CCR_HEADS = {bytes((flags, 0, 1, 16, 0, 0, 0, 4)) for flags in (0x80, 0x90, 0xC0, 0xD0)}
+
+
+def _msisdn(ccr: Ccr) -> str | None:
+    """Whom a request is for, as its Subscription-Id of type END_USER_E164 says."""
+    return next((number for kind, number in ccr.subscription_ids or () if kind == END_USER_E164), None)
 
 
 def _result_of(error: Exception | None) -> int:

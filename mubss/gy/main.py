@@ -4,7 +4,6 @@ from gevent import monkey
 
 monkey.patch_all()
 
-import errno  # noqa: E402
 import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
@@ -17,9 +16,9 @@ import click  # noqa: E402
 import gevent  # noqa: E402
 from gevent.event import Event  # noqa: E402
 
-from mubss import metrics  # noqa: E402
 from mubss.config import Config, load, with_profile  # noqa: E402
 from mubss.core.errors import ConfigError  # noqa: E402
+from mubss.gy.gather import Gather  # noqa: E402
 from mubss.gy.link import Link  # noqa: E402
 from mubss.gy.listen import Acceptors, Adopter, Listener, listen  # noqa: E402
 from mubss.gy.registry import LocalRegistry  # noqa: E402
@@ -71,7 +70,7 @@ def cli(
         config = replace(config, gy=replace(config.gy, **given))
         if profile:
             config = with_profile(config, profile)
-        setup_logging(config.general)
+        setup_logging(config.general, GY)
         if worker_link:
             return serve_as_worker(config, *worker_link)
         running = None if take_over is None else find(config, take_over)
@@ -96,7 +95,8 @@ def serve_alone(config: Config, running: Running | None) -> int:
     server.registry = LocalRegistry(server.tell)
     server.certificates = certificates
     start_capture(server, config, by_itself=running is None)  # else both would write one file
-    start(server, config, 0)
+    server.process.is_patient = running is not None
+    start(server)
     try:
         _accept(config, server, listeners, running, state_id, drained)
     finally:
@@ -147,7 +147,7 @@ def _state_id(config: Config, running: Running | None) -> int:
 def serve_with_workers(config: Config, config_file: str | None, running: Running | None) -> int:
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
-    Gate(GY, config)  # before each worker says what is wrong with it
+    gate = Gate(GY, config)  # before each worker says what is wrong with it
     open_made(config.store_url).close()  # or each worker would say what is wrong with it
     certificates = load_certificates(config)
     listeners = None if running else listen(config.gy)
@@ -159,15 +159,20 @@ def serve_with_workers(config: Config, config_file: str | None, running: Running
         link = map(str, (index, descriptor, state_id))
         return [sys.executable, "-m", "mubss.gy.main", *named, "--worker-link", *link]
 
+    gather = Gather(config)
+    gather.inside.start(is_patient=running is not None)
     parent = Parent(config.gy.workers, command)
+    gather.follow(parent)
     reload_at_sighup(certificates, parent.reload_certificates)  # before a worker can be asked for it
     if not parent.wait_until_ready():
         parent.drain(config.gy.drain_seconds)
         raise ConfigError("a worker didn't start; it has said why")
     try:
-        _accept(config, parent, listeners, running, state_id, drained)
+        with gate:  # it has but its metric to keep true: workers have a gate each
+            _accept(config, parent, listeners, running, state_id, drained)
     finally:
         parent.drain(config.gy.drain_seconds)
+        gather.inside.stop()
     return 0
 
 
@@ -178,41 +183,22 @@ def serve_as_worker(config: Config, index: int, descriptor: int, state_id: int) 
     server.certificates = load_as_worker(config)
     worker = Worker(Link.inherited(descriptor), server)
     start_capture(server, config, by_itself=False)
-    start(server, config, index)
+    if index and server.process.watch is not None:
+        server.process.watch.depths = None  # one of them counts for all
+    start(server)
     server.process.is_ready = True
     worker.run(drained)
     return 0
 
 
-def start(server: Server, config: Config, index: int) -> None:
+def start(server: Server) -> None:
     """Brings a server up in this process."""
     server.start()
-    if config.metrics.enabled:
-        wanted = config.metrics.port + index if config.metrics.port else 0
-        if not _serve_metrics(config.metrics.host, wanted):
-            log.warning("metrics: %s:%d is in use; tried again until it is free", config.metrics.host, wanted)
-            gevent.spawn(_serve_metrics_later, config.metrics.host, wanted)
     # What lives for ever needn't be looked at by every collection.
     gc.collect()
     gc.freeze()
     # Requests and documents have no cycles, and the default of 700 objects starts a collection every few requests.
     gc.set_threshold(50_000, 20, 20)
-
-
-def _serve_metrics(host: str, port: int) -> bool:
-    """Whether they are served now; False while the port is in use, by the one we took over from, say."""
-    try:
-        log.info("metrics on %s:%d", host, metrics.serve(host, port))
-    except OSError as error:
-        if error.errno != errno.EADDRINUSE:
-            raise
-        return False
-    return True
-
-
-def _serve_metrics_later(host: str, port: int) -> None:
-    while not _serve_metrics(host, port):
-        gevent.sleep(1)
 
 
 def _drained_by_signal() -> Event:

@@ -30,15 +30,19 @@ from mubss.gy.registry import Registry, Tell
 from mubss.gy.routing import Routing
 from mubss.gy.tls import Certificates
 from mubss.gy.trace import Tracer, Traces
+from mubss.gy.traced import TracedConnection
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
 from mubss.services.control import GY
+from mubss.services.depths import of_gy
 from mubss.services.licensing import Gate
 from mubss.services.outbox import forget_old
 from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
 from mubss.services.stores import open_made
 from mubss.services.sweep import sweep
+from mubss.services.watch import Watch
 from mubss.storage.database import StoreError, open_database
 
 log = logging.getLogger(__name__)
@@ -105,9 +109,13 @@ class Server:
                 patience_ms=config.gy.deadline_ms * 2 // 3,
             ),
         )
+        self.spans = open_spans(GY, config)
+        self._connection: Callable[..., Connection] = Connection
+        if self.spans is not None:
+            self._connection = partial(TracedConnection, self.spans)
+            self.engine.notes_stages = True
         self.outbox = Outbox(self._store, self.identity, self._connections.values)
-        self.process = Process(GY, config, self._facts, lambda: self.is_draining, leader=leader)
-        self.process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
+        self.process = self._make_process(config, leader)
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
         self._timers = [
@@ -127,6 +135,20 @@ class Server:
         self._load_refdata()
         self.engine.start()
         self.process.start()
+
+    def _make_process(self, config: Config, leader: int) -> Process:
+        """What it is to `mubss status` and to monitoring."""
+        watch = Watch(
+            self._store,
+            config,
+            of_gy,
+            partial(open_database, offload=offload),
+            ccr=lambda: self.answered,
+        )
+        process = Process(GY, config, self._facts, lambda: self.is_draining, watch=watch, leader=leader)
+        process.control.handlers |= {"nudge": self._nudge, "trace": self.traces.follow}
+        process.inside.offload = offload  # with many peers a page takes 90 ms
+        return process
 
     def _load_refdata(self) -> None:
         self.refdata.load()
@@ -163,7 +185,7 @@ class Server:
             int(time.monotonic()),
             random.randint(*JITTER_S),
         )
-        connection = Connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
+        connection = self._connection(self, number, prepare(sock, transport, self.certificates), remote, peer)
         connection.ends = Ends(local, remote, remote_port(sock))
         self._connections[number] = connection
         metrics.GY_PEERS.set(len(self._connections))
@@ -196,6 +218,7 @@ class Server:
             **self.gate.facts(),
             "connections": len(self._connections),
             "pending": self.pending,
+            "queue": self.engine.depth,
             "answered": self.answered,
         }
 
@@ -214,6 +237,7 @@ class Server:
             if connection.label:
                 pending[connection.label,] = pending.get((connection.label,), 0) + connection.pending
         metrics.GY_PENDING.set_all(pending)
+        metrics.GY_QUEUE.set(self.engine.depth)
 
     def _poll_refdata(self) -> None:
         if self.refdata.poll():
@@ -243,6 +267,8 @@ class Server:
             self.engine.stop()
             self._leave()
         self._store.close()
+        if self.spans is not None:
+            self.spans.close()
         self.process.stop()
         log.info("drained")
 

@@ -62,6 +62,7 @@ class Parent:
         self._workers = [WorkerProcess(index, command) for index in range(count)]
         self._registry = LocalRegistry(self._tell)
         self._drained = Event()
+        self.ended: Callable[[int], None] = lambda _pid: None  # told of each worker that is gone, by its process id
         self._readers = [gevent.spawn(self._keep, worker) for worker in self._workers]
 
     def wait_until_ready(self) -> bool:
@@ -71,6 +72,16 @@ class Parent:
                 if worker.process.poll() is not None:
                     return False
         return True
+
+    @property
+    def is_draining(self) -> bool:
+        """Whether it was told to end."""
+        return bool(self._drained.is_set())
+
+    @property
+    def pids(self) -> list[int]:
+        """The workers that are up, as process ids."""
+        return [worker.process.pid for worker in self._workers if worker.ready.is_set()]
 
     @property
     def connection_count(self) -> int:
@@ -131,6 +142,7 @@ class Parent:
             worker.ready.clear()
             worker.link.close()
             worker.process.wait()
+            self.ended(worker.process.pid)
             for number in list(worker.connections):
                 self._release(worker, number)
             if self._drained.is_set() or not worker.was_ready:  # what can't even begin is not tried again

@@ -93,7 +93,7 @@ class Pass:
         try:
             doc = self._load(path, now_s)
         except InputError as fault:
-            log.warning("%s is refused: %s", one_line(name), fault)
+            log.warning("%s is refused: %s", one_line(name), fault, extra={"file": name})
             passed.refused[name] = str(fault)
             self._move(path, ERROR, f"{name}.error", f"{fault}\n", mark)
             return
@@ -104,11 +104,11 @@ class Pass:
         elif doc["name"] != name:
             text = f"duplicate-file: its records were taken as {doc['name']}"
             passed.refused[name] = text
-            log.warning("%s is refused: %s", name, text)
+            log.warning("%s is refused: %s", name, text, extra={"file": name})
             self._move(path, ERROR, f"{name}.error", f"{text}\n", mark)
         else:
             passed.loaded.append(doc)
-            log.info("%s: %s", name, summary(doc))
+            log.info("%s: %s", name, summary(doc), extra={"file": name})
             self._move(path, PROCESSED, f"{name}.done", "", mark)
 
     def _load(self, path: Path, now_s: int) -> Doc | None:

@@ -13,12 +13,14 @@ import logging
 import os
 import secrets
 import socket
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
 
+from mubss import metrics
 from mubss.billfmt.errors import RenderError
 from mubss.billfmt.facts import facts_of
 from mubss.billfmt.render import Renderer
@@ -155,12 +157,14 @@ class Formatter:
 
         {"fault": …} is the bill's, {"obstacle": …} one that has nothing to do with it.
         """
+        started_s = time.monotonic()
         try:
             usage, postings = self._history(bill)
             facts = (bill.get("document") or {}).get("facts") or self._facts(bill, usage, postings)
             made = self._renderer.render(bill, usage, postings, facts)
             path = path_of(bill, self._tables())
             write_whole(self._folder, path, made.pdf)
+            metrics.BILLFMT_SECONDS.observe(time.monotonic() - started_s)
         except (RenderError, InputError) as error:
             return {"fault": str(error)[:MAX_FAULT_LETTERS]}
         except OSError as error:

@@ -44,6 +44,16 @@ def find_due(store: Store, billcycle: int, now_s: int, limit: int = 20) -> list[
     )
 
 
+def count_due(store: Store, billcycle: int, now_s: int) -> int:
+    """How many of a cycle's may be taken."""
+    values = {"cycle": billcycle, "now": now_s}
+    return store.run(
+        lambda session: (
+            session.collection(ACTIVITIES).find("$.billcycle = :cycle AND $.due_s <= :now").bind(values).count()
+        )
+    )
+
+
 def find_running(store: Store, billcycle: int) -> list[Doc]:
     """A cycle's activities that somebody has."""
     values = {"cycle": billcycle, "state": RUNNING}

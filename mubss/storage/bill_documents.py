@@ -32,6 +32,11 @@ def waiting(store: Store, now_s: int, limit: int) -> list[str]:
     return [doc["_id"] for doc in found if not is_held(doc, now_s)]
 
 
+def count(store: Store, state: str) -> int:
+    """How many bills are in a state."""
+    return store.run(lambda session: session.collection(BILLS).find("$.state = :state").bind("state", state).count())
+
+
 def failed(store: Store) -> list[str]:
     """Ids of bills that couldn't be rendered."""
     found = store.run(

@@ -143,6 +143,11 @@ def find_suspense(store: Store, wanted: Wanted, *, after: Doc | None = None, lim
     return store.run(work)
 
 
+def count_suspense(store: Store, state: str) -> int:
+    """How many records in suspense are in a state; looks at every one."""
+    return store.run(lambda session: session.collection(SUSPENSE).find("$.state = :state").bind("state", state).count())
+
+
 def get_suspense(store: Store, ids: Sequence[str]) -> dict[str, Doc]:
     """Those of the records in suspense that are there, by id."""
     found = store.run(lambda session: session.collection(SUSPENSE).get_many(ids))

@@ -58,6 +58,16 @@ def due(store: Store, now_s: int, limit: int) -> list[str]:
     return [doc["_id"] for doc in found]
 
 
+def count(store: Store, state: str, now_s: int) -> int:
+    """How many of a state have their time behind them: of NEW ones those that are due."""
+    values = {"state": state, "now": now_s}
+    return store.run(
+        lambda session: (
+            session.collection(NOTIFICATIONS).find("$.state = :state AND $.due_s <= :now").bind(values).count()
+        )
+    )
+
+
 def change(store: Store, ids: Sequence[str], decide: Callable[[Doc], Doc]) -> list[Doc]:
     """Puts `decide(doc)` in place of each that there is, in one transaction; those that it changed, as they are now."""
 

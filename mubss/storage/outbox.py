@@ -27,6 +27,13 @@ def due(store: Store, peers: Sequence[str], now_ms: int, limit: int) -> list[Doc
     )
 
 
+def count(store: Store, state: str) -> int:
+    """How many entries are in a state; looks at every one that is kept."""
+    return store.run(
+        lambda session: session.collection(COLLECTION).find("$.state = :state").bind("state", state).count()
+    )
+
+
 def change(store: Store, ids: Sequence[str], decide: Callable[[Doc, Doc | None], Doc]) -> None:
     """Puts `decide(entry, its account)` in place of each entry, in one transaction; accounts are only looked at."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 from mubss.core.identity import sequence_id
 from mubss.core.model import ACTIVE, STATES
@@ -136,6 +136,29 @@ def usage_between(store: Store, account_id: str, first: int, last: int) -> list[
 def all_accounts(store: Store) -> Iterator[Doc]:
     """Every account, in order of its id."""
     return _walk(store, ACCOUNTS)
+
+
+def accounts_at_risk(store: Store) -> Iterator[Doc]:
+    """Currency and sums (micros) of accounts with open reservations, or beyond their limit; looks at every account."""
+
+    def page(after: str) -> Callable[[Session], list[Doc]]:
+        names = ("_id", "currency", "reserved_micros", "balance_micros", "credit_limit_micros")
+        return lambda session: (
+            session.collection(ACCOUNTS)
+            .find("_id > :after AND ($.reserved_micros > 0 OR $.balance_micros + $.credit_limit_micros < 0)")
+            .fields(*(f"$.{name} AS {name}" for name in names))
+            .sort("_id")
+            .limit(PAGE)
+            .bind("after", after)
+            .execute()
+        )
+
+    after = ""
+    while found := store.run(page(after)):
+        yield from found
+        if len(found) < PAGE:
+            return
+        after = found[-1]["_id"]
 
 
 def all_postings(store: Store) -> Iterator[Doc]:

@@ -36,15 +36,9 @@ def state_of(entry: Doc) -> str:
 
 def count_open(store: Store) -> int:
     """How many reports wait there; looks at every entry."""
-    return len(
-        store.run(
-            lambda session: (
-                session.collection(COLLECTION)
-                .find('ifnull($.state, "open") = :state')
-                .fields("$._id")
-                .bind("state", OPEN)
-                .execute()
-            )
+    return store.run(
+        lambda session: (
+            session.collection(COLLECTION).find('ifnull($.state, "open") = :state').bind("state", OPEN).count()
         )
     )
 

@@ -13,14 +13,17 @@ from typing import Any
 
 import click
 
+from mubss import metrics
 from mubss.config import Config, load
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.control import BILLFMT
+from mubss.services.depths import of_billfmt
 from mubss.services.formatting import Formatter
 from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
+from mubss.services.watch import Watch
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
 
@@ -35,7 +38,7 @@ def cli(config_file: str | None, once: bool) -> None:
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, BILLFMT)
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
@@ -43,12 +46,19 @@ def cli(config_file: str | None, once: bool) -> None:
             Gate(BILLFMT, config) as gate,
             closing(open_made(config.store_url)) as store,
             closing(Worker(config, store, stopping, gate)) as worker,
-            Process(BILLFMT, config, worker.facts, stopping.is_set) as process,
+            Process(
+                BILLFMT, config, worker.facts, stopping.is_set, watch=watch_of(config, store), has_port=not once
+            ) as process,
         ):
             process.is_ready = True
             return worker.once() if once else worker.serve()
 
     sys.exit(run_main("mubss-billfmt", work))
+
+
+def watch_of(config: Config, store: Store) -> Watch:
+    """Looks on meanwhile."""
+    return Watch(store, config, of_billfmt, bills=lambda: metrics.BILLFMT_BILLS.total)
 
 
 class Worker:
@@ -92,7 +102,9 @@ class Worker:
         made = faults = 0
         for one in self._formatter.waiting(self._stopping.is_set):
             if one.fault:
-                log.error("bill %s can't be rendered: %s", one.bill["number"], one.fault)
+                number = one.bill["number"]
+                log.error("bill %s can't be rendered: %s", number, one.fault, extra={"bill": number})
+            metrics.BILLFMT_BILLS.inc("failed" if one.fault else "rendered")
             made += not one.fault
             faults += bool(one.fault)
         self._made += made

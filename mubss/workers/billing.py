@@ -20,6 +20,7 @@ from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.bill_tally import Tally  # noqa: E402
 from mubss.services.billing import Share  # noqa: E402
 from mubss.services.control import BILLING  # noqa: E402
+from mubss.services.inside import own  # noqa: E402
 from mubss.services.licensing import Gate  # noqa: E402
 from mubss.services.process import nothing_to_reload  # noqa: E402
 from mubss.workers.billing_runs import Runs  # noqa: E402
@@ -51,7 +52,7 @@ def cli(
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, BILLING)
         number = cycle or config.billing.billcycle
         if not number:
             raise click.UsageError("--cycle: which bill cycle? Or set billing.billcycle.")
@@ -68,7 +69,7 @@ def cli(
                 return _do_share(runs, period, Share(*share), stopping)
             runs.share_out(workers or config.billing.workers, command_for(config_file, number))
             with progress_bar() as progress:
-                worker = Worker(config, store, runs, stopping, progress, gate)
+                worker = Worker(config, store, runs, stopping, progress, gate, is_lasting=not once)
                 return worker.once(period) if once else worker.serve()
 
     sys.exit(run_main("mubss-billing", work))
@@ -91,7 +92,8 @@ def _do_share(runs: Runs, period: str, share: Share, stopping: Event) -> int:
 
 
 def _print_part(tally: Tally) -> None:
-    sys.stdout.write(json.dumps(tally.part()) + "\n")
+    """What was counted of the bills since the last part, and for Prometheus since the process began."""
+    sys.stdout.write(json.dumps({**tally.part(), "metrics": own(BILLING)}) + "\n")
     sys.stdout.flush()
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
+from mubss import metrics
 from mubss.charging.engine import Engine
 from mubss.config import Config
 from mubss.core.activity import FULL_BILLRUN, MASS_PREPAID_RATING, SINGLE_BILLING, Activity
@@ -16,6 +17,7 @@ from mubss.services.bill_group import Run, run_for
 from mubss.services.bill_tally import Tally
 from mubss.services.billing import TOGETHER, WHOLE, Share, bill_one, bill_run, count, period_for, preview
 from mubss.services.dunning import Dunned, dun
+from mubss.services.inside import Members
 from mubss.services.mass_rating import find_players, findings, play
 from mubss.storage.database import Store
 from mubss.workers.billing_shares import Command, run_shares
@@ -36,6 +38,7 @@ class Runs:
         self._engine = Engine(store, lambda: self.refdata.tables, Rules(notices=config.notifications.rules))
         self._processes = 1
         self._command: Command | None = None
+        self.members: Members | None = None  # hears what those processes count
         self._kinds = {
             FULL_BILLRUN: self._full,
             SINGLE_BILLING: self._single,
@@ -73,6 +76,8 @@ class Runs:
         total = count(self._store, self._run(activity["period"], now_s))
         for part in self._parts(activity, now_s, is_stopping):
             tally.add_part(part)
+            for outcome in ("issued", "before", "skipped", "parked"):
+                metrics.BILLING_ACCOUNTS.inc(outcome, by=part["counts"][outcome])
             report({**tally.counts, "of": total})
         return _result(tally, total)
 
@@ -86,7 +91,7 @@ class Runs:
                 tally.add(one)
                 yield tally.part()
         elif self._command is not None and self._processes > 1:
-            yield from run_shares(self._command, label, self._processes, is_stopping)
+            yield from run_shares(self._command, label, self._processes, is_stopping, self.members)
         else:
             for tally in self.bill_share(label, WHOLE, now_s, is_stopping):
                 yield tally.part()

@@ -15,6 +15,7 @@ from gevent.subprocess import Popen
 from mubss.core.errors import MubssError
 from mubss.runtime import ExitCode
 from mubss.services.billing import Share
+from mubss.services.inside import Members
 from mubss.storage.database import StoreUnavailable
 
 LOOK_SECONDS = 0.2  # whether they are to stop
@@ -32,12 +33,16 @@ def command_for(config_file: str | None, cycle: int) -> Command:
     return command
 
 
-def run_shares(command: Command, period: str, count: int, is_stopping: Callable[[], bool]) -> Iterator[dict[str, Any]]:
+def run_shares(
+    command: Command, period: str, count: int, is_stopping: Callable[[], bool], members: Members | None = None
+) -> Iterator[dict[str, Any]]:
     """Starts the processes; what each counts, as it comes. An error of one ends all, whose work stays done.
+
+    `members` hears what each counts for Prometheus.
 
     They stop when told to, and by themselves when this process is gone: they watch their stdin.
     """
-    lines: Queue[bytes | None] = Queue()
+    lines: Queue[tuple[int, bytes | None]] = Queue()
     processes = [
         Popen(command(period, Share(index, count)), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for index in range(count)
@@ -45,24 +50,31 @@ def run_shares(command: Command, period: str, count: int, is_stopping: Callable[
 
     def read(process: Popen) -> None:
         for line in process.stdout:
-            lines.put(line)
-        lines.put(None)
+            lines.put((process.pid, line))
+        lines.put((process.pid, None))
 
     readers = [gevent.spawn(read, process) for process in processes]
     watcher = gevent.spawn(_stop_with, is_stopping, processes)
     try:
         left = count
         while left:
-            line = lines.get()
+            pid, line = lines.get()
             if line is None:
                 left -= 1
-            else:
-                yield json.loads(line)
+                continue
+            part = json.loads(line)
+            counted = part.pop("metrics", None)
+            if members is not None and counted is not None:
+                members.hear(pid, counted)
+            yield part
         _check([process.wait() for process in processes])
     finally:
         watcher.kill()
         _terminate(processes)
         gevent.joinall(readers)
+        if members is not None:
+            for process in processes:
+                members.leave(process.pid)
 
 
 def _stop_with(is_stopping: Callable[[], bool], processes: list[Popen]) -> None:

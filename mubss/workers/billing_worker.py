@@ -17,6 +17,7 @@ from typing import Any
 import gevent
 from gevent.event import Event
 
+from mubss import metrics
 from mubss.charging.engine import wall_clock_ms
 from mubss.config import Config
 from mubss.core import activity
@@ -26,13 +27,17 @@ from mubss.runtime import ExitCode
 from mubss.services.activities import BillingWanted, queue_billing
 from mubss.services.billing import period_for
 from mubss.services.control import BILLING
+from mubss.services.depths import of_billing
 from mubss.services.licensing import Gate
 from mubss.services.process import Process
+from mubss.services.spans import open_spans
+from mubss.services.watch import Watch
 from mubss.storage import activities as storage
-from mubss.storage.database import Store, StoreError
+from mubss.storage.database import Store, StoreError, open_database
 from mubss.workers.billing_runs import Runs
 from mubss.workers.claims import Claim, Claims
 from mubss.workers.passes import repeat
+from mubss.workers.pools import offloader
 from mubss.workers.progress import Progress
 
 log = logging.getLogger("mubss.billing")
@@ -45,8 +50,17 @@ class Worker:
     """One process at the queue."""
 
     def __init__(
-        self, config: Config, store: Store, runs: Runs, stopping: Event, progress: Progress, gate: Gate
+        self,
+        config: Config,
+        store: Store,
+        runs: Runs,
+        stopping: Event,
+        progress: Progress,
+        gate: Gate,
+        *,
+        is_lasting: bool = True,
     ) -> None:
+        """`is_lasting` False: it does one period, and leaves the port of metrics to who stays."""
         self._gate = gate
         self._store = store
         self._runs = runs
@@ -59,7 +73,16 @@ class Worker:
         self._queued = ""  # the last period that was
         self._woken = Event()
         self._dunned_s = -math.inf  # when it was last looked for overdue bills
-        self._process = Process(BILLING, config, self._facts, stopping.is_set)
+        watch = Watch(
+            store,
+            config,
+            lambda counting: of_billing(counting, self._cycle, _now_s),
+            partial(open_database, offload=offloader(1)),
+            accounts=lambda: metrics.BILLING_ACCOUNTS.total,
+        )
+        self._process = Process(BILLING, config, self._facts, stopping.is_set, watch=watch, has_port=is_lasting)
+        self._spans = open_spans(BILLING, config)
+        runs.members = self._process.inside.members
         self._process.control.handlers["nudge"] = self._nudge
 
     def once(self, label: str) -> int:
@@ -136,14 +159,17 @@ class Worker:
             if one.fault:
                 log.error("bill %s can't be dunned: %s", one.number, one.fault)
             else:
+                metrics.BILLING_DUNNED.inc()
                 log.info("bill %s is overdue: %s, step %d", one.number, one.action, one.step)
         self._dunned_s = now_s
 
     # ── one activity ───────────────────────────────────────────────────────────────────────────────
 
     def _do(self, claim: Claim, *, retries: bool) -> None:
-        log.info("%s begins, attempt %d", claim, claim.doc["attempts"])
+        fields = {"activity": claim.doc["_id"]}
+        log.info("%s begins, attempt %d", claim, claim.doc["attempts"], extra=fields)
         self._current = claim
+        started_s = time.perf_counter()
         result, error = None, ""
         try:
             result = self._runs.do(claim.doc, _now_s(), partial(self._report, claim), self._stopper(claim))
@@ -152,15 +178,22 @@ class Worker:
         except MubssError as fault:
             error = str(fault)
         except Exception as fault:
-            log.exception("%s failed", claim)
+            log.exception("%s failed", claim, extra=fields)
             error = f"{type(fault).__name__}: {fault}"
         finally:
             self._current = None
+        metrics.BILLING_JOB_SECONDS.observe(time.perf_counter() - started_s)
         ended = None if claim.is_lost else self._end(claim, result, error, retries=retries)
+        if self._spans is not None:
+            about = {"mubss.activity": claim.doc["_id"], "mubss.kind": claim.doc["kind"], "mubss.cycle": self._cycle}
+            self._spans.record("billing.job", started_s, time.perf_counter(), about, error=error)
+        metrics.BILLING_JOBS.inc(claim.doc["kind"], "LOST" if ended is None else ended["state"])
         if ended is None:
-            log.warning("%s was cancelled, or is another's by now: it is left; what was issued stays", claim)
+            log.warning(
+                "%s was cancelled, or is another's by now: it is left; what was issued stays", claim, extra=fields
+            )
         elif result is None:
-            log.error("%s: %s; it is %s", claim, error, ended["state"])
+            log.error("%s: %s; it is %s", claim, error, ended["state"], extra=fields)
         else:
             _tell(claim, ended["state"], result)
 
@@ -190,6 +223,8 @@ class Worker:
                 yield
         finally:
             heart.kill()
+            if self._spans is not None:
+                self._spans.close()
 
     def _beat(self) -> None:
         """Each second, so that a signal is seen; the store is told a few times within a lease."""

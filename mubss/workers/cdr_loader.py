@@ -6,6 +6,7 @@ import gc
 import logging
 import sys
 import threading
+import time
 from collections.abc import Mapping
 from contextlib import closing
 from functools import partial
@@ -13,6 +14,7 @@ from typing import Any
 
 import click
 
+from mubss import metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config, load
 from mubss.core.model import Rules
@@ -21,9 +23,11 @@ from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.cdr_load import Loader, LoadRules
 from mubss.services.cdr_pass import Pass, Passed
 from mubss.services.control import CDR
+from mubss.services.depths import of_cdr
 from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stores import open_made
+from mubss.services.watch import Watch
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
@@ -43,13 +47,14 @@ def cli(config_file: str | None, once: bool) -> None:
 
     def work() -> int:
         config = load(config_file)
-        setup_logging(config.general)
+        setup_logging(config.general, CDR)
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
         with Gate(CDR, config) as gate, closing(open_made(config.store_url)) as store, progress_bar() as progress:
             worker = Worker(config, store, stopping, progress, gate)
-            with Process(CDR, config, worker.facts, stopping.is_set) as process:
+            watch = Watch(store, config, worker.depths, records=lambda: metrics.CDR_RECORDS.total)
+            with Process(CDR, config, worker.facts, stopping.is_set, watch=watch, has_port=not once) as process:
                 process.is_ready = True
                 return worker.once() if once else worker.serve()
 
@@ -75,13 +80,17 @@ class Worker:
         loader = Loader(
             store, engine, lambda: self._refdata.tables, load_rules, wall_clock_ms, progress, stopping.is_set
         )
-        folder = config.resolve(options.directory)
-        self._pass = Pass(folder, loader, options.settle_seconds, stopping.is_set)
+        self._folder = config.resolve(options.directory)
+        self._pass = Pass(self._folder, loader, options.settle_seconds, stopping.is_set)
         self._counts = {"passes": 0, "loaded": 0, "refused": 0, "waiting": 0, "stuck": 0}
 
     def facts(self) -> Mapping[str, Any]:
         """What it has done with files since it began, and how many are not complete yet or can't be moved away."""
         return {**self._counts, **self._gate.facts()}
+
+    def depths(self, counting: Store) -> Mapping[str, int]:
+        """What waits for it."""
+        return of_cdr(counting, self._folder)
 
     def once(self) -> int:
         """One pass."""
@@ -108,12 +117,17 @@ class Worker:
     def _run(self) -> Passed:
         now_s = wall_clock_ms() // 1000
         storage.forget_calls(self._store, now_s - self._options.call_days * DAY_S)
+        started_s = time.monotonic()
         gc.disable()  # records and documents have no cycles: looking for them took 15 % of the time
         try:
             passed = self._pass.run(now_s)
         finally:
             gc.enable()
             gc.collect()
+        self._count(passed, time.monotonic() - started_s)
+        return passed
+
+    def _count(self, passed: Passed, took_s: float) -> None:
         before = self._counts
         self._counts = {
             "passes": before["passes"] + 1,
@@ -122,7 +136,13 @@ class Worker:
             "waiting": len(passed.waiting),
             "stuck": len(passed.stuck),
         }
-        return passed
+        metrics.CDR_PASS_SECONDS.observe(took_s)
+        metrics.CDR_FILES.inc("loaded", by=len(passed.loaded))
+        metrics.CDR_FILES.inc("refused", by=len(passed.refused))
+        metrics.CDR_STUCK.set(len(passed.stuck))
+        for doc in passed.loaded:
+            for outcome, count in doc["counts"].items():
+                metrics.CDR_RECORDS.inc(outcome, by=count)
 
 
 def main() -> None:

@@ -18,12 +18,17 @@ R = TypeVar("R")
 
 def open_pooled(url: str, threads: int) -> Store:
     """The store; SQLite's work is done by so many native threads, MySQL's waiting by greenlets."""
+    return open_made(url, partial(open_database, offload=offloader(threads)))
+
+
+def offloader(threads: int) -> Callable[[Callable[[], Any]], Any]:
+    """Has blocking work done by so many native threads."""
     pool = ThreadPool(threads)
 
     def offload(work: Callable[[], Any]) -> Any:
         return pool.apply(work)
 
-    return open_made(url, partial(open_database, offload=offload))
+    return offload
 
 
 def spread(size: int, work: Callable[[T], R], items: Iterable[T]) -> Iterator[R]:

@@ -93,6 +93,9 @@ class FindStatement(Protocol):
     def offset(self, count: int) -> FindStatement: ...
     def bind(self, name: str | Mapping[str, Any], value: Any = None) -> FindStatement: ...
     def execute(self) -> list[Doc]: ...
+    def count(self) -> int:
+        """How many documents the condition chooses; sort, limit, offset and fields don't matter."""
+
     def count_by(self, doc_path: str) -> dict[str, int]:
         """How many of the documents have each text at a path; those without a text there count nowhere.
 

@@ -128,6 +128,15 @@ class Find(_Statement):
         item = translator.fields(self._fields) if self._fields else "doc"
         return self._target.select(self._select(translator, item, condition), translator.values)
 
+    def count(self) -> int:
+        """How many documents the condition chooses."""
+        translator = self._target.translator()
+        condition = next(iter(self._bound(*([self._condition] if self._condition else []))), None)
+        # json_array: both engines hand out JSON, and a plain number is none to MySQL.
+        select = translator.select("json_array(count(*))", self._target.table, condition)
+        [[found]] = self._target.select(select, translator.values)
+        return int(found)
+
 
 class Modify(_Statement):
     """See `mubss.xdev.api.ModifyStatement`."""

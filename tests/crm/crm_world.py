@@ -28,7 +28,8 @@ class CrmWorld:
 
     def __init__(self, url: str, folder: Path, **options: str) -> None:
         options = {"delivers": "false", **options}  # a test that wants notifications delivered does it itself
-        variables = {f"MUBSS_CRM__{name.upper()}": value for name, value in options.items()}
+        names = {name: name.upper() if "__" in name else f"CRM__{name.upper()}" for name in options}
+        variables = {f"MUBSS_{names[name]}": value for name, value in options.items()}
         environment = {"MUBSS_STORE__URL": url, "MUBSS_GENERAL__DATA_DIR": str(folder), **variables}
         self.config = load(None, environment)
         self.folder = folder

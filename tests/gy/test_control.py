@@ -90,7 +90,7 @@ def test_what_is_no_question_gets_no_answer(server: GyServer, path: Path, octets
 
 def test_an_unknown_question_is_named(path: Path) -> None:
     [answer] = ask(path, "x" * 1000, WAIT_SECONDS)
-    assert answer["error"].startswith(f"do: '{'x' * 40}'; expected one of drain, nudge, reload, status")
+    assert answer["error"].startswith(f"do: '{'x' * 40}'; expected one of drain, metrics, nudge, reload, status")
 
 
 def test_too_many_callers_are_sent_away(path: Path) -> None:

@@ -18,6 +18,7 @@ import pytest
 
 from gy_wire import PROXIABLE, REQUEST, WAIT_SECONDS, Raw, cer, dwr, failed, find, names, origin, request
 from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person, World, data, octets
+from monitoring import free_port
 from mubss.gy.avp import encode_avp, raw_avp
 from mubss.gy.codec import CcaAnswer, Mscc, encode_ccr
 from mubss.gy.message import decode_header
@@ -236,7 +237,10 @@ def test_strange_letters_are_letters(world: World, server: GyServer, good: Calla
 
 
 def test_metrics_have_bounded_names(world: World, person: Person) -> None:
-    with GyServer(world, metrics__enabled="true", metrics__port=0) as server, Raw(server.port).open() as peer:
+    with (
+        GyServer(world, metrics__enabled="true", metrics__gy_port=free_port()) as server,
+        Raw(server.port).open() as peer,
+    ):
         where = server.wait_for(r"metrics on (\S+)")[1]
         for kind in range(60):
             peer.charge(data(kind, 0, "", person))
@@ -246,7 +250,7 @@ def test_metrics_have_bounded_names(world: World, person: Person) -> None:
 
 
 def test_metrics_by_peer_and_result_and_of_a_bounded_number_of_peers(world: World) -> None:
-    with GyServer(world, metrics__enabled="true", metrics__port=0) as server:
+    with GyServer(world, metrics__enabled="true", metrics__gy_port=free_port()) as server:
         where = server.wait_for(r"metrics on (\S+)")[1]
         for number in range(MAX_PEERS + 5):
             with Raw(server.port).open(f"m{number}.example") as peer:

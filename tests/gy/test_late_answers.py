@@ -39,12 +39,12 @@ def test_only_an_answer_in_time_is_sent(late_by_ms: int, sent: int) -> None:
     peer = Peer(Settings(IDENTITY), "127.0.0.1", "127.0.0.1", 0, 0)
     connection = Connection(server, 1, ours, "127.0.0.1", peer)
     order = Order(EndSession("s"), outcome=Outcome(1 << 32, 0, Result.SUCCESS, []))
-    received_ms = time.monotonic_ns() // 1_000_000 - late_by_ms
+    received_ns = time.monotonic_ns() - late_by_ms * 1_000_000
     connection._done(
         Ccr(session_id="s", cc_request_type=1, cc_request_number=0),
         Profile(deadline_ms=30_000),
         100,
-        received_ms,
+        received_ns,
         order,
     )
     assert len(connection._out) == sent

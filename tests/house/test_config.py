@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mubss.config import SECTIONS, Config, data_path, defaults_text, load
+from mubss.config_crm import CrmOptions
 from mubss.config_gy import PeerOptions
 from mubss.core.errors import ConfigError
 from mubss.options import about, find_lines, refusal
@@ -108,7 +109,10 @@ REFUSED = [
     ("[gy]\nprot = 3868", 'gy.prot = 3868 (/mubss.toml:2): no such option; did you mean "port"?'),
     ("[metric]\nport = 1", "metric = {'port': 1} (/mubss.toml:1): no such section; did you mean \"metrics\"?"),
     ("gy = 3868", "gy = 3868 (/mubss.toml:1): expected a table [gy]"),
-    ("[metrics]\nx = 1", "metrics.x = 1 (/mubss.toml:2): no such option; known: enabled, host, port"),
+    (
+        "[crm]\nxyzzy = 1",
+        "crm.xyzzy = 1 (/mubss.toml:2): no such option; known: " + ", ".join(CrmOptions.__dataclass_fields__),
+    ),
     (
         "[[gy.peers]]\naddresses = []",
         "gy.peers[0].origin_host: missing (/mubss.toml:1); expected text",

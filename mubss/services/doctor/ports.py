@@ -9,7 +9,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 from pathlib import Path
 from typing import NamedTuple
 
-from mubss.services.control import CRM, GY
+from mubss.services.control import CRM, GY, PROGRAMS
 from mubss.services.doctor.scene import Finding, Scene, fail, ok
 
 _LISTEN = "0A"  # a state in /proc/net/tcp
@@ -43,7 +43,10 @@ def _ports(scene: Scene) -> Iterator[Port]:
             yield Port("gy.tls_port", host, config.gy.tls_port, (GY,))
     yield Port("crm.port", config.crm.host, config.crm.port, (CRM,))
     if config.metrics.enabled:
-        yield Port("metrics.port", config.metrics.host, config.metrics.port, (GY,))
+        for program in PROGRAMS:
+            option, number = config.metrics.port_of(program)
+            if number:
+                yield Port(option, config.metrics.host, number, (program,))
 
 
 def _bad_host(one: Port) -> Finding | None:

@@ -8,7 +8,9 @@ import time
 from collections import deque
 from ssl import SSLContext
 from typing import NamedTuple
+from weakref import WeakSet
 
+from mubss import metrics
 from mubss.xdev.errors import StoreError, StoreUnavailable
 from mubss.xdev.mysql import messages, results
 from mubss.xdev.mysql.address import Address, Host
@@ -24,6 +26,9 @@ _PING_AFTER_S = 1
 _PAUSE_S = 0.25  # after every server was tried in vain
 _UNKNOWN_VARIABLE = 1193
 _PING = (messages.OPEN_BLOCK, messages.CLOSE_BLOCK)
+
+
+_POOLS: WeakSet[Pool] = WeakSet()  # that aren't closed
 
 
 class _Idle(NamedTuple):
@@ -42,6 +47,7 @@ class Pool:
         self._context: SSLContext | None = None
         self._primary: Host | None = None
         self._closed = False
+        _POOLS.add(self)
         self._next_try_s = 0.0
         self._refusal = ""
 
@@ -49,15 +55,30 @@ class Pool:
         """A link to the server that takes writes; StoreUnavailable where there is none, or no place in the pool."""
         if self._closed:
             raise StoreError("the store is closed")
+        if not self._places.acquire(blocking=False):
+            metrics.POOL_WAITS.inc()
+            self._wait()
+        try:
+            link = self._sound_one() or self._connect()
+        except BaseException:
+            self._places.release()
+            raise
+        self._measure()
+        return link
+
+    def _wait(self) -> None:
+        """For a place."""
         if not self._places.acquire(timeout=self.address.pool_queue_timeout / 1000):
             raise StoreUnavailable(
                 f"{self._names()}: all {self.address.max_pool_size} connections are in use (max-pool-size)"
             )
-        try:
-            return self._sound_one() or self._connect()
-        except BaseException:
-            self._places.release()
-            raise
+
+    def _measure(self) -> None:
+        """Over all pools of the process: one is for charging, another one for counting."""
+        pools = list(_POOLS)
+        idle = sum(len(pool._idle) for pool in pools)
+        metrics.POOL_CONNECTIONS.set(sum(len(pool._open) for pool in pools) - idle, "used")
+        metrics.POOL_CONNECTIONS.set(idle, "idle")
 
     def give_back(self, link: Link) -> None:
         """Takes a link back. One that broke speaks for the others: they may lead to the server that went away."""
@@ -69,11 +90,13 @@ class Pool:
             link.bid_farewell()
         else:
             self._idle.append(_Idle(link, time.monotonic()))
+        self._measure()
         self._places.release()
 
     def close(self) -> None:
         """Closes what is idle now, and what is lent as it comes back."""
         self._closed = True
+        _POOLS.discard(self)
         while self._idle:
             link = self._idle.pop().link
             self._open.discard(link)

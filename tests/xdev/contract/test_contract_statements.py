@@ -323,3 +323,18 @@ def test_an_expression_bound_twice_takes_the_last(store: Store) -> None:
     bench.add({"_id": "1", "n": 1}, {"_id": "2", "n": 2})
     found_docs = store.run(lambda session: session.collection("t").find("$.n = :n").bind("n", 1).bind("n", 2).execute())
     assert [doc["_id"] for doc in found_docs] == ["2"]
+
+
+def test_count_is_of_what_the_condition_chooses(bench: Bench) -> None:
+    def count(condition: str = "", **values: Any) -> Any:
+        return bench.store.run(lambda session: session.collection(bench.name).find(condition).bind(values).count())
+
+    assert count() == count("$.n > 1") == 0
+    bench.add(*({"_id": str(n), "n": n, "text": "it's"} for n in range(300)))
+    assert count() == 300
+    assert count("$.n >= :low AND $.text = :text", low=290, text="it's") == 10
+    assert count("$.missing = 1") == 0
+    with pytest.raises(InvalidExpression):
+        count("$.n > :low", high=1)
+    find = bench.store.run(lambda session: session.collection(bench.name).find().sort("$.n").limit(7).offset(3).count())
+    assert find == 300

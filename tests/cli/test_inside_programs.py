@@ -1,0 +1,150 @@
+"""Every program as monitoring sees it: real processes, asked over HTTP."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from cli_tools import Shell
+from monitoring import WAIT_SECONDS, free_port, get, until, values
+from mubss import metrics
+from mubss.config import MetricsOptions, load
+from mubss.runtime import ExitCode
+from mubss.services import private_ca
+from mubss.services.control import BILLFMT, BILLING, CDR, CRM, GY, PROGRAMS
+from mubss.services.tokens import make_key
+from otlp import Receiver
+
+MODULES: dict[str, list[str]] = {
+    GY: ["mubss.gy.main", "--port", "0"],
+    CDR: ["mubss.workers.cdr_loader"],
+    BILLING: ["mubss.workers.billing", "--cycle", "3"],
+    BILLFMT: ["mubss.workers.billfmt"],
+    CRM: ["mubss.crm.main", "--port", "0"],
+}
+
+
+@pytest.fixture
+def place(shell: Shell, monkeypatch: pytest.MonkeyPatch) -> Shell:
+    """A store with the demo's data, and what mubss-crm needs; metrics are wanted."""
+    monkeypatch.setenv("MUBSS_GENERAL__DATA_DIR", str(shell.folder))
+    monkeypatch.setenv("MUBSS_METRICS__ENABLED", "true")
+    monkeypatch.setenv("MUBSS_METRICS__LOOK_SECONDS", "1")
+    monkeypatch.setenv("MUBSS_CDR__POLL_SECONDS", "1")
+    for program in PROGRAMS:
+        option, _ = MetricsOptions().port_of(program)
+        monkeypatch.setenv(f"MUBSS_{option.replace('.', '__').upper()}", str(free_port()))
+    shell.ok("init", "--demo")
+    private_ca.make_server(shell.folder / "var/tls", ["localhost"], int(time.time()))
+    config = load()
+    make_key(config.resolve(config.crm.keys_folder), "k1")
+    return shell
+
+
+def port_of(program: str) -> int:
+    """Where a program of the test shows its metrics."""
+    return load().metrics.port_of(program)[1]
+
+
+@contextmanager
+def running(program: str, *more: str) -> Iterator[subprocess.Popen[str]]:
+    """A process; what still lives at the end is killed."""
+    command = [sys.executable, "-m", *MODULES[program], *more]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
+
+
+def is_ready(answer: tuple[int, str]) -> bool:
+    return answer == (200, "ready\n")
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_a_program_is_seen_from_its_start_to_its_end(place: Shell, program: str) -> None:
+    port = port_of(program)
+    with running(program) as process:
+        until(port, "/readyz", is_ready)
+        assert get(port, "/healthz") == (200, "alive\n")
+        found = values(port)
+        assert found["mubss_ready"] == found["mubss_processes"] == 1
+        assert found["mubss_memory_bytes"] > 10_000_000 and found["mubss_open_files"] > 3
+        assert found["mubss_cpu_seconds_total"] > 0
+        until(port, "/metrics", lambda answer: "mubss_look_seconds " in answer[1])
+        assert values(port)["mubss_store_up"] == 1
+        own = {one.name for one in metrics.of_program(program)}
+        assert {
+            line.split()[2].removesuffix("_total") for line in get(port, "/metrics")[1].splitlines() if "TYPE" in line
+        } >= own
+        with running(program) as second:
+            assert second.wait(WAIT_SECONDS) == ExitCode.CONFIG
+            assert second.stderr is not None
+            told = second.stderr.read()
+        option = load().metrics.port_of(program)[0]
+        assert f"{option}: 127.0.0.1 port {port} is in use; expected a free one, or 0 for none" in told, told
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_SECONDS) == 0
+    assert get(port, "/healthz") == (0, "")
+
+
+def test_a_store_that_is_away_is_told_and_that_it_is_back(place: Shell) -> None:
+    port = port_of(CDR)
+    file = place.folder / "var/mubss.db"
+    with running(CDR), sqlite3.connect(file) as beside:
+        until(port, "/readyz", is_ready)
+        beside.execute("ALTER TABLE meta RENAME TO gone")
+        beside.commit()
+        status, why = until(port, "/readyz", lambda answer: not is_ready(answer))
+        assert status == 503 and why.startswith("the store is away: ")
+        assert values(port)["mubss_store_up"] == values(port)["mubss_ready"] == 0
+        assert get(port, "/healthz")[0] == 200
+        [shown] = [one for one in place("status", "--json").json["processes"] if one["program"] == CDR]
+        assert shown["facts"]["store"] == why.strip()
+        beside.execute("ALTER TABLE gone RENAME TO meta")
+        beside.commit()
+        until(port, "/readyz", is_ready)
+        assert values(port)["mubss_store_up"] == 1
+
+
+def test_what_once_runs_leaves_the_port_to_who_stays(place: Shell) -> None:
+    with running(CDR):
+        until(port_of(CDR), "/readyz", is_ready)
+        with running(CDR, "--once") as once:
+            assert once.wait(WAIT_SECONDS) == 0
+
+
+def test_a_bill_job_is_a_span(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert demo_shell.folder.is_dir()
+    with Receiver() as receiver:
+        monkeypatch.setenv("MUBSS_TRACING__URL", receiver.url)
+        with running(BILLING, "--once") as process:
+            assert process.wait(WAIT_SECONDS) == 0
+        [job] = receiver.spans
+    assert (job.service, job.name, job.error, job.parent) == (BILLING, "billing.job", "", b"")
+    assert job.attributes["mubss.kind"] == "FULL_BILLRUN" and job.attributes["mubss.cycle"] == 3
+    assert job.begin_ns < job.end_ns
+
+
+def test_shares_of_a_bill_run_are_counted_together(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setenv("MUBSS_METRICS__ENABLED", "true")
+    monkeypatch.setenv("MUBSS_METRICS__BILLING_PORT", str(port))
+    issued = 'mubss_billing_accounts_total{outcome="issued"} 10.0'
+    done = 'mubss_billing_jobs_total{kind="FULL_BILLRUN",state="DONE"} 1.0'
+    with running(BILLING, "--workers", "2"):
+        until(port, "/metrics", lambda answer: issued in answer[1] and done in answer[1])
+        found = values(port)
+        assert found["mubss_batch_size_sum"] >= 10  # the shares' own, who are gone by now
+        assert found["mubss_processes"] == 1 and found["mubss_billing_job_seconds_count"] == 1
+        [shown] = demo_shell.json("status", "--expect", BILLING)["processes"]
+        assert shown["facts"]["accounts_per_second"] >= 0
