@@ -13,7 +13,7 @@ from enum import IntEnum
 from types import FrameType
 
 from mubss.config import GeneralOptions
-from mubss.core.errors import Busy, ConfigError, InputError, MubssError
+from mubss.core.errors import Busy, ConfigError, InputError, MubssError, PortInUse
 from mubss.log_writer import LogWriter
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
@@ -33,12 +33,14 @@ class ExitCode(IntEnum):
     USAGE = 2  # the command line
     INPUT = 65  # EX_DATAERR: a file or a value that can't be taken
     STORE_UNAVAILABLE = 69  # EX_UNAVAILABLE
+    PORT_IN_USE = 71  # EX_OSERR
     TRY_AGAIN = 75  # EX_TEMPFAIL
     CONFIG = 78  # EX_CONFIG
     INTERRUPTED = 130  # as a shell says it of SIGINT
 
 
 _EXIT_CODES: tuple[tuple[type[MubssError], ExitCode], ...] = (
+    (PortInUse, ExitCode.PORT_IN_USE),  # a ConfigError as well
     (ConfigError, ExitCode.CONFIG),
     (StoreUnavailable, ExitCode.STORE_UNAVAILABLE),
     (StoreConflict, ExitCode.TRY_AGAIN),

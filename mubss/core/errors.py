@@ -38,5 +38,9 @@ class ConfigError(MubssError):
     """The operator must change the configuration: names the key, the value and what is allowed."""
 
 
+class PortInUse(ConfigError):
+    """Somebody listens where this process is to: another one of its kind, say, that nobody asked it to follow."""
+
+
 class Busy(MubssError):
     """Nothing moved and a repeat is welcome: queues are full, or the store is away."""

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
-from mubss.core.errors import ConfigError
+from mubss.core.errors import ConfigError, PortInUse
 
 log = logging.getLogger(__name__)
 
@@ -111,10 +111,6 @@ class HttpPort:
             return Page(f"expected one of {known}\n".encode(), status=HTTPStatus.NOT_FOUND), method == "HEAD"
         accept = next((line[7:].strip() for line in lines[1:] if line[:7].lower() == "accept:"), "")
         return answer(accept), method == "HEAD"
-
-
-class PortInUse(ConfigError):
-    """Another process listens there."""
 
 
 def _read_head(caller: socket.socket, deadline: float) -> bytes:

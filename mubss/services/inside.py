@@ -17,9 +17,10 @@ from typing import Any
 
 from mubss import metrics
 from mubss.config import Config
+from mubss.core.errors import PortInUse
 from mubss.metrics import Counter, Histogram, Labels, Snapshot
 from mubss.services.exposition import page
-from mubss.services.http_port import HttpPort, Page, PortInUse
+from mubss.services.http_port import HttpPort, Page
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from http import HTTPStatus
 import pytest
 
 from monitoring import WAIT_SECONDS, free_port, get
-from mubss.core.errors import ConfigError
-from mubss.services.http_port import MAX_CALLERS, MAX_HEAD, HttpPort, Page, PortInUse
+from mubss.core.errors import ConfigError, PortInUse
+from mubss.services.http_port import MAX_CALLERS, MAX_HEAD, HttpPort, Page
 
 
 def _broken(_accept: str) -> Page:
