@@ -87,7 +87,7 @@ def test_a_program_is_seen_from_its_start_to_its_end(place: Shell, program: str)
             line.split()[2].removesuffix("_total") for line in get(port, "/metrics")[1].splitlines() if "TYPE" in line
         } >= own
         with running(program) as second:
-            assert second.wait(WAIT_SECONDS) == ExitCode.CONFIG
+            assert second.wait(WAIT_SECONDS) == ExitCode.PORT_IN_USE
             assert second.stderr is not None
             told = second.stderr.read()
         option = load().metrics.port_of(program)[0]

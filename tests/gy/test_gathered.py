@@ -88,7 +88,7 @@ def test_two_servers_want_two_ports(world: World) -> None:
         for workers in ("1", "2"):
             second = GyServer(world, "--workers", workers, wait=False, metrics__gy_port=port, **METERED)
             second.wait_until_ended()
-            assert second.process.returncode == 78
+            assert second.process.returncode == 71
             assert f"mubss-gy: metrics.gy_port: 127.0.0.1 port {port} is in use" in second.log
 
 

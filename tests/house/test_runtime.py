@@ -13,13 +13,14 @@ import pytest
 
 from mubss import runtime
 from mubss.config import GeneralOptions
-from mubss.core.errors import Busy, ConfigError, InputError, MubssError, RefdataError, UnknownAccount
+from mubss.core.errors import Busy, ConfigError, InputError, MubssError, PortInUse, RefdataError, UnknownAccount
 from mubss.runtime import ExitCode, run_main
 from mubss.storage.database import StoreConflict, StoreUnavailable, UnknownCommit
 from mubss.xdev.errors import StoreUrlError
 
 ENDS = [
     (ConfigError("gy.port = 0"), ExitCode.CONFIG),
+    (PortInUse("gy.port = 1"), ExitCode.PORT_IN_USE),
     (StoreUrlError("store URL"), ExitCode.CONFIG),
     (StoreUnavailable("away"), ExitCode.STORE_UNAVAILABLE),
     (UnknownCommit("perhaps"), ExitCode.STORE_UNAVAILABLE),
