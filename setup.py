@@ -26,9 +26,13 @@ class BuildWithData(build_py):
                 copytree(ROOT / name, Path(self.build_lib, "mubss/_data", name), dirs_exist_ok=True)
 
 
+PARQUET = ["pyarrow>=26,<27"]  # mubss stats export --parquet
+CHARTS = ["matplotlib>=3.10,<4"]  # mubss stats chart
 COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
 TEST = [
     *COMPRESSION,
+    *PARQUET,
+    *CHARTS,
     "pytest>=9.0,<10",
     "pytest-xdist>=3.8,<4",
     "hypothesis>=6.150,<7",
@@ -78,7 +82,7 @@ setup(
         "supervisor>=4.3,<5",  # runs the group: conf/supervisord.conf
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
-    extras_require={"compression": COMPRESSION, "test": TEST, "dev": DEV},
+    extras_require={"compression": COMPRESSION, "parquet": PARQUET, "charts": CHARTS, "test": TEST, "dev": DEV},
     entry_points={
         "console_scripts": [
             "mubss = mubss.cli.main:main",
@@ -86,6 +90,7 @@ setup(
             "mubss-cdr = mubss.workers.cdr_loader:main",
             "mubss-billing = mubss.workers.billing:main",
             "mubss-billfmt = mubss.workers.billfmt:main",
+            "mubss-stats = mubss.workers.stats:main",
             "mubss-crm = mubss.crm.main:main",
         ]
     },

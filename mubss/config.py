@@ -19,6 +19,7 @@ from mubss.config_checks import is_host, is_url, is_zone
 from mubss.config_crm import CrmOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.config_notifications import NotificationOptions
+from mubss.config_stats import StatsOptions
 from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
@@ -133,6 +134,7 @@ class Config:
     crm: CrmOptions = field(default_factory=CrmOptions)
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
+    stats: StatsOptions = field(default_factory=StatsOptions)
     metrics: MetricsOptions = MetricsOptions()
     sources: Mapping[str, str] = field(default_factory=dict, compare=False)
 
@@ -174,6 +176,7 @@ SECTIONS: dict[str, type] = {
     "crm": CrmOptions,
     "vouchers": VoucherOptions,
     "notifications": NotificationOptions,
+    "stats": StatsOptions,
     "metrics": MetricsOptions,
 }
 

@@ -64,6 +64,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Refdata/DiffRefdata": {"toml": "[[currencies]]\ncode = 'EUR'\nname = 'Euro'\nnumeric = 978\ndecimals = 2\n"},
     "Sessions/ListSessions": {"subscriber": SUBSCRIBER},
     "Sessions/AbortSession": {"session_id": "pgw.example;1795915404;17"},
+    "Statistics/GetSeries": {"metric": "revenue", "period": "month", "group_by": ["service"]},
+    "Statistics/ListMetrics": {},
     "System/GetSystem": {},
 }
 

@@ -27,6 +27,7 @@ KINDS = {
     "rerate": WRITES,
     "sessions abort": WRITES,
     "sessions reauth": WRITES,
+    "stats rebuild": NOTES,
     "subscriber add": WRITES,
     "subscriber bundle": WRITES,
     "subscriber discount": WRITES,
@@ -92,6 +93,9 @@ READS = frozenset(
         "reload",
         "sessions list",
         "sessions show",
+        "stats metrics",
+        "stats run",  # a worker
+        "stats show",
         "status",
         "subscriber list",
         "subscriber show",

@@ -35,6 +35,7 @@ COMMANDS = {
     "rerate": "mubss.cli.rerate:rerate",
     "ref": "mubss.cli.ref:ref",
     "sessions": "mubss.cli.sessions:sessions",
+    "stats": "mubss.cli.stats:stats",
     "status": "mubss.cli.status:status",
     "subscriber": "mubss.cli.subscriber:subscriber",
     "tls": "mubss.cli.tls:tls",

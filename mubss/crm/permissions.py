@@ -54,5 +54,7 @@ LEAST_ROLE: dict[str, str] = {
     "Refdata/PutRefdata": ADMIN,
     "Sessions/ListSessions": VIEWER,
     "Sessions/AbortSession": SUPERVISOR,
+    "Statistics/GetSeries": VIEWER,
+    "Statistics/ListMetrics": VIEWER,
     "System/GetSystem": ADMIN,
 }

@@ -25,6 +25,7 @@ from mubss.crm.office import Office
 from mubss.crm.permissions import LEAST_ROLE
 from mubss.crm.refdata import Refdata
 from mubss.crm.sessions import Sessions
+from mubss.crm.statistics import Statistics
 from mubss.crm.subscribers import Subscribers
 from mubss.crm.system import System
 from mubss.crm.usage import Usage
@@ -34,7 +35,19 @@ from mubss.services.control import CRM
 from mubss.services.process import Process
 from mubss.services.tokens import Keys, terms_of
 
-SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
+SERVICES = (
+    Subscribers,
+    Balances,
+    Usage,
+    Bills,
+    Vouchers,
+    Notifications,
+    Billing,
+    Refdata,
+    Sessions,
+    Statistics,
+    System,
+)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 

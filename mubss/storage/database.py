@@ -86,6 +86,11 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_records": {},  # _id: hash of source and record id, behind the day; what became of it
     "cdr_suspense": {"at": ("$.at_s",)},  # _id: the record's; records that couldn't be charged
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
+    # figures by metric, period and dimensions
+    "stats": {"series": ("$.metric", "$.period", "$.start_s"), "old": ("$.period", "$.start_s")},
+    "stats_cursors": {},  # _id: of an account, or of a counter of bills; what of it is counted
+    "stats_pass": {},  # who counts
+    "gy_answers": {"counted": ("$.counted",), "minute": ("$.minute_s",)},  # by process of mubss-gy and minute
     "meta": {},  # versions: the schema's, the reference data's
     **{name: {} for name in REFDATA},
 }

@@ -122,6 +122,8 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("Notifications/ListTemplates", {"language": "ar"}),
     ("Refdata/ListTables", {}),
     ("Refdata/GetRefdata", {"table": "price_plans"}),
+    ("Statistics/ListMetrics", {}),
+    ("Statistics/GetSeries", {"metric": "usage", "period": "month", "group_by": ["plan"], "filters": {"plan": "P"}}),
     ("Refdata/DiffRefdata", {"toml": "[[taxes]]\ncode = 'T7'\nname = 'é <b>'\nrate_percent = '7'\n"}),
 ]
 
