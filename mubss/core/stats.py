@@ -77,7 +77,7 @@ _BUNDLED = frozenset(("bundle", "renewal", "voucher"))  # postings of units, bes
 BILLED_SALES = frozenset(("fees", "one-off", "minimum", "discounts"))
 AGES = (("31-60 days", 31), ("61-90 days", 61), ("over 90 days", 91))
 _CHANGE_OF_STATE = {ACTIVE: "reactivated", SUSPENDED: "suspended", BARRED: "barred", TERMINATED: "terminated"}
-REQUESTS = {"1": "initial", "2": "update", "3": "termination", "4": "event"}
+REQUESTS = {"1": "initial", "2": "update", "3": "termination", "4": "event", "none": "other", "-": "any"}
 
 
 class Row(NamedTuple):
