@@ -93,6 +93,8 @@ READS = frozenset(
         "reload",
         "sessions list",
         "sessions show",
+        "stats chart",
+        "stats export",
         "stats metrics",
         "stats run",  # a worker
         "stats show",

@@ -10,6 +10,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
 from mubss.cli.output import counted, print_json, print_table
 from mubss.cli.stats_draw import overview_rows, print_series
+from mubss.cli.stats_files import chart, export
 from mubss.cli.stats_read import Wanted, points_as_json, read_series, series_options
 from mubss.core.errors import InputError
 from mubss.core.periods import Periods
@@ -30,6 +31,7 @@ def stats() -> None:
 @stats.command("show")
 @click.argument("metric", type=click.Choice([OVERVIEW, *VIEWS]), default=OVERVIEW)
 @series_options
+@click.option("--figure", default="", metavar="NAME", help="Which figure is drawn; by default the last amount.")
 @click.option("--each", is_flag=True, help="A line for each period, with a bar, rather than one for each group.")
 @click.pass_obj
 def show(
@@ -41,6 +43,7 @@ def show(
     last: str,
     by: str,
     where: tuple[str, ...],
+    figure: str,
     each: bool,
 ) -> None:
     """A metric over time: figures, and how they went as a line of blocks. Without one, the most important ones."""
@@ -62,7 +65,7 @@ def show(
             if invocation.as_json:
                 print_json(points_as_json(found))
             else:
-                print_series(found, each=each)
+                print_series(found, figure, each=each)
     if not passed_s:
         click.echo("nothing is counted yet: mubss-stats does it, or `mubss stats run`", err=True)
 
@@ -113,3 +116,7 @@ def rebuild(invocation: Invocation, /) -> None:
 
 def _now_s() -> int:
     return wall_clock_ms() // 1000
+
+
+stats.add_command(export)
+stats.add_command(chart)

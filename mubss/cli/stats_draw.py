@@ -7,6 +7,7 @@ from typing import Any
 
 from mubss.cli.output import money, print_table
 from mubss.cli.stats_read import Series
+from mubss.core.errors import InputError
 from mubss.core.stats_views import Point, totals
 from mubss.services.stats_series import starts
 
@@ -59,16 +60,20 @@ def figure_text(name: str, figure: int, group: Mapping[str, str]) -> str:
     return f"{figure:,}"
 
 
-def main_figure(found: Series) -> str:
-    """The one that is drawn: the last amount there is, else the first figure."""
+def chosen_figure(found: Series, wanted: str = "") -> str:
+    """The one that is drawn: as wanted, else the last amount there is, else the first; InputError for none of them."""
     names = found.asked.view.metric.figures
+    if wanted:
+        if wanted not in names:
+            raise InputError(f"figure: {wanted[:40]!r}; expected one of {', '.join(names)}")
+        return wanted
     amounts = [name for name in names if name.endswith(("_micros", "_ppm"))]
     return amounts[-1] if amounts else names[0]
 
 
-def print_series(found: Series, *, each: bool) -> None:
+def print_series(found: Series, figure: str = "", *, each: bool) -> None:
     """A line for each group, with how it went; or for `each` period and group, with a bar."""
-    names, drawn, dims = found.asked.view.metric.figures, main_figure(found), found.asked.by
+    names, drawn, dims = found.asked.view.metric.figures, chosen_figure(found, figure), found.asked.by
     label = found.periods.label
     title = f"{found.asked.view.metric.name} by {found.period}, {label(found.period, found.from_s)}"
     title += f" to {label(found.period, found.periods.start(found.period, found.until_s - 1))}"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import csv
+import io
+import sys
 import time
 from contextlib import closing
 from typing import Any
 
+import pyarrow.parquet
 import pytest
 from click.testing import CliRunner
 
@@ -93,6 +97,82 @@ def test_what_is_drawn(demo_shell: Shell) -> None:
 def test_refused(demo_shell: Shell, arguments: tuple[str, ...], code: ExitCode, named: str) -> None:
     done = demo_shell("stats", *arguments)
     assert done.code == code and named in done.err
+
+
+def rows_of(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+def test_files_hold_what_is_shown(demo_shell: Shell) -> None:
+    shell = demo_shell
+    shell.ok("stats", "run")
+    asked = ("usage", "--period", "month", "--from", "2020-01", "--by", "plan,zone")
+    shown = shell.json("stats", "show", *asked)
+    assert shown
+    text = shell.ok("stats", "export", *asked, "--csv", "-").out
+    assert [{name: str(value) for name, value in one.items()} for one in shown] == [
+        {name: one[name] for name in shown[0]} for one in rows_of(text)
+    ]
+    file = shell.folder / "usage.csv"
+    assert "rows in " in shell.ok("stats", "export", *asked, "--csv", file).out
+    assert file.read_text() == text
+    parquet = shell.folder / "usage.parquet"
+    shell.ok("stats", "export", *asked, "--parquet", parquet)
+    table = pyarrow.parquet.read_table(parquet)
+    assert table.schema.field("charge_micros").type == pyarrow.int64()
+    back = [{**one, "start_s": int(one["start"].timestamp())} for one in table.to_pylist()]
+    assert [{name: one[name] for name in shown[0]} for one in back] == shown
+    assert not list(shell.folder.glob("*.tmp"))
+    empty = shell.ok("stats", "export", "vouchers", "--csv", "-").out
+    assert empty == "period,start_s,end_s,currency,count,amount_micros\n"
+    shell.ok("stats", "export", "vouchers", "--parquet", parquet)
+    assert pyarrow.parquet.read_table(parquet).num_rows == 0
+
+
+@pytest.mark.parametrize(
+    ("metric", "more"),
+    [
+        ("usage", ("--by", "plan,zone", "--figure", "units")),
+        ("subscribers", ("--by", "state")),
+        ("money", ("--by", "kind,what", "--period", "month", "--from", "2020-01")),
+        ("churn", ("--period", "hour")),
+        ("vouchers", ()),
+    ],
+)
+def test_charts(demo_shell: Shell, metric: str, more: tuple[str, ...]) -> None:
+    shell = demo_shell
+    shell.ok("adjust", POST, "-2.50", "--reason", "case 7")
+    shell.ok("stats", "run")
+    png, svg, again = (shell.folder / name for name in ("a.png", "a.svg", "b.svg"))
+    for file in (png, svg, again):
+        shell.ok("stats", "chart", metric, *more, "--out", file)
+    assert png.read_bytes().startswith(b"\x89PNG\r\n")
+    assert svg.read_text().startswith("<?xml") and svg.read_bytes() == again.read_bytes()
+
+
+def test_what_isnt_installed_is_named(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("pyarrow", "matplotlib"):
+        monkeypatch.setitem(sys.modules, name, None)  # as where there is none
+    for arguments, extra in (
+        (("export", "usage", "--parquet", "x.parquet"), "mubss[parquet]"),
+        (("chart", "usage", "--out", "x.png"), "mubss[charts]"),
+    ):
+        done = demo_shell("stats", *arguments)
+        assert done.code == ExitCode.INPUT and f"pip install '{extra}'" in done.err
+    assert not list(demo_shell.folder.glob("x.*"))
+
+
+def test_files_that_cant_be_written(demo_shell: Shell) -> None:
+    for arguments, code, named in (
+        (("export", "usage", "--csv", "no/where.csv"), ExitCode.INPUT, "no/where.csv: can't be written: No such file"),
+        (("export", "usage"), ExitCode.USAGE, "expected one of --csv and --parquet"),
+        (("export", "usage", "--csv", "-", "--parquet", "x"), ExitCode.USAGE, "expected one of"),
+        (("chart", "usage", "--out", "x.gif"), ExitCode.INPUT, "out: 'x.gif'; expected a name that ends in .png"),
+        (("chart", "usage", "--out", "x.png", "--figure", "y"), ExitCode.INPUT, "figure: 'y'; expected one of records"),
+        (("chart", "usage", "--out", "no/x.svg"), ExitCode.INPUT, "no/x.svg: can't be written"),
+    ):
+        done = demo_shell("stats", *arguments)
+        assert done.code == code and named in done.err, done
 
 
 def test_passes_take_turns(demo_shell: Shell) -> None:
