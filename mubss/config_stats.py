@@ -13,7 +13,7 @@ class StatsOptions:
 
     poll_seconds: int = option(
         300,
-        "How often mubss-stats counts what is new. Each pass looks at every account: 10 µs of each.",
+        "How often mubss-stats counts what is new. Each pass looks at every account: some 20 µs of each.",
         low=1,
         high=86_400,
         unit="seconds",

@@ -91,11 +91,14 @@ class Row(NamedTuple):
     figures: dict[str, int]
 
 
+FOR_EVER_S = -(1 << 40)  # before all times: local days may begin before 1970
+
+
 class Horizon(NamedTuple):
     """Hours and days that begin before these seconds aren't kept."""
 
-    hour_s: int = 0
-    day_s: int = 0
+    hour_s: int = FOR_EVER_S
+    day_s: int = FOR_EVER_S
 
 
 def row_id(metric: str, period: str, start_s: int, dims: Dims) -> str:

@@ -126,7 +126,10 @@ class Counter:
     def _horizon(self, now_s: int) -> Horizon:
         options, periods = self._options, self._periods
         hours, days = options.keep_hours_days, options.keep_days_months
-        return Horizon(periods.back(DAY, now_s, hours) if hours else 0, periods.back(MONTH, now_s, days) if days else 0)
+        return Horizon(
+            periods.back(DAY, now_s, hours) if hours else stats.FOR_EVER_S,
+            periods.back(MONTH, now_s, days) if days else stats.FOR_EVER_S,
+        )
 
     def _beat(self) -> None:
         """The lease is ours for a while more; where it isn't, Busy."""
@@ -158,6 +161,7 @@ class Counter:
 
     def _count(self, changes: list[_Change], horizon: Horizon, passed: Passed) -> None:
         """Some accounts' documents, in one transaction."""
+        self._beat()
         tally = Tally(self._periods)
         postings = storage.numbered(self._store, POSTINGS, [(one.account["_id"], one.postings) for one in changes])
         usage = storage.numbered(self._store, USAGE, [(one.account["_id"], one.usage) for one in changes])
