@@ -200,3 +200,26 @@ def test_a_bundle_is_one_thing_though_two_postings() -> None:
         count_posting(tally, account, units)
         [row] = [row for row in tally.rows(Horizon()) if row.period == "day"]
         assert row.figures == {"count": 1, "amount_micros": expected} and row.dims["what"] == "B"
+
+
+def test_changes_within_a_second() -> None:
+    history = [[0, "P", "active"], [10, "P", "suspended"], [10, "P", "active"], [10, "P", "suspended"]]
+    account = {"_id": "a", "plan": "P", "state": "suspended", "since_s": 0}
+    for known, last, expected in (
+        (history[:3], history[1], ["reactivated"]),
+        (history[:2], history[0], ["suspended"]),
+        (history, history[3], []),  # all of it is counted, though that entry is there twice
+    ):
+        tally = Tally(PERIODS)
+        count_changes(tally, {**account, "history": known}, last)
+        assert [row.dims["change"] for row in tally.rows(Horizon()) if row.period == "day"] == expected
+
+
+def test_what_isnt_kept_any_more_isnt_written() -> None:
+    tally, dims = Tally(PERIODS), ("initial", "2001")
+    hour_s = PERIODS.start("hour", NOON)
+    for at_s in (hour_s - 1, hour_s, hour_s - 86_400):
+        tally.add(KEPT["answers"], dims, at_s, (1,))
+    rows = tally.rows(Horizon(hour_s, PERIODS.start("day", NOON)))
+    assert {row.period: row.figures["count"] for row in rows} == {"hour": 1, "day": 2, "month": 3} and len(rows) == 3
+    assert tally.rows(Horizon(hour_s + 1, NOON))[0].period == "month"
