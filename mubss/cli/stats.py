@@ -98,7 +98,7 @@ def run(invocation: Invocation, /) -> None:
         periods = Periods(operator_calendar(config.general.timezone))
         passed = Counter(store, periods, config.general.timezone, config.stats, _now_s).run(_now_s())
     if invocation.as_json:
-        print_json({"documents": passed.documents, "missing": passed.missing})
+        print_json({"documents": passed.documents, "missing": passed.missing, "faults": passed.faults})
     else:
         click.echo(f"{counted(passed.documents, 'document')} counted")
 

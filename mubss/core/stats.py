@@ -114,7 +114,8 @@ class Tally:
         self._sums: dict[tuple[str, Dims, int], list[int]] = {}
 
     def add(self, metric: Metric, dims: Dims, at_s: int, figures: Sequence[int]) -> None:
-        """Counts figures at a time."""
+        """Counts figures at a time; TypeError, and nothing is counted, where they aren't whole numbers."""
+        _check(dims, figures)
         key = metric.name, dims, self._periods.start(HOUR, at_s)
         sums = self._sums.get(key)
         if sums is None:
@@ -142,6 +143,16 @@ class Tally:
             for (metric, dims, period, start_s), figures in sums.items()
             if any(figures)
         ]
+
+
+def _check(dims: Dims, figures: Sequence[int]) -> None:
+    """What a document says must be text and whole numbers, or its sums could never be written."""
+    for value in dims:
+        if type(value) is not str:
+            raise TypeError(f"{str(value)[:40]!r}; expected text")
+    for figure in figures:
+        if type(figure) is not int:
+            raise TypeError(f"{str(figure)[:40]!r}; expected a whole number")
 
 
 def _row(metric: Metric, dims: Dims, period: str, start_s: int, figures: Sequence[int]) -> Row:
@@ -235,7 +246,8 @@ class Levels:
         self._sums: dict[tuple[str, Dims], list[int]] = {}
 
     def add(self, metric: Metric, dims: Dims, figures: Sequence[int]) -> None:
-        """Adds figures of one thing."""
+        """Adds figures of one thing; TypeError, and nothing is added, where they aren't whole numbers."""
+        _check(dims, figures)
         sums = self._sums.setdefault((metric.name, dims), [0] * len(figures))
         for place, figure in enumerate(figures):
             sums[place] += figure
@@ -250,10 +262,10 @@ class Levels:
 def level_account(levels: Levels, account: Any) -> None:
     """An account and the subscribers that it is of."""
     stored: Account = account
-    for member in dict.fromkeys(stored.get("members", {}).values()) or (stored["_id"],):
-        levels.add(SUBSCRIBERS, (state_of(stored, member), stored["plan"], stored["type"]), (1,))
     figures = (1, stored["balance_micros"], stored["reserved_micros"])
     levels.add(BALANCES, (stored["type"], stored["currency"]), figures)
+    for member in dict.fromkeys(stored.get("members", {}).values()) or (stored["_id"],):
+        levels.add(SUBSCRIBERS, (state_of(stored, member), stored["plan"], stored["type"]), (1,))
 
 
 def level_bill(levels: Levels, bill: Doc, today: int) -> None:

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date, datetime
+from functools import partial
 from typing import NamedTuple
 
 from mubss.config_stats import StatsOptions
@@ -45,6 +46,7 @@ class Passed:
 
     documents: int = 0  # counted
     missing: int = 0  # numbers whose documents are gone
+    faults: int = 0  # documents that can't be read as what they should be; the others go on
     finished: bool = False
 
 
@@ -148,7 +150,8 @@ class Counter:
             self._beat()
             waiting: list[_Change] = []
             for account, cursor in page:
-                stats.level_account(levels, account)
+                if not _counted(passed, account, partial(stats.level_account, levels, account)):
+                    continue
                 for change in _changes(account, cursor):
                     waiting.append(change)
                     if len(waiting) == BATCH or sum(one.documents for one in waiting) >= DOCUMENTS:
@@ -169,11 +172,11 @@ class Counter:
             account = change.account
             own, used = postings.get(account["_id"], ()), usage.get(account["_id"], ())
             for posting in own:
-                stats.count_posting(tally, account, posting)
+                _counted(passed, posting, partial(stats.count_posting, tally, account, posting))
             for record in used:
-                stats.count_usage(tally, account, record)
+                _counted(passed, record, partial(stats.count_usage, tally, account, record))
             if change.cursor["last"] != change.after["last"]:
-                stats.count_changes(tally, account, change.cursor["last"])
+                _counted(passed, account, partial(stats.count_changes, tally, account, change.cursor["last"]))
             passed.documents += len(own) + len(used)
             passed.missing += change.documents - len(own) - len(used)
         storage.count(self._store, self._lease, tally.rows(horizon), [change.after for change in changes])
@@ -191,7 +194,7 @@ class Counter:
                 found = storage.bills_numbered(self._store, counter, numbers)
                 tally = Tally(self._periods)
                 for bill in found:
-                    stats.count_bill(tally, bill)
+                    _counted(passed, bill, partial(stats.count_bill, tally, bill))
                 passed.documents += len(found)
                 passed.missing += len(numbers) - len(found)
                 cursor = {"_id": counter, "bills": numbers[-1]}
@@ -203,7 +206,7 @@ class Counter:
             self._beat()
             tally = Tally(self._periods)
             for minute in minutes:
-                stats.count_answers(tally, minute)
+                _counted(passed, minute, partial(stats.count_answers, tally, minute))
             passed.documents += len(minutes)
             counted = [{**minute, "counted": self._clock_s()} for minute in minutes]
             storage.count(self._store, self._lease, tally.rows(horizon), [], counted)
@@ -220,6 +223,17 @@ class Counter:
                 self._beat()
         while storage.forget_counted_minutes(self._store, now_s - COUNTED_DAYS * _DAY_S):
             self._beat()
+
+
+def _counted(passed: Passed, doc: Doc, count: Callable[[], None]) -> bool:
+    """Counts one document; one that isn't what it should be keeps none of the others from being counted."""
+    try:
+        count()
+    except (LookupError, TypeError, ValueError, AttributeError, OverflowError) as fault:
+        passed.faults += 1
+        log.error("document %s can't be counted: %s: %s", doc["_id"], type(fault).__name__, fault)
+        return False
+    return True
 
 
 def _changes(account: Doc, cursor: Doc | None) -> list[_Change]:

@@ -55,7 +55,7 @@ class Worker:
     def __init__(self, config: Config, store: Store, stopping: threading.Event) -> None:
         self._options = config.stats
         self._stopping = stopping
-        self._facts = {"passes": 0, "counted": 0, "passed_s": 0}
+        self._facts = {"passes": 0, "counted": 0, "faults": 0, "passed_s": 0}
         timezone = config.general.timezone
         self._counter = Counter(
             store,
@@ -67,7 +67,7 @@ class Worker:
         )
 
     def facts(self) -> Mapping[str, Any]:
-        """Passes and documents counted since it began, and when the last pass was."""
+        """Passes and documents counted since it began, what couldn't be in the last pass, and when that was."""
         return self._facts
 
     def once(self) -> int:
@@ -99,6 +99,7 @@ class Worker:
         self._facts = {
             "passes": before["passes"] + 1,
             "counted": before["counted"] + passed.documents,
+            "faults": passed.faults,
             "passed_s": now_s,
         }
         if passed.documents:

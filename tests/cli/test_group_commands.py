@@ -85,7 +85,7 @@ def test_every_program_tells_how_it_does_reads_again_and_drains(place: Shell) ->
         facts = {one["program"]: one["facts"] for one in found["processes"]}
         assert facts[GY] == {"connections": 0, "pending": 0, "answered": 0}
         assert facts[BILLING]["cycle"] == 3 and facts[CRM]["port"] > 0
-        assert facts[STATS].keys() == {"passes", "counted", "passed_s"}
+        assert facts[STATS].keys() == {"passes", "counted", "faults", "passed_s"}
         assert facts[BILLFMT] == {"rendered": 0, "failed": 0} and facts[CDR].keys() >= {"passes", "loaded", "stuck"}
 
         assert {row["program"]: row["process"] for row in place.json("reload")} == pids

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import subprocess
 import sys
 import time
 from contextlib import closing
@@ -24,6 +26,7 @@ from mubss.workers.stats import cli
 
 ONE, POST = "999700000001", "999700000101"
 EURO = 1_000_000
+WAIT_SECONDS = 60
 
 
 def documents(shell: Shell, collection: str) -> list[dict[str, Any]]:
@@ -183,6 +186,22 @@ def test_passes_take_turns(demo_shell: Shell) -> None:
     busy = demo_shell("stats", "run")
     assert busy.code == ExitCode.TRY_AGAIN and "elsewhere:1 counts for" in busy.err
     assert CliRunner().invoke(cli, ["--once"]).exit_code == ExitCode.TRY_AGAIN
+
+
+def test_a_process_that_goes_on_counts_what_comes(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MUBSS_STATS__POLL_SECONDS", "1")
+    process = subprocess.Popen([sys.executable, "-m", "mubss.workers.stats"])
+    try:
+        for count in (1, 2):
+            demo_shell.ok("topup", ONE, 5)
+            deadline = time.monotonic() + WAIT_SECONDS
+            while [one["count"] for one in json.loads(demo_shell("stats", "show", "topups", "--json").out)] != [count]:
+                assert time.monotonic() < deadline
+        process.terminate()
+        assert process.wait(WAIT_SECONDS) == 0
+    finally:
+        process.kill()
+        process.wait()
 
 
 def test_all_is_counted_again(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

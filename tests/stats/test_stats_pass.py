@@ -204,6 +204,23 @@ def test_a_document_that_is_gone_holds_nobody_up(world: StatsWorld) -> None:
     assert world.run().missing == 0
 
 
+def test_a_document_that_is_no_such_keeps_nobody_up(world: StatsWorld, caplog: pytest.LogCaptureFixture) -> None:
+    one, bad, odd = (world.account(key, NOON) for key in ("a1", "b2", "c3"))
+    world.use(one, NOON, 10, EURO)
+    for fields in ({"zone": 7}, {"plan": None}, {"bundle_units": "many"}, {"charge_micros": 1.5}):
+        world.use(bad, NOON, 10, **{"charge": EURO, **fields})
+    world.use(bad, 1 << 44, 10, EURO)  # the year 559444
+    world.post(bad, NOON, EURO, cause_what=7)
+    world.account(odd, NOON, balance_micros="much")
+    passed = world.run()
+    assert (passed.faults, passed.finished) == (6, True)
+    assert len([line for line in caplog.messages if "can't be counted" in line]) == 6
+    used = [value for key, value in world.figures("usage").items() if key[1] == "month"]
+    assert [value["records"] for value in used] == [1]
+    assert [one["count"] for key, one in world.figures("money").items() if key[1] == "month"] == [1]
+    assert world.run().faults == 1, "only what is looked at in each pass"
+
+
 def test_a_pass_that_is_told_to_stop_goes_on_later(world: StatsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(storage, "PAGE", 2)
     for place in range(6):
