@@ -37,10 +37,14 @@ def spark(figures: Sequence[int | None]) -> str:
     low, high = min([0, *there]), max([0, *there])
     if high == low:
         return "".join(" " if one is None else _BLOCKS[0] for one in figures)
+    return "".join(" " if one is None else _BLOCKS[_height(one, low, high)] for one in figures)
+
+
+def _height(figure: int, low: int, high: int) -> int:
+    """Which block; what is little isn't drawn as nothing."""
     last = len(_BLOCKS) - 1
-    return "".join(
-        " " if one is None else _BLOCKS[((one - low) * last + (high - low) // 2) // (high - low)] for one in figures
-    )
+    height = ((figure - low) * last + (high - low) // 2) // (high - low)
+    return max(height, 1) if figure > low else 0
 
 
 def bar(figure: int, most: int) -> str:

@@ -40,10 +40,10 @@ class AnswerMinutes:
 
     def look(self, now_s: int) -> None:
         """Called every second or so; where a minute is over it is written, with those that wait. StoreError: later."""
-        if now_s - self._minute_s < MINUTE_S and now_s >= self._minute_s:
-            return
-        self._take()
-        self._minute_s = now_s - now_s % MINUTE_S
+        minute_s = now_s - now_s % MINUTE_S
+        if minute_s != self._minute_s:
+            self._take()
+            self._minute_s = minute_s
         self.write()
 
     def finish(self) -> None:

@@ -216,7 +216,7 @@ def test_all_is_counted_again(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch
 def test_lines_and_bars() -> None:
     assert spark([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert spark([None, 5, 5, None, 0]) == " ██ ▁" and spark([]) == "" and spark([0, None]) == "▁ "
-    assert spark([-4, 0, 4]) == "▁▅█"
+    assert spark([-4, 0, 4]) == "▁▅█" and spark([0, 1, 10**9]) == "▁▂█"
     assert [bar(figure, 24) for figure in (24, 12, 1, 0, -3)] == ["█" * 24, "█" * 12, "█", "", ""]
     assert bar(1, 10**9) == "▏"
     assert figure_text("units", 1234567, {}) == "1,234,567"
