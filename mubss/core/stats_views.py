@@ -202,10 +202,12 @@ def points(asked: Asked, rows: Iterable[tuple[str, int, Dims, Mapping[str, int]]
             there = sums.setdefault((start_s, tuple(dims[name] for name in asked.by)), dict(zeros))
             for name in figures.keys() & zeros.keys():
                 there[name] += figures[name]
+    groups: dict[int, list[tuple[tuple[str, ...], Figures]]] = {}
+    for (start_s, group), there in sums.items():
+        groups.setdefault(start_s, []).append((group, there))
     for start_s, dims, figures in shared:  # of no currency: it is in the group of each
-        for (at_s, group), there in sums.items():
-            same = all(dims.get(name, value) == value for name, value in zip(asked.by, group, strict=True))
-            if at_s == start_s and same:
+        for group, there in groups.get(start_s, ()):
+            if all(dims.get(name, value) == value for name, value in zip(asked.by, group, strict=True)):
                 for name in figures.keys() & zeros.keys():
                     there[name] += figures[name]
     return [
