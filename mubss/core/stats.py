@@ -7,11 +7,10 @@ its own time, however late it comes. A level says how things stood when they wer
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
-from mubss.core.errors import InputError
 from mubss.core.model import ACTIVE, BARRED, MAIN_BUCKET, SUSPENDED, TERMINATED, Account, state_of
 from mubss.core.periods import DAY, HOUR, MONTH, Periods
 
@@ -275,11 +274,3 @@ def level_bill(levels: Levels, bill: Doc, today: int) -> None:
     for name, days in AGES:
         age = name if late >= days else age
     levels.add(RECEIVABLES, (age, bill["currency"]), (1, bill["open"] * 10 ** (6 - bill["decimals"])))
-
-
-def metric_named(name: str, known: Iterable[str]) -> str:
-    """A name that there is; InputError for another."""
-    names = sorted(known)
-    if name not in names:
-        raise InputError(f"metric: {name[:40]!r}; expected one of {', '.join(names)}")
-    return name

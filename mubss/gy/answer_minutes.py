@@ -15,7 +15,7 @@ import socket
 from hashlib import blake2b
 
 from mubss import metrics
-from mubss.storage import stats as storage
+from mubss.storage import stats_sources as storage
 from mubss.storage.database import Store
 
 log = logging.getLogger(__name__)

@@ -27,8 +27,10 @@ from mubss.core.periods import DAY, HOUR, MONTH, PERIODS, Periods
 from mubss.core.settling import PARTLY_PAID, UNPAID
 from mubss.core.stats import Horizon, Levels, Tally
 from mubss.storage import stats as storage
+from mubss.storage import stats_sources as sources
 from mubss.storage.database import Doc, Store
-from mubss.storage.stats import POSTINGS, USAGE, Lease
+from mubss.storage.stats import Lease
+from mubss.storage.stats_sources import POSTINGS, USAGE
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +146,7 @@ class Counter:
     def _accounts(self, levels: Levels, horizon: Horizon, passed: Passed) -> bool:
         """All accounts, page by page; whether they were all seen."""
         after = ""
-        while page := storage.accounts_behind(self._store, after):
+        while page := sources.accounts_behind(self._store, after):
             if self._is_stopping():
                 return False
             self._beat()
@@ -166,8 +168,8 @@ class Counter:
         """Some accounts' documents, in one transaction."""
         self._beat()
         tally = Tally(self._periods)
-        postings = storage.numbered(self._store, POSTINGS, [(one.account["_id"], one.postings) for one in changes])
-        usage = storage.numbered(self._store, USAGE, [(one.account["_id"], one.usage) for one in changes])
+        postings = sources.numbered(self._store, POSTINGS, [(one.account["_id"], one.postings) for one in changes])
+        usage = sources.numbered(self._store, USAGE, [(one.account["_id"], one.usage) for one in changes])
         for change in changes:
             account = change.account
             own, used = postings.get(account["_id"], ()), usage.get(account["_id"], ())
@@ -185,13 +187,13 @@ class Counter:
 
     def _bills(self, horizon: Horizon, passed: Passed) -> bool:
         """Bills by the counters that number them; whether all were seen."""
-        for counter, last, counted in storage.bill_counters(self._store):
+        for counter, last, counted in sources.bill_counters(self._store):
             for first in range(counted + 1, last + 1, DOCUMENTS):
                 if self._is_stopping():
                     return False
                 self._beat()
                 numbers = range(first, min(first + DOCUMENTS, last + 1))
-                found = storage.bills_numbered(self._store, counter, numbers)
+                found = sources.bills_numbered(self._store, counter, numbers)
                 tally = Tally(self._periods)
                 for bill in found:
                     _counted(passed, bill, partial(stats.count_bill, tally, bill))
@@ -202,7 +204,7 @@ class Counter:
         return True
 
     def _minutes(self, horizon: Horizon, passed: Passed) -> None:
-        while minutes := storage.uncounted_minutes(self._store, MINUTES):
+        while minutes := sources.uncounted_minutes(self._store, MINUTES):
             self._beat()
             tally = Tally(self._periods)
             for minute in minutes:
@@ -213,7 +215,7 @@ class Counter:
 
     def _look_at_bills(self, levels: Levels, now_s: int) -> None:
         today = datetime.fromtimestamp(now_s, self._periods.zone).date().toordinal()
-        for bill in storage.open_bills(self._store, (UNPAID, PARTLY_PAID)):
+        for bill in sources.open_bills(self._store, (UNPAID, PARTLY_PAID)):
             due = date.fromisoformat(bill["due_day"]).toordinal()
             stats.level_bill(levels, {**bill, "due": due}, today)
 
@@ -221,7 +223,7 @@ class Counter:
         for period, before_s in ((HOUR, horizon.hour_s), (DAY, horizon.day_s)):
             while storage.forget_period(self._store, period, before_s):
                 self._beat()
-        while storage.forget_counted_minutes(self._store, now_s - COUNTED_DAYS * _DAY_S):
+        while sources.forget_counted_minutes(self._store, now_s - COUNTED_DAYS * _DAY_S):
             self._beat()
 
 

@@ -13,7 +13,7 @@ from mubss import metrics
 from mubss.gy import answer_minutes
 from mubss.gy.answer_minutes import AnswerMinutes
 from mubss.gy.codec import Mscc
-from mubss.storage import stats as storage
+from mubss.storage import stats_sources as storage
 from mubss.storage.database import Doc, Store, StoreError, create_collections, open_database
 
 MINUTE_S = 1_795_950_000

@@ -10,6 +10,7 @@ from mubss.core.errors import Busy, InputError
 from mubss.core.periods import Periods
 from mubss.refdata.live import operator_calendar
 from mubss.storage import stats as storage
+from mubss.storage import stats_sources as sources
 from stats_times import DAY_S, HOUR_S, NOON
 from stats_world import ZONE, StatsWorld
 
@@ -133,7 +134,7 @@ def test_levels_are_as_last_seen_in_each_period(world: StatsWorld) -> None:
 def test_minutes_of_gy_are_counted_once(world: StatsWorld) -> None:
     minute = {"_id": "m1", "minute_s": NOON, "counted": 0, "counts": {"1 2001": 5, "3 4012": 1}}
     for _ in range(3):
-        storage.add_minute(world.store, minute)
+        sources.add_minute(world.store, minute)
         world.run()
     hours = {key[3:]: one["count"] for key, one in world.figures("answers").items() if key[1] == "hour"}
     assert hours == {("initial", "2001"): 5, ("termination", "4012"): 1}
@@ -184,7 +185,7 @@ def test_retention(world: StatsWorld) -> None:
 def test_another_time_zone_needs_a_rebuild(world: StatsWorld) -> None:
     key = world.account("a1", NOON)
     world.use(key, NOON, 10, EURO)
-    storage.add_minute(world.store, {"_id": "m", "minute_s": NOON, "counted": 0, "counts": {"1 2001": 5}})
+    sources.add_minute(world.store, {"_id": "m", "minute_s": NOON, "counted": 0, "counts": {"1 2001": 5}})
     world.run()
     tokyo = {"timezone": "Asia/Tokyo", "periods": Periods(operator_calendar("Asia/Tokyo"))}
     with pytest.raises(InputError, match=f"expected {ZONE}, .*`mubss stats rebuild`"):
@@ -222,7 +223,7 @@ def test_a_document_that_is_no_such_keeps_nobody_up(world: StatsWorld, caplog: p
 
 
 def test_a_pass_that_is_told_to_stop_goes_on_later(world: StatsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(storage, "PAGE", 2)
+    monkeypatch.setattr(sources, "PAGE", 2)
     for place in range(6):
         world.use(world.account(f"a{place}", NOON), NOON, 1, 1)
     looks = iter([False, True])
@@ -234,7 +235,7 @@ def test_a_pass_that_is_told_to_stop_goes_on_later(world: StatsWorld, monkeypatc
 
 def test_a_long_account_comes_in_parts(world: StatsWorld, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mubss.services.stats_pass.DOCUMENTS", 3)
-    monkeypatch.setattr(storage, "PAGE", 2)
+    monkeypatch.setattr(sources, "PAGE", 2)
     one, other = world.account("a1", NOON), world.account("b2", NOON)
     for _ in range(7):
         world.use(one, NOON, 1, 1)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mubss.services import stats_pass
 from mubss.storage import stats as storage
+from mubss.storage import stats_sources as sources
 from stats_times import DAY_S, NOON
 from stats_world import StatsWorld
 
@@ -57,7 +58,7 @@ def play(world: StatsWorld, steps: list[tuple[Any, ...]], *, with_passes: bool) 
             at_s, count = values
             minutes += 1
             doc = {"_id": f"m{minutes}", "minute_s": at_s, "counted": 0, "counts": {"1 2001": count}}
-            storage.add_minute(world.store, doc)
+            sources.add_minute(world.store, doc)
         elif with_passes:
             run_killed(world, *values)
         world.now_s += 61  # so that the lease of one that was killed is over
@@ -80,7 +81,7 @@ def run_killed(world: StatsWorld, at_write: int, is_done: bool) -> None:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(storage, "count", counting)
-        patch.setattr(storage, "PAGE", 2)
+        patch.setattr(sources, "PAGE", 2)
         patch.setattr(stats_pass, "DOCUMENTS", 2)
         counter = world.counter(keep_hours_days=30)
         if at_write:
