@@ -33,7 +33,7 @@ class Lease(NamedTuple):
 
 def _read(session: Session, *, for_update: bool = False) -> Lease:
     [doc] = session.collection(PASS).get_many([_LEASE], for_update=for_update)
-    return Lease(**{name: doc[name] for name in Lease._fields}) if doc is not None else Lease()
+    return Lease(**{name: doc[name] for name in Lease._fields if name in doc}) if doc is not None else Lease()
 
 
 def read_lease(store: Store) -> Lease:
