@@ -43,7 +43,7 @@ def draw(found: Series, name: str, file: BinaryIO, form: str) -> None:
         axes.set_title(f"{found.asked.view.metric.name} by {found.period}")
         axes.set_ylabel(_unit(name))
         axes.use_sticky_edges = False  # or the highest bar ends at the frame
-        if not any(lowest) and not is_ratio:
+        if min((one or 0.0 for line in groups.values() for one in line), default=0.0) >= 0:
             axes.set_ylim(bottom=0)
         step = max(1, len(begins) // 12)
         axes.set_xticks(list(places)[::step], [_tick(found, one) for one in begins[::step]], rotation=30, ha="right")
