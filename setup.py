@@ -26,12 +26,14 @@ class BuildWithData(build_py):
                 copytree(ROOT / name, Path(self.build_lib, "mubss/_data", name), dirs_exist_ok=True)
 
 
+PARQUET = ["pyarrow>=20,<27"]  # `mubss archive` and `mubss stats export --parquet`: 150 MB that nothing else needs
+CHARTS = ["matplotlib>=3.10,<4"]  # mubss stats chart
 COMPRESSION = ["zstandard>=0.23,<1", "lz4>=4.3,<5"]  # of MySQL connections, for who asks for it
-ARCHIVE = ["pyarrow>=20,<27"]  # `mubss archive`: 150 MB that nothing else needs
 OTEL = ["opentelemetry-sdk>=1.45,<2", "opentelemetry-exporter-otlp-proto-http>=1.45,<2"]  # traces, for who wants them
 TEST = [
     *COMPRESSION,
-    *ARCHIVE,
+    *PARQUET,
+    *CHARTS,
     *OTEL,
     "pytest>=9.0,<10",
     "pytest-xdist>=3.8,<4",
@@ -84,7 +86,14 @@ setup(
         "supervisor>=4.3,<5",  # runs the group: conf/supervisord.conf
         "tzdata",  # the operator's time zone on a machine without a zone database
     ],
-    extras_require={"compression": COMPRESSION, "archive": ARCHIVE, "otel": OTEL, "test": TEST, "dev": DEV},
+    extras_require={
+        "compression": COMPRESSION,
+        "parquet": PARQUET,
+        "charts": CHARTS,
+        "otel": OTEL,
+        "test": TEST,
+        "dev": DEV,
+    },
     entry_points={
         "console_scripts": [
             "mubss = mubss.cli.main:main",
@@ -92,6 +101,7 @@ setup(
             "mubss-cdr = mubss.workers.cdr_loader:main",
             "mubss-billing = mubss.workers.billing:main",
             "mubss-billfmt = mubss.workers.billfmt:main",
+            "mubss-stats = mubss.workers.stats:main",
             "mubss-crm = mubss.crm.main:main",
         ]
     },

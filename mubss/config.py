@@ -22,6 +22,7 @@ from mubss.config_doctor import DoctorOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.config_licence import LicenceOptions
 from mubss.config_notifications import NotificationOptions
+from mubss.config_stats import StatsOptions
 from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
 from mubss.options import Reader, find_lines, option, render, suggestion
@@ -142,6 +143,7 @@ class MetricsOptions:
     )
     billfmt_port: int = option(9467, "TCP port of mubss-billfmt; 0: none.", low=0, high=65_535)
     crm_port: int = option(9468, "TCP port of mubss-crm; 0: none.", low=0, high=65_535)
+    stats_port: int = option(9469, "TCP port of mubss-stats; 0: none.", low=0, high=65_535)
     look_seconds: int = option(
         30,
         "Least time between two counts of what waits in the store; what they cost makes it longer.",
@@ -185,6 +187,7 @@ class Config:
     crm: CrmOptions = field(default_factory=CrmOptions)
     vouchers: VoucherOptions = field(default_factory=VoucherOptions)
     notifications: NotificationOptions = field(default_factory=NotificationOptions)
+    stats: StatsOptions = field(default_factory=StatsOptions)
     metrics: MetricsOptions = MetricsOptions()
     license: LicenceOptions = field(default_factory=LicenceOptions)
     doctor: DoctorOptions = field(default_factory=DoctorOptions)
@@ -231,6 +234,7 @@ SECTIONS: dict[str, type] = {
     "crm": CrmOptions,
     "vouchers": VoucherOptions,
     "notifications": NotificationOptions,
+    "stats": StatsOptions,
     "metrics": MetricsOptions,
     "license": LicenceOptions,
     "doctor": DoctorOptions,

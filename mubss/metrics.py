@@ -221,6 +221,11 @@ BILLFMT_SECONDS = Histogram("mubss_billfmt_seconds", "A bill's PDF, from its dat
 BILLFMT_WAITING = Gauge("mubss_billfmt_waiting", "Issued bills that wait for their PDF", merged=MOST)
 BILLFMT_FAILED = Gauge("mubss_billfmt_failed", "Issued bills whose PDF can't be made", merged=MOST)
 
+# mubss-stats
+STATS_DOCUMENTS = Counter("mubss_stats_documents", "Documents that statistics have counted")
+STATS_PASS_SECONDS = Histogram("mubss_stats_pass_seconds", "A pass over what is new in the store", _LONG_SECONDS)
+STATS_FAULTS = Gauge("mubss_stats_faults", "Documents that the last pass couldn't count")
+
 # mubss-crm
 CRM_CALLS = Counter("mubss_crm_calls", "RPCs that ended, by method and status", "method", "code")
 CRM_SECONDS = Histogram("mubss_crm_call_seconds", "An RPC with one answer", _SECONDS, "method")

@@ -69,6 +69,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Refdata/RollbackRefdata": {"version": 2, "to_version": 1, "dry_run": True},
     "Sessions/ListSessions": {"subscriber": SUBSCRIBER},
     "Sessions/AbortSession": {"session_id": "pgw.example;1795915404;17"},
+    "Statistics/GetSeries": {"metric": "revenue", "period": "month", "group_by": ["service"]},
+    "Statistics/ListMetrics": {},
     "System/GetSystem": {},
 }
 

@@ -41,6 +41,7 @@ COMMANDS = {
     "ref": "mubss.cli.ref:ref",
     "restore": "mubss.cli.backup:restore",
     "sessions": "mubss.cli.sessions:sessions",
+    "stats": "mubss.cli.stats:stats",
     "status": "mubss.cli.status:status",
     "subscriber": "mubss.cli.subscriber:subscriber",
     "tls": "mubss.cli.tls:tls",

@@ -59,5 +59,7 @@ LEAST_ROLE: dict[str, str] = {
     "Refdata/RollbackRefdata": ADMIN,
     "Sessions/ListSessions": VIEWER,
     "Sessions/AbortSession": SUPERVISOR,
+    "Statistics/GetSeries": VIEWER,
+    "Statistics/ListMetrics": VIEWER,
     "System/GetSystem": ADMIN,
 }

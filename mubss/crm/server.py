@@ -26,6 +26,7 @@ from mubss.crm.office import Office
 from mubss.crm.permissions import LEAST_ROLE
 from mubss.crm.refdata import Refdata
 from mubss.crm.sessions import Sessions
+from mubss.crm.statistics import Statistics
 from mubss.crm.subscribers import Subscribers
 from mubss.crm.system import System
 from mubss.crm.usage import Usage
@@ -38,7 +39,19 @@ from mubss.services.spans import open_spans
 from mubss.services.tokens import Keys, terms_of
 from mubss.services.watch import Watch
 
-SERVICES = (Subscribers, Balances, Usage, Bills, Vouchers, Notifications, Billing, Refdata, Sessions, System)
+SERVICES = (
+    Subscribers,
+    Balances,
+    Usage,
+    Bills,
+    Vouchers,
+    Notifications,
+    Billing,
+    Refdata,
+    Sessions,
+    Statistics,
+    System,
+)
 _CAPITAL = re.compile(r"(?<!^)(?=[A-Z])")
 
 

@@ -18,6 +18,7 @@ from mubss import metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
+from mubss.gy.answer_minutes import AnswerMinutes
 from mubss.gy.connection import BRAKE, Connection
 from mubss.gy.message import Identity
 from mubss.gy.outbox import Outbox
@@ -118,16 +119,24 @@ class Server:
         self.process = self._make_process(config, leader)
         self.presence = Presence(self._store, self._connections.values)
         self.reboots = Reboots(self.engine, self._store)
-        self._timers = [
+        self._minutes = AnswerMinutes(self._store, wall_clock_ms() // 1000)
+        self._timers = self._begin_timers(config)
+
+    def _begin_timers(self, config: Config) -> list[gevent.Greenlet]:
+        """What is to be done now and then."""
+        return [
             gevent.spawn(every, 1, "watching peers", self._watch_peers),
-            gevent.spawn(every, config.license.look_seconds, "looking at the licence", partial(offload, gate.look)),
+            gevent.spawn(
+                every, config.license.look_seconds, "looking at the licence", partial(offload, self.gate.look)
+            ),
             gevent.spawn(
                 every, config.gy.outbox_seconds, "telling sessions' clients", self.outbox.poll, self.outbox.woken
             ),
             gevent.spawn(every, 5, "ending sessions of peers that rebooted", self.reboots.look, self.reboots.woken),
             gevent.spawn(every, NOTE_SECONDS, "noting peers", self.presence.note, self.presence.changed),
-            gevent.spawn(every, charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
-            gevent.spawn(every, charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
+            gevent.spawn(every, config.charging.refdata_poll_seconds, "looking for new tariffs", self._poll_refdata),
+            gevent.spawn(every, 1, "writing what was answered", self._look_at_minutes),
+            gevent.spawn(every, config.charging.sweep_seconds, "looking for abandoned sessions", self._sweep),
         ]
 
     def start(self) -> None:
@@ -239,6 +248,9 @@ class Server:
         metrics.GY_PENDING.set_all(pending)
         metrics.GY_QUEUE.set(self.engine.depth)
 
+    def _look_at_minutes(self) -> None:
+        self._minutes.look(wall_clock_ms() // 1000)
+
     def _poll_refdata(self) -> None:
         if self.refdata.poll():
             self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
@@ -275,8 +287,9 @@ class Server:
     def _leave(self) -> None:
         try:
             self.presence.leave()
+            self._minutes.finish()
         except StoreError as error:
-            log.info("which peers were connected stays noted for a while: %s", error)
+            log.info("which peers were connected stays noted for a while, the last answers aren't: %s", error)
 
 
 def plain_address(address: str) -> str:

@@ -1268,6 +1268,95 @@ class AbortSessionResponse(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...
 
+class GetSeriesRequest(_message.Message):
+    __slots__ = ("metric", "period", "from_s", "until_s", "group_by", "filters", "page_size", "page_token")
+    class FiltersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    METRIC_FIELD_NUMBER: _ClassVar[int]
+    PERIOD_FIELD_NUMBER: _ClassVar[int]
+    FROM_S_FIELD_NUMBER: _ClassVar[int]
+    UNTIL_S_FIELD_NUMBER: _ClassVar[int]
+    GROUP_BY_FIELD_NUMBER: _ClassVar[int]
+    FILTERS_FIELD_NUMBER: _ClassVar[int]
+    PAGE_SIZE_FIELD_NUMBER: _ClassVar[int]
+    PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    metric: str
+    period: str
+    from_s: int
+    until_s: int
+    group_by: _containers.RepeatedScalarFieldContainer[str]
+    filters: _containers.ScalarMap[str, str]
+    page_size: int
+    page_token: str
+    def __init__(self, metric: _Optional[str] = ..., period: _Optional[str] = ..., from_s: _Optional[int] = ..., until_s: _Optional[int] = ..., group_by: _Optional[_Iterable[str]] = ..., filters: _Optional[_Mapping[str, str]] = ..., page_size: _Optional[int] = ..., page_token: _Optional[str] = ...) -> None: ...
+
+class GetSeriesResponse(_message.Message):
+    __slots__ = ("points", "next_page_token", "counted_s")
+    POINTS_FIELD_NUMBER: _ClassVar[int]
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_S_FIELD_NUMBER: _ClassVar[int]
+    points: _containers.RepeatedCompositeFieldContainer[SeriesPoint]
+    next_page_token: str
+    counted_s: int
+    def __init__(self, points: _Optional[_Iterable[_Union[SeriesPoint, _Mapping]]] = ..., next_page_token: _Optional[str] = ..., counted_s: _Optional[int] = ...) -> None: ...
+
+class SeriesPoint(_message.Message):
+    __slots__ = ("start_s", "end_s", "label", "group", "figures")
+    class GroupEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class FiguresEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    START_S_FIELD_NUMBER: _ClassVar[int]
+    END_S_FIELD_NUMBER: _ClassVar[int]
+    LABEL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    start_s: int
+    end_s: int
+    label: str
+    group: _containers.ScalarMap[str, str]
+    figures: _containers.ScalarMap[str, int]
+    def __init__(self, start_s: _Optional[int] = ..., end_s: _Optional[int] = ..., label: _Optional[str] = ..., group: _Optional[_Mapping[str, str]] = ..., figures: _Optional[_Mapping[str, int]] = ...) -> None: ...
+
+class ListMetricsRequest(_message.Message):
+    __slots__ = ()
+    def __init__(self) -> None: ...
+
+class ListMetricsResponse(_message.Message):
+    __slots__ = ("metrics",)
+    METRICS_FIELD_NUMBER: _ClassVar[int]
+    metrics: _containers.RepeatedCompositeFieldContainer[StatisticsMetric]
+    def __init__(self, metrics: _Optional[_Iterable[_Union[StatisticsMetric, _Mapping]]] = ...) -> None: ...
+
+class StatisticsMetric(_message.Message):
+    __slots__ = ("name", "text", "dimensions", "figures", "is_level")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    DIMENSIONS_FIELD_NUMBER: _ClassVar[int]
+    FIGURES_FIELD_NUMBER: _ClassVar[int]
+    IS_LEVEL_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    text: str
+    dimensions: _containers.RepeatedScalarFieldContainer[str]
+    figures: _containers.RepeatedScalarFieldContainer[str]
+    is_level: bool
+    def __init__(self, name: _Optional[str] = ..., text: _Optional[str] = ..., dimensions: _Optional[_Iterable[str]] = ..., figures: _Optional[_Iterable[str]] = ..., is_level: bool = ...) -> None: ...
+
 class GetSystemRequest(_message.Message):
     __slots__ = ()
     def __init__(self) -> None: ...

@@ -65,7 +65,7 @@ def pyarrow(name: str = "pyarrow") -> Any:
     try:
         return import_module(name)
     except ImportError:
-        raise ConfigError("archive: pyarrow isn't installed; `pip install 'mubss[archive]'` brings it") from None
+        raise ConfigError("archive: pyarrow isn't installed; `pip install 'mubss[parquet]'` brings it") from None
 
 
 def draft_of(path: Path) -> Path:

@@ -18,7 +18,8 @@ import msgpack
 
 FOLDER = "var/run"  # below data_dir
 GY, CDR, BILLING, BILLFMT, CRM = "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
-PROGRAMS = (GY, CDR, BILLING, BILLFMT, CRM)
+STATS = "mubss-stats"
+PROGRAMS = (GY, CDR, BILLING, BILLFMT, STATS, CRM)
 LISTENER = "gy-listener"  # the one process of each mubss-gy that has its listening sockets (gy/takeover.py)
 MAX_MESSAGE = 65_536  # of a question
 MAX_ANSWER = 1 << 25  # more than gy.max_message_octets can be: a trace has whole messages

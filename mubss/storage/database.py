@@ -105,6 +105,11 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
     "archives": {},  # _id: kind, month and number; a file that holds what has left `postings` or `usage`
     "carried": {},  # _id: the account's; sums of its postings that are in the archive
+    # figures by metric, period and dimensions
+    "stats": {"series": ("$.metric", "$.period", "$.start_s"), "old": ("$.period", "$.start_s")},
+    "stats_cursors": {},  # _id: of an account, or of a counter of bills; what of it is counted
+    "stats_pass": {},  # who counts
+    "gy_answers": {"counted": ("$.counted",), "minute": ("$.minute_s",)},  # by process of mubss-gy and minute
     "meta": {},  # versions: the schema's, the reference data's
     "ref_versions": {},  # _id: number; who made which version of the reference data, and when
     "ref_changes": {},  # _id: number and count; what a version replaced, so that those before it can be read back

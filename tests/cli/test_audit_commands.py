@@ -185,6 +185,7 @@ def money(run: Audited) -> None:
     run("billing play", "--cycle", "3", *span, code=65, count=0)
     run.setenv("MUBSS_BILLING__DEVELOPER_MODE", "true")
     run("billing play", "--cycle", "3", *span)
+    run("stats rebuild")
 
 
 def suspense(run: Audited) -> None:

@@ -128,6 +128,8 @@ SAME: list[tuple[str, dict[str, Any]]] = [
     ("Refdata/GetRefdata", {"table": "price_plans"}),
     ("Refdata/ListRefdataVersions", {}),
     ("Refdata/DiffRefdata", {"from_version": 1}),
+    ("Statistics/ListMetrics", {}),
+    ("Statistics/GetSeries", {"metric": "usage", "period": "month", "group_by": ["plan"], "filters": {"plan": "P"}}),
     ("Refdata/DiffRefdata", {"toml": "[[taxes]]\ncode = 'T7'\nname = 'é <b>'\nrate_percent = '7'\n"}),
 ]
 

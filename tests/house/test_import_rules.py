@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 # Modules that do IO, or stand on such ones; every other one of their package is pure and in the contract that says so.
 IO_MODULES = {
     "mubss.gy": {
+        "answer_minutes",
         "client",
         "connection",
         "control",

@@ -22,7 +22,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         yield ok("nothing is archived: [retention] keeps all for ever")
         return
     if find_spec("pyarrow") is None:
-        yield fail("pyarrow isn't installed: nothing can be archived", "pip install 'mubss[archive]'")
+        yield fail("pyarrow isn't installed: nothing can be archived", "pip install 'mubss[parquet]'")
     folder = scene.config.resolve(options.folder)
     broken = [one["_id"] for one in known if one["state"] == archives.WRITTEN]
     gone = [one["path"] for one in known if one["state"] != archives.WRITTEN and not (folder / one["path"]).is_file()]

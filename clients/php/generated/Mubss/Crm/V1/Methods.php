@@ -321,6 +321,18 @@ final class Methods
             'stream' => false,
             'repeatable' => false,
         ],
+        'Statistics/GetSeries' => [
+            'request' => GetSeriesRequest::class,
+            'answer' => GetSeriesResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
+        'Statistics/ListMetrics' => [
+            'request' => ListMetricsRequest::class,
+            'answer' => ListMetricsResponse::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
         'Sessions/ListSessions' => [
             'request' => ListSessionsRequest::class,
             'answer' => ListSessionsResponse::class,

@@ -15,7 +15,7 @@ use Google\Protobuf\Internal\GPBUtil;
 class Process extends \Google\Protobuf\Internal\Message
 {
     /**
-     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-stats", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      */
@@ -58,7 +58,7 @@ class Process extends \Google\Protobuf\Internal\Message
      *     Optional. Data for populating the Message object.
      *
      *     @type string $program
-     *           "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
+     *           "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-stats", "mubss-crm"
      *     @type int|string $pid
      *     @type string $version
      *     @type int|string $uptime_s
@@ -76,7 +76,7 @@ class Process extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-stats", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      * @return string
@@ -87,7 +87,7 @@ class Process extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-crm"
+     * "mubss-gy", "mubss-cdr", "mubss-billing", "mubss-billfmt", "mubss-stats", "mubss-crm"
      *
      * Generated from protobuf field <code>string program = 1;</code>
      * @param string $var
