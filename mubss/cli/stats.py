@@ -17,6 +17,7 @@ from mubss.core.periods import Periods
 from mubss.core.stats_views import VIEWS
 from mubss.refdata.live import operator_calendar
 from mubss.services.stats_pass import Counter
+from mubss.storage import archives
 from mubss.storage import stats as storage
 
 OVERVIEW = "overview"
@@ -104,10 +105,15 @@ def run(invocation: Invocation, /) -> None:
 
 
 @stats.command("rebuild")
+@click.option("--without-archived", is_flag=True, help="Though figures of what was archived are lost by it.")
 @click.pass_obj
-def rebuild(invocation: Invocation, /) -> None:
+def rebuild(invocation: Invocation, /, without_archived: bool) -> None:
     """The next pass counts all that the store has again: after another time zone. What was archived isn't there."""
     with closing(invocation.open_store()) as store:
+        gone = len(archives.manifests(store))
+        if gone and not without_archived:
+            hint = "expected --without-archived, to lose its figures"
+            raise InputError(f"archive: {counted(gone, 'file')} that can't be counted again; {hint}")
         storage.ask_rebuild(store)
         invocation.note(store)
     if not invocation.as_json:

@@ -69,13 +69,16 @@ def units_of(carried: Record, name: str) -> dict[tuple[str, str], int]:
 
 
 class Needs:
-    """What bills still need of an account's past: those to come, and those that aren't settled.
+    """What is still needed of an account's past: by bills to come, by those that aren't settled, by statistics.
 
     `bills` are all of the account's but those that are paid or void. An account of a bill cycle that has no bill yet
-    needs all; one without a cycle that never had a bill needs nothing.
+    needs all; one without a cycle that never had a bill needs nothing. `counted` are the last posting and the last
+    usage record that statistics have counted; None where nobody counts.
     """
 
-    def __init__(self, account: Account, bills: Iterable[Record], *, has_cycle: bool) -> None:
+    def __init__(
+        self, account: Account, bills: Iterable[Record], *, has_cycle: bool, counted: tuple[int, int] | None = None
+    ) -> None:
         self._sessions = account["sessions"]
         self._is_billed = has_cycle or "billing" in account
         billing: Any = account.get("billing") or {"sequence": 0, "usage": []}
@@ -84,6 +87,9 @@ class Needs:
         behind = [billing.get("looked", last), billing.get("payments", last)]
         behind += [one["postings"][0] for one in open_bills if one.get("postings")]
         self._last = min([last, *behind]) if self._is_billed else account["sequence"]
+        self._counted_usage = account["usage_sequence"]
+        if counted is not None:
+            self._last, self._counted_usage = min(self._last, counted[0]), counted[1]
         self._billed = billing["usage"]
         self._open = [span for one in open_bills for span in one.get("usage") or ()]
 
@@ -96,6 +102,8 @@ class Needs:
         if record.get("session") in self._sessions:
             return True
         sequence = record["sequence"]
+        if sequence > self._counted_usage:
+            return True
         if self._is_billed and find_range(self._billed, sequence) is None:
             return True
         return find_range(self._open, sequence) is not None

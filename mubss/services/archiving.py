@@ -30,7 +30,7 @@ from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import Busy, InputError
 from mubss.core.model import POSTPAID, PREPAID, Account
 from mubss.services import archive_files as files
-from mubss.storage import archives, subscribers
+from mubss.storage import archives, stats, subscribers
 from mubss.storage.archives import KINDS, WRITTEN, Owner
 from mubss.storage.database import Doc, Store
 from mubss.storage.subscribers import POSTINGS, USAGE
@@ -175,7 +175,7 @@ class Archiving:
                 known = cast(Account, account)
                 has_cycle = person is None or person.get("bill_cycle") is not None
                 has_cycle = has_cycle and known["type"] in self._types
-                return known, Needs(known, bills, has_cycle=has_cycle)
+                return known, Needs(known, bills, has_cycle=has_cycle, counted=stats.counted(self._store, account_id))
         return None
 
     def _write(self, taken: set[str]) -> list[Doc]:

@@ -56,6 +56,21 @@ def take(store: Store, owner: str, now_s: int, until_s: int) -> Lease:
     return store.run(work)
 
 
+def counted(store: Store, account_id: str) -> tuple[int, int] | None:
+    """The last posting and usage record of an account that are counted for good; None where nobody ever counted."""
+
+    def work(session: Session) -> tuple[int, int] | None:
+        lease = _read(session)
+        if not lease.timezone:
+            return None
+        cursor = session.collection(CURSORS).get_one(account_id)
+        if cursor is None or lease.is_rebuilding:  # then all that is there is to be counted again
+            return 0, 0
+        return cursor["postings"], cursor["usage"]
+
+    return store.run(work)
+
+
 def change_lease(store: Store, lease: Lease, **changes: object) -> Lease:
     """The lease of its owner, changed; Busy where it is another's by now."""
 

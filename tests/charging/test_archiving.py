@@ -25,12 +25,15 @@ from archive_office import (
 from bill_office import FIRST, bill, format_all, people, put, run
 from charging_world import World
 from core_builders import BERLIN, utc
+from mubss.config_stats import StatsOptions
 from mubss.core.errors import Busy, InputError, LedgerError
+from mubss.core.periods import Periods
 from mubss.services import archive_files, archiving
 from mubss.services.archiving import kept, through, verify
 from mubss.services.audit_ledger import check
 from mubss.services.rerating import Wanted, rerate
-from mubss.storage import archives
+from mubss.services.stats_pass import Counter
+from mubss.storage import archives, stats
 from tiny_disk import tiny_disk
 
 ONE, TWO = "999700000001", "999700000002"
@@ -71,6 +74,27 @@ def test_what_is_of_closed_months_goes_to_files(world: World, folder: Path) -> N
     assert archive(world, folder) == [] and len(world.all("carried")) == 2
     top_up(world, accounts[0], NOW_S + 1)
     assert check(world.store)[1] == []
+
+
+def test_what_statistics_have_not_counted_stays(world: World, folder: Path) -> None:
+    made(world)
+
+    def count() -> None:
+        Counter(world.store, Periods(world.tables.calendar), "Europe/Berlin", StatsOptions(), lambda: NOW_S).run(NOW_S)
+
+    count()
+    call(world, ONE, OCTOBER + 86_400, "late")
+    before = past(world, folder)
+    stats.ask_rebuild(world.store)
+    assert archive(world, folder) == [], "all is to be counted again"
+    count()
+    call(world, TWO, OCTOBER + 86_400, "later")
+    assert archive(world, folder)
+    assert [doc["session_id"] for doc in world.all("usage") if doc["from_s"] < NOVEMBER] == ["later"]
+    count()
+    assert [(one.kind, one.month, one.rows) for one in archive(world, folder)] == [("usage", "2026-10", 1)]
+    assert len(past(world, folder)["usage"]) == len(before["usage"]) + 1
+    assert check(world.store)[1] == [] and list(verify(world.store, folder)) == []
 
 
 def test_month_by_month_is_the_same(world: World, folder: Path) -> None:
@@ -458,6 +482,6 @@ def test_a_run_without_pyarrow_says_what_to_install(
 ) -> None:
     made(world)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
-    with pytest.raises(Exception, match=r"mubss\[archive\]"):
+    with pytest.raises(Exception, match=r"mubss\[parquet\]"):
         archive(world, folder)
     assert archive_files.SUMMED and archiving.KINDS

@@ -213,6 +213,15 @@ def test_all_is_counted_again(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch
     assert demo_shell.json("stats", "run")["documents"] == first
 
 
+def test_what_was_archived_is_not_counted_again_unasked(demo_shell: Shell) -> None:
+    manifest = {"_id": "usage-2026-01-0001", "kind": "usage", "month": "2026-01", "state": "DONE"}
+    with closing(open_database(load().store_url)) as store:
+        store.run(lambda session: session.collection("archives").put_many([manifest]))
+    refused = demo_shell("stats", "rebuild")
+    assert refused.code == ExitCode.INPUT and "1 file that can't be counted again" in refused.err
+    demo_shell.ok("stats", "rebuild", "--without-archived")
+
+
 def test_lines_and_bars() -> None:
     assert spark([0, 1, 2, 3, 4, 5, 6, 7]) == "▁▂▃▄▅▆▇█"
     assert spark([None, 5, 5, None, 0]) == " ██ ▁" and spark([]) == "" and spark([0, None]) == "▁ "

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from core_builders import make_account, utc
-from mubss.core.archive import Needs, carry, leaving_postings, nothing
+from mubss.core.archive import Needs, carry, leaving_postings, leaving_usage, nothing
 from mubss.core.ledger import check_account
 
 END_S = utc(2026, 11, 1)
@@ -32,6 +32,19 @@ def test_a_clock_that_went_back_keeps_the_order_of_files() -> None:
     assert [(month, one["sequence"]) for month, one in found] == [("2026-09", 1), ("2026-10", 2), ("2026-10", 3)]
     carried = carry(nothing("acc1"), postings[0], "2026-10")
     assert leaving_postings(postings[1:3], carried, needs, END_S, month_of)[1][0] == "2026-10"
+
+
+@pytest.mark.parametrize(
+    ("counted", "leave"), [(None, (3, 3)), ((3, 3), (3, 3)), ((2, 1), (2, 1)), ((0, 0), (0, 0)), ((9, 9), (3, 3))]
+)
+def test_what_statistics_have_not_counted_stays(counted: tuple[int, int] | None, leave: tuple[int, int]) -> None:
+    account = make_account()
+    account["sequence"] = account["usage_sequence"] = 3
+    postings = [posting(number, utc(2026, 9, number)) for number in (1, 2, 3)]
+    usage = [{"_id": f"u{one}", "sequence": one, "from_s": utc(2026, 9, one)} for one in (1, 2, 3)]
+    needs = Needs(account, [], has_cycle=False, counted=counted)
+    left = leaving_postings(postings, nothing("acc1"), needs, END_S, month_of)
+    assert (len(left), len(leaving_usage(usage, needs, END_S, month_of))) == leave
 
 
 def test_a_posting_out_of_turn_is_refused() -> None:
