@@ -9,9 +9,12 @@ from http import HTTPStatus
 
 import pytest
 
-from monitoring import WAIT_SECONDS, free_port, get
+from monitoring import WAIT_SECONDS, free_port, get, until
+from mubss.config import load
 from mubss.core.errors import ConfigError, PortInUse
+from mubss.services.control import GY
 from mubss.services.http_port import MAX_CALLERS, MAX_HEAD, HttpPort, Page
+from mubss.services.inside import Inside
 
 
 def _broken(_accept: str) -> Page:
@@ -41,8 +44,10 @@ def say(port: int, data: bytes) -> bytes:
             sock.shutdown(socket.SHUT_WR)
             while more := sock.recv(4096):
                 answer += more
-        except ConnectionError:
-            pass  # it was closed with octets unread
+        except TimeoutError:
+            raise
+        except OSError:
+            pass  # it was closed with octets unread, or before we said anything
         return answer
 
 
@@ -96,3 +101,19 @@ def test_a_port_that_cannot_be_had_is_named(port: int) -> None:
     for host in ("192.0.2.1", "no.such.host.invalid", "x" * 70 + ".example"):
         with pytest.raises(ConfigError, match=r"^metrics\.x_port: \S+ port \d+ can't be listened on: .+"):
             HttpPort(host, free_port(), "metrics.x_port", {})
+
+
+def test_who_takes_over_waits_for_the_port() -> None:
+    first = HttpPort("127.0.0.1", 0, "metrics.gy_port", {"/healthz": lambda _accept: Page(b"the first")})
+    first.start()
+    config = load(None, {"MUBSS_METRICS__ENABLED": "true", "MUBSS_METRICS__GY_PORT": str(first.port)})
+    second = Inside(GY, config, lambda: "starting")
+    with pytest.raises(PortInUse):
+        second.start()
+    second.start(is_patient=True)
+    assert get(first.port, "/healthz") == (200, "the first")
+    first.stop()
+    assert until(first.port, "/healthz", lambda answer: answer[0] == 200) == (200, "alive\n")
+    assert get(first.port, "/readyz") == (503, "starting\n")
+    second.stop()
+    assert get(first.port, "/healthz") == (0, "")
