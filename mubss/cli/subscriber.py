@@ -18,6 +18,7 @@ from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMI
 from mubss.core.money import parse_amount
 from mubss.core.next_plan import as_of
 from mubss.services import importing, lifecycle
+from mubss.services.licence_room import Room, limit_of
 from mubss.storage import subscribers
 from mubss.storage.database import Doc
 
@@ -78,6 +79,7 @@ def add(
     new = lifecycle.NewSubscriber(number, imsi, kind or "", plan, micros, bill_cycle, language, name, lines, email)
     with open_desk(invocation) as desk:
         now_ms = time.time_ns() // 1_000_000
+        _room(invocation, desk).check()
         if account:
             lifecycle.share(desk.engine, desk.store, desk.tables, account, new, now_ms)
         else:
@@ -91,6 +93,10 @@ def add(
         else:
             amount = money_of(desk, lifecycle.find_account(desk.store, doc), micros)
             click.echo(f"{doc['msisdn']} is a {doc['type']} subscriber of {doc['plan']} now, balance {amount}")
+
+
+def _room(invocation: Invocation, desk: Desk) -> Room:
+    return Room(desk.store, lambda: limit_of(invocation.config), lambda: time.time_ns() // 1_000_000_000)
 
 
 @subscriber.command("import")
@@ -108,6 +114,7 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
         began = time.perf_counter()
         with progress_bar(f"checking {file}", None) as progress:
             found = importing.read(desk.store, desk.tables, file, skip_existing=skip_existing, progress=progress)
+        _room(invocation, desk).check(len(found.new))
         written = 0
         if not check:
             with progress_bar("adding", len(found.new)) as progress:

@@ -13,6 +13,7 @@ from mubss.core.tariff import Tables
 from mubss.crm.nudge import Nudge
 from mubss.refdata.live import Refdata
 from mubss.services.control import FOLDER
+from mubss.services.licence_room import Room
 from mubss.services.licensing import Gate
 from mubss.storage.database import Store
 
@@ -43,6 +44,7 @@ class Office:
         self.config = config
         self.gate: Gate | None = None  # of the program, where there is one
         self.store = store
+        self.room = Room(store, self._most_subscribers, lambda: self.now_s)
         self.refdata = Refdata(store, config.general.timezone)
         self._clock_ms = clock_ms
         self.nudge = Nudge(config.resolve(FOLDER))  # sessions' clients may have to be told something
@@ -52,6 +54,9 @@ class Office:
         )
         limits = Limits(charging.lanes, charging.batch_limit, charging.queue_limit)
         self.engine: Engine = LaneEngine(store, lambda: self.refdata.tables, rules, limits, clock_ms)
+
+    def _most_subscribers(self) -> int | None:
+        return self.gate.standing.licence.subscribers if self.gate else None
 
     @property
     def tables(self) -> Tables:

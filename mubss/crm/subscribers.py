@@ -48,6 +48,7 @@ class Subscribers:
         shares = fields.subscriber(request, "account") if request.account else ""
 
         def work() -> pb.Subscriber:
+            office.room.check()
             if not shares:
                 return message(
                     people.create_one(once.store, office.tables, new, office.now_ms, self._beside(once)), office.now_s

@@ -19,7 +19,7 @@ class System:
         self._office = office
 
     def get_system(self, _request: Any, _call: Call) -> pb.SystemInfo:
-        """Version, store and the processes of this machine."""
+        """Version, store, licence and the processes of this machine."""
         return pb.SystemInfo(
             version=__version__,
             store="mysql" if self._office.store.url.startswith("mysqlx") else "sqlite",
@@ -36,4 +36,22 @@ class System:
                 )
                 for one in processes(self._office.config.resolve(FOLDER))
             ],
+            licence=self._licence(),
+        )
+
+    def _licence(self) -> pb.Licence | None:
+        gate = self._office.gate
+        if gate is None:
+            return None
+        licence, standing = gate.standing.licence, gate.standing
+        return pb.Licence(
+            serial=licence.serial,
+            licensee=licence.licensee,
+            kind=licence.kind,
+            state=standing.state.value,
+            issued_s=licence.issued_s,
+            expires_s=licence.expires_s,
+            days_left=standing.days_left,
+            subscribers=licence.subscribers,
+            features=licence.features,
         )

@@ -1362,16 +1362,40 @@ class GetSystemRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class SystemInfo(_message.Message):
-    __slots__ = ("version", "store", "refdata_version", "processes")
+    __slots__ = ("version", "store", "refdata_version", "processes", "licence")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     STORE_FIELD_NUMBER: _ClassVar[int]
     REFDATA_VERSION_FIELD_NUMBER: _ClassVar[int]
     PROCESSES_FIELD_NUMBER: _ClassVar[int]
+    LICENCE_FIELD_NUMBER: _ClassVar[int]
     version: str
     store: str
     refdata_version: int
     processes: _containers.RepeatedCompositeFieldContainer[Process]
-    def __init__(self, version: _Optional[str] = ..., store: _Optional[str] = ..., refdata_version: _Optional[int] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ...) -> None: ...
+    licence: Licence
+    def __init__(self, version: _Optional[str] = ..., store: _Optional[str] = ..., refdata_version: _Optional[int] = ..., processes: _Optional[_Iterable[_Union[Process, _Mapping]]] = ..., licence: _Optional[_Union[Licence, _Mapping]] = ...) -> None: ...
+
+class Licence(_message.Message):
+    __slots__ = ("serial", "licensee", "kind", "state", "issued_s", "expires_s", "days_left", "subscribers", "features")
+    SERIAL_FIELD_NUMBER: _ClassVar[int]
+    LICENSEE_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ISSUED_S_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_S_FIELD_NUMBER: _ClassVar[int]
+    DAYS_LEFT_FIELD_NUMBER: _ClassVar[int]
+    SUBSCRIBERS_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    serial: str
+    licensee: str
+    kind: str
+    state: str
+    issued_s: int
+    expires_s: int
+    days_left: int
+    subscribers: int
+    features: int
+    def __init__(self, serial: _Optional[str] = ..., licensee: _Optional[str] = ..., kind: _Optional[str] = ..., state: _Optional[str] = ..., issued_s: _Optional[int] = ..., expires_s: _Optional[int] = ..., days_left: _Optional[int] = ..., subscribers: _Optional[int] = ..., features: _Optional[int] = ...) -> None: ...
 
 class Process(_message.Message):
     __slots__ = ("program", "pid", "version", "uptime_s", "state", "last_error", "last_error_s")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 
 from mubss.core.identity import sequence_id
-from mubss.core.model import ACTIVE, STATES
+from mubss.core.model import ACTIVE, STATES, TERMINATED
 from mubss.xdev.api import Doc, Session, Store
 
 PAGE = 1000
@@ -85,6 +85,16 @@ def find(
             .execute()
         )
     )
+
+
+def count_living(store: Store) -> int:
+    """How many there are that aren't terminated."""
+
+    def work(session: Session) -> int:
+        collection = session.collection(SUBSCRIBERS)
+        return collection.count() - collection.find("state = :state").bind("state", TERMINATED).count()
+
+    return store.run(work)
 
 
 def count_by_state(store: Store) -> dict[str, int]:

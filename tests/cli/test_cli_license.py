@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cli_tools import Shell
-from licences import MACHINE, OTHER_MACHINE
+from licences import MACHINE, OTHER_MACHINE, DemoLicence
+from mubss.core.licence import DAY_S
 from mubss.runtime import ExitCode
 from mubss.services import licence_files as files
 
@@ -76,3 +77,23 @@ def test_a_demo_brings_its_own(machine: Shell) -> None:
     assert (found["kind"], found["state"], found["subscribers"]) == ("demo", "expiring", 100_000)
     assert found["days_left"] in (29, 30)  # a second may have gone by
     assert machine.json("init", "--demo")["licence_made"] is None
+
+
+def test_no_more_subscribers_than_the_licence_allows(
+    demo_shell: Shell, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    licence = DemoLicence(tmp_path / "licence")
+    licence.ends(licence.now_s + DAY_S, subscribers=21)  # the demo has 20
+    for name, text in licence.variables.items():
+        monkeypatch.setenv(name, text)
+    file = tmp_path / "more.csv"
+    file.write_text("msisdn,plan\n999811111111,demo-prepaid\n999811111112,demo-prepaid\n")
+    for more in ((), ("--check",)):
+        refused = demo_shell("subscriber", "import", file, *more)
+        assert refused.code == ExitCode.LICENCE
+        assert "licence.subscribers: 21; expected 22 or more, to add 2" in refused.err
+    demo_shell.ok("subscriber", "add", "999811111111", "--plan", "demo-prepaid")
+    assert demo_shell("subscriber", "add", "999811111112", "--plan", "demo-prepaid").code == ExitCode.LICENCE
+    assert demo_shell("subscriber", "add", "999811111112", "--account", "999811111111").code == ExitCode.LICENCE
+    demo_shell.ok("subscriber", "terminate", "999811111111", "--yes")
+    demo_shell.ok("subscriber", "add", "999811111112", "--plan", "demo-prepaid")

@@ -156,10 +156,22 @@ def test_keys_and_certificates_are_read_again(place: Place) -> None:
 
 def test_nothing_is_written_once_the_licence_is_over(place: Place, tmp_path: Path) -> None:
     licence = DemoLicence(tmp_path / "licence")
+    licence.ends(licence.now_s + DAY_S, subscribers=21)  # the demo has 20
     place.settings |= licence.variables
     with place.serving() as (process, crm):
         created = {"msisdn": "999811111111", "plan": "demo-prepaid"}
         crm.call("Subscribers/CreateSubscriber", idempotency_key="one", **created)
+        more = {"msisdn": "999811111112", "plan": "demo-prepaid"}
+        code, text = refused(lambda: crm.call("Subscribers/CreateSubscriber", idempotency_key="two", **more))
+        assert code is grpc.StatusCode.FAILED_PRECONDITION and "licence.subscribers: 21; expected 22 or more" in text
+        told = crm.call("System/GetSystem").licence
+        assert (told.kind, told.state, told.days_left, told.subscribers, told.features) == (
+            "demo",
+            "expiring",
+            0,
+            21,
+            127,
+        )
         licence.ends(licence.now_s - DAY_S)
         assert process.stderr is not None
         assert any("nothing new begins" in line for line in iter(process.stderr.readline, ""))
@@ -168,6 +180,8 @@ def test_nothing_is_written_once_the_licence_is_over(place: Place, tmp_path: Pat
         )
         assert code is grpc.StatusCode.FAILED_PRECONDITION and "licence" in text
         assert crm.call("Subscribers/GetSubscriber", subscriber="999811111111").plan == "demo-prepaid"
+        told = crm.call("System/GetSystem").licence
+        assert (told.state, told.days_left) == ("expired", -1)
 
 
 def test_clients_must_show_a_certificate_where_that_is_asked(place: Place) -> None:

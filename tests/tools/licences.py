@@ -70,7 +70,7 @@ class DemoLicence:
         """The same for the environment."""
         return {f"MUBSS_{name.upper()}": text for name, text in self.options.items()}
 
-    def ends(self, expires_s: int, features: int = ALL_FEATURES) -> None:
+    def ends(self, expires_s: int, features: int = ALL_FEATURES, subscribers: int = DEMO_SUBSCRIBERS) -> None:
         """Puts one in place that is over from then on."""
         machine = files.read_machine_id(Path("/etc/machine-id"))
         terms = (
@@ -79,7 +79,7 @@ class DemoLicence:
             (machine,),
             expires_s - 2 * DAY_S,
             expires_s,
-            DEMO_SUBSCRIBERS,
+            subscribers,
             features,
             "demo",
             DEMO,

@@ -32,6 +32,12 @@ class SystemInfo extends \Google\Protobuf\Internal\Message
      * Generated from protobuf field <code>repeated .mubss.crm.v1.Process processes = 4;</code>
      */
     private $processes;
+    /**
+     * that mubss-crm runs by; the other programs of the machine run by the same file
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.Licence licence = 5;</code>
+     */
+    protected $licence = null;
 
     /**
      * Constructor.
@@ -44,6 +50,8 @@ class SystemInfo extends \Google\Protobuf\Internal\Message
      *           "sqlite" or "mysql"
      *     @type int|string $refdata_version
      *     @type array<\Mubss\Crm\V1\Process>|\Google\Protobuf\Internal\RepeatedField $processes
+     *     @type \Mubss\Crm\V1\Licence $licence
+     *           that mubss-crm runs by; the other programs of the machine run by the same file
      * }
      */
     public function __construct($data = NULL) {
@@ -139,6 +147,42 @@ class SystemInfo extends \Google\Protobuf\Internal\Message
     {
         $arr = GPBUtil::checkRepeatedField($var, \Google\Protobuf\Internal\GPBType::MESSAGE, \Mubss\Crm\V1\Process::class);
         $this->processes = $arr;
+
+        return $this;
+    }
+
+    /**
+     * that mubss-crm runs by; the other programs of the machine run by the same file
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.Licence licence = 5;</code>
+     * @return \Mubss\Crm\V1\Licence|null
+     */
+    public function getLicence()
+    {
+        return $this->licence;
+    }
+
+    public function hasLicence()
+    {
+        return isset($this->licence);
+    }
+
+    public function clearLicence()
+    {
+        unset($this->licence);
+    }
+
+    /**
+     * that mubss-crm runs by; the other programs of the machine run by the same file
+     *
+     * Generated from protobuf field <code>.mubss.crm.v1.Licence licence = 5;</code>
+     * @param \Mubss\Crm\V1\Licence $var
+     * @return $this
+     */
+    public function setLicence($var)
+    {
+        GPBUtil::checkMessage($var, \Mubss\Crm\V1\Licence::class);
+        $this->licence = $var;
 
         return $this;
     }
