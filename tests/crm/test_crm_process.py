@@ -181,7 +181,7 @@ def test_nothing_is_written_once_the_licence_is_over(place: Place, tmp_path: Pat
         assert code is grpc.StatusCode.FAILED_PRECONDITION and "licence" in text
         assert crm.call("Subscribers/GetSubscriber", subscriber="999811111111").plan == "demo-prepaid"
         told = crm.call("System/GetSystem").licence
-        assert (told.state, told.days_left) == ("expired", -1)
+        assert told.state == "expired" and told.days_left < 0
 
 
 def test_clients_must_show_a_certificate_where_that_is_asked(place: Place) -> None:
