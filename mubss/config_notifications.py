@@ -31,6 +31,9 @@ class NotificationOptions:
         48, "How long before its end a bundle with units left is told of.", low=1, high=720, unit="hours"
     )
     language: str = option("en", "Of subscribers in whose language there are no texts.", check=is_language)
+    operator_to: str = option(
+        "", "Whom mails about the licence go to, if kinds has it.", check=is_mailbox_or_none
+    )  # fmt: skip
     templates: str = option(
         "", "Folder with the operator's own texts, LANGUAGE.toml each; what they don't have is as it comes.",
         check=is_path_or_none,

@@ -12,7 +12,18 @@ LOW_BALANCE, TOP_UP = "low_balance", "topup"
 BUNDLE_USED, EXPIRY_SOON = "bundle_used", "expiry_soon"
 BILL_READY = "bill_ready"
 SUSPENDED, SESSION_REFUSED = "suspended", "session_refused"
-KINDS = (LOW_BALANCE, TOP_UP, BUNDLE_USED, EXPIRY_SOON, BILL_READY, SUSPENDED, SESSION_REFUSED)  # if the operator wants
+LICENCE = "licence"
+OPERATOR = ""  # whom that is told, in the place of a subscriber's id
+KINDS = (
+    LOW_BALANCE,
+    TOP_UP,
+    BUNDLE_USED,
+    EXPIRY_SOON,
+    BILL_READY,
+    SUSPENDED,
+    SESSION_REFUSED,
+    LICENCE,
+)  # if the operator wants
 DUNNING = tuple(f"dunning_{action}" for action in ACTIONS)  # steps of the ladder, told wherever there is one
 TEST = "test"  # what an operator sends to see whether it comes through
 

@@ -18,6 +18,7 @@ from mubss.core.notice_kinds import (
     DUNNING,
     EXPIRY_SOON,
     KINDS,
+    LICENCE,
     LOW_BALANCE,
     SESSION_REFUSED,
     SUSPENDED,
@@ -45,6 +46,7 @@ FIELDS: dict[str, tuple[str, ...]] = {
     **dict.fromkeys(DUNNING, _DUNNING),
     SUSPENDED: (),
     SESSION_REFUSED: ("balance",),
+    LICENCE: ("serial", "state", "days", "end"),
     TEST: (),
 }
 assert set(KINDS) <= FIELDS.keys()

@@ -14,12 +14,14 @@ import click
 
 from mubss.config import Config, load
 from mubss.core.errors import MubssError
+from mubss.core.notice_kinds import LICENCE
 from mubss.crm.office import Office
 from mubss.crm.server import CrmServer
 from mubss.crm.tls import Certificates, check_plain_text
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.audit_chain import seal
 from mubss.services.control import CRM
+from mubss.services.licence_notice import tell
 from mubss.services.licensing import Gate
 from mubss.services.stores import open_made
 from mubss.storage import rpc_keys
@@ -84,7 +86,7 @@ def _tend(
     reload: threading.Event,
 ) -> None:
     """What is to be done now and then, until told to stop."""
-    since = 0
+    since = PURGE_SECONDS  # at once
     while not stopping.wait(LOOK_SECONDS):
         office.refdata.poll()
         if reload.is_set():
@@ -97,10 +99,21 @@ def _tend(
         since += LOOK_SECONDS
         if since >= PURGE_SECONDS:
             since = 0
+            _tell_of_licence(office)
             try:
                 rpc_keys.forget(office.store, office.now_s - office.config.crm.key_hours * 3600)
             except StoreError as error:
                 log.info("old idempotency keys stay for a while: %s", error)
+
+
+def _tell_of_licence(office: Office) -> None:
+    options = office.config.notifications
+    if office.gate is None or LICENCE not in options.kinds:
+        return
+    try:
+        tell(office.store, office.gate.standing, options.language, office.now_s)
+    except StoreError as error:
+        log.info("the operator is told of the licence later: %s", error)
 
 
 def _reload(server: CrmServer, certificates: Certificates | None) -> None:

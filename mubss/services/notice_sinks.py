@@ -103,9 +103,11 @@ class MailSink:
 
     def send(self, message: Message, now_s: int) -> None:
         server = self._server
-        to = server.to.replace("{msisdn}", message.msisdn) if server.to else message.email
+        of_number = server.to and message.subscriber  # what is for the operator has no number
+        to = server.to.replace("{msisdn}", message.msisdn) if of_number else message.email
         if not _ADDRESS.fullmatch(to):
-            raise Undeliverable("smtp: the subscriber has no address of mail")
+            whose = "the subscriber" if message.subscriber else "notifications.operator_to"
+            raise Undeliverable(f"smtp: {whose} has no address of mail")
         mail = EmailMessage()
         mail["From"], mail["To"], mail["Subject"] = server.sender, to, " ".join(message.subject.split())
         mail["Message-ID"] = f"<{message.id}@{server.sender.rpartition('@')[2]}>"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 from mubss.config_notifications import NotificationOptions
 from mubss.core.errors import ConfigError, InputError, LedgerError
-from mubss.core.notice_kinds import BILL_READY, EXPIRY_SOON, TEST
+from mubss.core.notice_kinds import BILL_READY, EXPIRY_SOON, OPERATOR, TEST
 from mubss.core.notice_texts import text_kind, words_of
 from mubss.core.settling import VOID
 from mubss.core.tariff import Tables
@@ -156,7 +156,10 @@ def backoff_s(options: NotificationOptions, tries: int) -> int:
 
 def message_of(post: Post, doc: Doc) -> Message:
     """A notification in its subscriber's language; Dropped where there is nothing to tell any more."""
-    person = subscribers.get(post.store, doc["subscriber"])
+    if doc["subscriber"] == OPERATOR:
+        person: Doc | None = {"msisdn": "", "email": post.options.operator_to}
+    else:
+        person = subscribers.get(post.store, doc["subscriber"])
     if person is None:
         raise Dropped("there is no such subscriber any more")
     values: dict[str, Any] = dict(doc["values"])

@@ -9,6 +9,7 @@ from typing import Any
 
 from mubss.core.notice_kinds import Notice
 from mubss.xdev.api import Doc, Session, Store
+from mubss.xdev.errors import DuplicateId
 
 NOTIFICATIONS = "notifications"
 NEW, SENT, DEAD, DROPPED, ACKNOWLEDGED = "new", "sent", "dead", "dropped", "acknowledged"
@@ -39,6 +40,16 @@ def make(
 def of_notice(notice: Notice, now_s: int) -> Doc:
     """What the ledger found to tell; who delivers it knows the subscriber's language."""
     return make(notice.kind, notice.subscriber, "", notice.cause, notice.values, now_s, notice.due_s)
+
+
+def add(store: Store, doc: Doc) -> bool:
+    """Writes one that nothing else commits with, unless it is there; whether it wasn't."""
+
+    try:
+        store.run(lambda session: session.collection(NOTIFICATIONS).add_many([doc]))
+    except DuplicateId:
+        return False
+    return True
 
 
 def due(store: Store, now_s: int, limit: int) -> list[str]:

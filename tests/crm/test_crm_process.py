@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from mubss_crm import Crm
 
 from crm_world import PREPAID, refused
 from licences import DemoLicence
+from mail_server import web_server
 from mubss.cli.init import set_up
 from mubss.config import Config, load
 from mubss.core.errors import ConfigError
@@ -182,6 +184,30 @@ def test_nothing_is_written_once_the_licence_is_over(place: Place, tmp_path: Pat
         assert crm.call("Subscribers/GetSubscriber", subscriber="999811111111").plan == "demo-prepaid"
         told = crm.call("System/GetSystem").licence
         assert told.state == "expired" and told.days_left < 0
+
+
+def test_the_operator_is_told_of_a_licence_that_ends(place: Place, tmp_path: Path) -> None:
+    licence = DemoLicence(tmp_path / "licence")
+    with web_server() as posts:
+        key = tmp_path / "webhook.key"
+        key.write_text("k" * 32)
+        key.chmod(0o600)
+        place.settings |= licence.variables | {
+            "MUBSS_NOTIFICATIONS__KINDS": "licence",
+            "MUBSS_NOTIFICATIONS__SINKS": "webhook",
+            "MUBSS_NOTIFICATIONS__POLL_SECONDS": "1",
+            "MUBSS_NOTIFICATIONS__WEBHOOK_URL": f"http://127.0.0.1:{posts.port}/told",
+            "MUBSS_NOTIFICATIONS__WEBHOOK_SECRET_FILE": str(key),
+        }
+        with place.serving() as (_, crm):
+            while not (told := crm.call("Notifications/ListNotifications", kind="licence").notifications):
+                pass
+            while told[0].state != "sent":
+                told = crm.call("Notifications/ListNotifications", kind="licence").notifications
+        [(_, _, body)] = posts.came
+    post = json.loads(body)
+    assert (post["kind"], post["subscriber"], post["msisdn"]) == ("licence", "", "")
+    assert "demo-1 is expiring" in post["text"] and "days left: 0" in post["text"]
 
 
 def test_clients_must_show_a_certificate_where_that_is_asked(place: Place) -> None:

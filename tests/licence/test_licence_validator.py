@@ -12,11 +12,14 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from licences import NOW_S, OTHER_MACHINE, PLAIN, World
 from mubss import metrics
 from mubss.config import load
+from mubss.core import licence as rules
 from mubss.core.errors import LicenceError
 from mubss.core.licence import DAY_S, NEEDS, State
 from mubss.runtime import ExitCode, exit_code
 from mubss.services import licence_files as files
-from mubss.services.licensing import Gate, LicenseValidator, make_demo
+from mubss.services.licence_notice import tell
+from mubss.services.licensing import Gate, LicenseValidator, Standing, make_demo
+from mubss.storage.database import create_collections, open_database
 
 
 def start(world: World, now_s: int = NOW_S, program: str = "mubss-gy") -> State:
@@ -277,3 +280,18 @@ def test_a_clock_a_day_forward_while_running_is_forgotten_once_it_is_right(world
 
 def test_options_are_there() -> None:
     assert load(None, {}).license.grace_days == 7
+
+
+def test_the_operator_is_told_once_at_each_step(tmp_path: Path, world: World) -> None:
+    store = open_database(f"sqlite:///{tmp_path}/store.db")
+    create_collections(store)
+    end_s = NOW_S + 90 * DAY_S
+    licence = world.issue()
+    told = []
+    for days in (60, 30, 29, 15, 14, 8, 7, 6, 2, 1, 0, -1, -6, -8, -9):
+        state = rules.state(licence, end_s - days * DAY_S, 7 * DAY_S)
+        standing = Standing(licence, state, days, 0)
+        if tell(store, standing, "en", NOW_S):
+            told.append(days)
+    assert told == [30, 14, 7, 2, 1, 0, -8]
+    store.close()
