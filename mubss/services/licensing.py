@@ -140,7 +140,7 @@ class Gate:
         self.standing = self._validator.start(program, now_s())
         self._looked_s = time.monotonic()
         licence = self.standing.licence
-        log.info("the licence %s of %s is good until %s", licence.serial, licence.licensee, utc(licence.expires_s))
+        log.debug("the licence %s of %s is good until %s", licence.serial, licence.licensee, utc(licence.expires_s))
         self._take(self.standing)
 
     def __enter__(self) -> Gate:

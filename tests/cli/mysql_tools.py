@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from cli_tools import Done
-from licensed import without_options
+from licensed import PREFIX, without_options
 from mubss.cli.demo_server import DemoServer
 from mysqld.server import Server
 
@@ -66,7 +67,10 @@ class Programs:
     def gy(self, *, url: str = "") -> Iterator[DemoServer]:
         """A running mubss-gy, which logs all there is to gy.log."""
         config, log = self.folder / "gy.toml", self.folder / "gy.log"
-        text = f'[general]\nlog_level = "debug"\n[store]\nurl = {json.dumps(url or self.url)}\n'
+        text = f'[general]\nlog_level = "debug"\n[store]\nurl = {json.dumps(url or self.url)}\n[license]\n'
+        text += "".join(
+            f"{name} = {json.dumps(os.environ[PREFIX + name.upper()])}\n" for name in ("file", "state_file")
+        )
         config.write_text(text)
         with DemoServer(config, log) as server:
             yield server

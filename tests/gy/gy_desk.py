@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import time
@@ -13,6 +12,7 @@ from typing import Any
 
 from gy_wire import WAIT_SECONDS
 from gy_world import ROOT, World
+from licensed import without_options
 
 
 @dataclass(frozen=True)
@@ -23,7 +23,7 @@ class Desk:
 
     def __call__(self, *arguments: object, code: int = 0) -> str:
         """What it prints: its output, or what is wrong."""
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
+        environment = without_options()
         environment |= {"MUBSS_STORE__URL": self.world.url, "PYTHONPATH": str(ROOT)}
         environment["MUBSS_GENERAL__DATA_DIR"] = str(self.world.folder)
         command = [sys.executable, "-m", "mubss.cli.main", *map(str, arguments)]

@@ -207,7 +207,15 @@ STARTED: WeakSet[GyServer] = WeakSet()  # for tests that leave it to others to s
 class GyServer:
     """A mubss-gy process; `options` are those of [gy] in the configuration."""
 
-    def __init__(self, world: World, *arguments: str, port: int = 0, wait: bool = True, **options: Any) -> None:
+    def __init__(
+        self,
+        world: World,
+        *arguments: str,
+        port: int = 0,
+        wait: bool = True,
+        entry: tuple[str, ...] = ("-m", "mubss.gy.main"),
+        **options: Any,
+    ) -> None:
         environment = without_options()
         environment |= {
             "MUBSS_STORE__URL": world.url,
@@ -216,7 +224,7 @@ class GyServer:
         }
         for name, value in options.items():
             environment[f"MUBSS_{name.upper()}" if "__" in name else f"MUBSS_GY__{name.upper()}"] = str(value)
-        command = [sys.executable, "-m", "mubss.gy.main", "--port", str(port), *arguments]
+        command = [sys.executable, *entry, "--port", str(port), *arguments]
         self.process = subprocess.Popen(
             command, env=environment, cwd=ROOT, stderr=subprocess.PIPE, stdin=subprocess.DEVNULL, text=True
         )
@@ -273,7 +281,7 @@ class GyServer:
     def wait_until_ended(self) -> None:
         """Waits until the process and all that it started are gone."""
         with self._changed:
-            assert self._changed.wait_for(lambda: self.ended, WAIT_SECONDS), self.log
+            assert self._changed.wait_for(lambda: self.ended, START_SECONDS), self.log
         self.process.wait(WAIT_SECONDS)
 
     def terminate(self) -> int:

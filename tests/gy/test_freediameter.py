@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import subprocess
 import sys
@@ -16,6 +15,7 @@ import pytest
 from gy_tls import TlsServer, make_certificates
 from gy_wire import WAIT_SECONDS
 from gy_world import ROOT, GyServer, World
+from licensed import without_options
 from peers import program
 
 HOST = "pgw.example"  # as its certificate names it
@@ -76,7 +76,7 @@ class FreeDiameter:
 
 def watchdogs(world: World) -> list[str]:
     """Follows the peer's messages until it has had that many of its DWRs answered."""
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
+    environment = without_options()
     environment |= {"MUBSS_GENERAL__DATA_DIR": str(world.folder), "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-m", "mubss.cli.main", "gy", "trace", "--peer", HOST, "--json"]
     command += ["--messages", str(2 * WATCHDOGS)]

@@ -11,6 +11,7 @@ import sys
 
 from gy_wire import WAIT_SECONDS, Raw
 from gy_world import EVENT, ROOT, SMS, GyServer, World, data
+from licensed import without_options
 from monitoring import free_port, get, until, values
 from mubss.gy.codec import Mscc
 from mubss.services.http_port import MAX_CALLERS
@@ -95,7 +96,7 @@ def test_two_servers_want_two_ports(world: World) -> None:
 def test_a_log_that_nobody_reads_keeps_no_peer_waiting(world: World) -> None:
     """Its pipe takes 64 KB; each connection is two lines."""
     port, metered = free_port(), free_port()
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")} | {
+    environment = without_options() | {
         "MUBSS_STORE__URL": world.url,
         "MUBSS_GENERAL__DATA_DIR": str(world.folder),
         "MUBSS_METRICS__ENABLED": "true",

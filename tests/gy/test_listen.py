@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 import subprocess
@@ -16,6 +15,8 @@ from gevent import socket as green
 from gy_tls import TlsServer, make_certificates
 from gy_wire import Raw, cer, dwr, find
 from gy_world import INITIAL, ROOT, GyServer, World, data
+from licences import PlatformLicence
+from licensed import without_options
 from mubss.gy.transport import IPPROTO_SCTP, SctpSocket, Transport, prepare
 
 HAS_IPV6 = socket.has_ipv6 and Path("/proc/net/if_inet6").exists()
@@ -32,8 +33,9 @@ def has_sctp() -> bool:
 @pytest.mark.conforms("RFC 6733 §2.1", "IPv4 and IPv6")
 @pytest.mark.skipif(not HAS_IPV6, reason="this machine has no IPv6")
 @pytest.mark.parametrize("hosts", ["127.0.0.1,::1", "::1, 127.0.0.1", "::", "0.0.0.0,::"])
-def test_both_families_on_one_port(world: World, hosts: str) -> None:
-    with GyServer(world, "--host", hosts) as server:
+def test_both_families_on_one_port(world: World, tmp_path: Path, hosts: str) -> None:
+    licence = PlatformLicence(tmp_path)  # a demo's is for loopback alone
+    with GyServer(world, "--host", hosts, entry=licence.entry, **licence.options) as server:
         for host in ("127.0.0.1", "::1"):
             with Raw(server.port, host=host) as peer:
                 cea = peer.ask(cer(f"of{host.replace(':', '-')}.example"))
@@ -55,8 +57,9 @@ def test_a_name_listens_on_what_it_stands_for(world: World) -> None:
         ("a b", "gy.host = 'a b' .*: expected an IP address or a host name"),
     ],
 )
-def test_addresses_that_cant_be_had(world: World, host: str, said: str) -> None:
-    server = GyServer(world, wait=False, host=host)
+def test_addresses_that_cant_be_had(world: World, tmp_path: Path, host: str, said: str) -> None:
+    licence = PlatformLicence(tmp_path)
+    server = GyServer(world, wait=False, host=host, entry=licence.entry, **licence.options)
     server.wait_until_ended()
     assert server.process.returncode == 78
     assert server.find(said), server.log
@@ -103,8 +106,7 @@ def test_plain_tcp_is_used_as_it_is() -> None:
 def test_mubss_ccr_over_tls(world: World, tmp_path: Path) -> None:
     make_certificates(tmp_path)
     person = world.person()
-    environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
-    environment |= {"MUBSS_STORE__URL": world.url, "PYTHONPATH": str(ROOT)}
+    environment = without_options() | {"MUBSS_STORE__URL": world.url, "PYTHONPATH": str(ROOT)}
     with TlsServer(world, tmp_path) as server:
 
         def ccr(*options: object) -> subprocess.CompletedProcess[str]:

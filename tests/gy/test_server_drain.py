@@ -9,6 +9,7 @@ import pytest
 
 from gy_wire import Raw, dwr, find, request
 from gy_world import EVENT, SMS, GyServer, Person, World, data
+from licences import PlatformLicence
 from mubss.gy.codec import Ccr, Mscc, encode_ccr
 from mubss.gy.message import decode_header
 from mubss.storage.database import open_database
@@ -151,8 +152,9 @@ def test_a_port_that_is_taken_is_said_so(world: World) -> None:
             pass
 
 
-def test_an_address_that_isnt_ours_is_said_so(world: World) -> None:
-    server = GyServer(world, "--host", "192.0.2.1", wait=False)
+def test_an_address_that_isnt_ours_is_said_so(world: World, tmp_path: Path) -> None:
+    licence = PlatformLicence(tmp_path)  # a demo's is for loopback alone
+    server = GyServer(world, "--host", "192.0.2.1", wait=False, entry=licence.entry, **licence.options)
     server.wait_until_ended()
     assert server.process.returncode == 78
     [line] = server.lines

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import signal
 import socket
@@ -21,6 +20,7 @@ import pytest
 from gy_tls import HOST, TlsServer, make_certificates
 from gy_wire import WAIT_SECONDS, Raw, dwr, request
 from gy_world import INITIAL, ROOT, TERMINATION, UPDATE, GyServer, Person, World, data, octets
+from licensed import without_options
 from mubss.gy.avp import raw_avp
 from mubss.gy.codec import Mscc, encode_ccr
 from mubss.gy.trace import MAX_TRACES, MAX_WAITING
@@ -34,7 +34,7 @@ class Trace:
     """A `mubss gy trace` that runs; it is asking `servers` processes when made."""
 
     def __init__(self, world: World, *arguments: object, servers: int = 1) -> None:
-        environment = {name: text for name, text in os.environ.items() if not name.startswith("MUBSS_")}
+        environment = without_options()
         environment |= {"MUBSS_GENERAL__DATA_DIR": str(world.folder), "PYTHONPATH": str(ROOT)}
         command = [sys.executable, "-m", "mubss.cli.main", "gy", "trace", *map(str, arguments)]
         pipe = subprocess.PIPE

@@ -90,7 +90,7 @@ def licence(tmp_path: Path) -> DemoLicence:
 def test_files_wait_while_the_licence_is_over(tmp_path: Path, licence: DemoLicence) -> None:
     variables = {**licence.variables, "MUBSS_CDR__POLL_SECONDS": "1"}
     with running("mubss-cdr", tmp_path, variables) as process:
-        told(process, "the licence demo-1 of demo")
+        told(process, "looking for CDR files")
         licence.ends(licence.now_s - DAY_S)
         told(process, "nothing new begins")
         file = tmp_path / load(None, {}).cdr.directory / "bad.cdr"

@@ -45,6 +45,26 @@ class World:
         return replace(self.config, **{section: replace(getattr(self.config, section), **options)})
 
 
+def _this_machine() -> str:
+    return files.read_machine_id(Path("/etc/machine-id"))
+
+
+class PlatformLicence:
+    """One of this machine, for addresses beyond it. Its key is pinned in `entry` alone, which starts mubss-gy."""
+
+    def __init__(self, folder: Path) -> None:
+        key, now_s = Ed25519PrivateKey.generate(), int(time.time())
+        licence = replace(PLAIN, machine_ids=(_this_machine(),), issued_s=now_s - DAY_S, expires_s=now_s + DAY_S)
+        write(folder / "platform.lic", files.signed(licence, key))
+        self.options = {
+            "license__file": str(folder / "platform.lic"),
+            "license__state_file": str(folder / "licence.state"),
+        }
+        pinned = {licence.key_id: files.public_of(key)}
+        lines = "import mubss.gy.main as gy", "from mubss.services import licence_files as files"
+        self.entry = ("-c", "; ".join([*lines, f"files.pinned_keys = lambda: {pinned!r}", "gy.main()"]))
+
+
 class DemoLicence:
     """A demo's licence of this machine in a folder, by whose options programs find it, with an end to choose."""
 
@@ -72,16 +92,6 @@ class DemoLicence:
 
     def ends(self, expires_s: int, features: int = ALL_FEATURES, subscribers: int = DEMO_SUBSCRIBERS) -> None:
         """Puts one in place that is over from then on."""
-        machine = files.read_machine_id(Path("/etc/machine-id"))
-        terms = (
-            "demo-1",
-            "demo",
-            (machine,),
-            expires_s - 2 * DAY_S,
-            expires_s,
-            subscribers,
-            features,
-            "demo",
-            DEMO,
-        )
-        write(self._folder / "platform.lic", files.signed(Licence(*terms), self._key))
+        whose, when = ("demo-1", "demo", (_this_machine(),)), (expires_s - 2 * DAY_S, expires_s)
+        licence = Licence(*whose, *when, subscribers, features, "demo", DEMO)
+        write(self._folder / "platform.lic", files.signed(licence, self._key))
