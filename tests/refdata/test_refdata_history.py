@@ -136,7 +136,7 @@ def test_what_is_in_use_now_refuses_an_old_version(store: Store) -> None:
     with pytest.raises(RefdataError) as caught:
         back(store, 1)
     assert [fault.partition(";")[2] for fault in caught.value.faults] == [
-        " subscribers have it, so it must stay that",
+        " subscribers have it, or will, so it must stay that",
         "",
     ]
     assert "price_plans[newer]" in caught.value.faults[0] and "bill_cycles[9]" in caught.value.faults[1]
