@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from gy_wire import Raw
 from gy_world import EVENT, INITIAL, SMS, GyServer, World, data
+from licensed import without_options
 from mubss.gy.codec import Mscc
 from mubss.services.spans import MAX_LETTERS, Child, Spans
 from otlp import Receiver, Span
@@ -125,7 +126,7 @@ def test_what_nobody_wants_is_not_loaded() -> None:
 
 def test_the_extra_that_is_missing_is_named(world: World) -> None:
     program = "import sys; sys.modules['opentelemetry.sdk.trace'] = None; import mubss.gy.main; mubss.gy.main.main()"
-    environment = {
+    environment = without_options() | {
         "MUBSS_STORE__URL": world.url,
         "MUBSS_GENERAL__DATA_DIR": str(world.folder),
         "MUBSS_TRACING__URL": "http://127.0.0.1:1/v1/traces",
