@@ -163,7 +163,7 @@ class World:
             for _ in range(12):  # a minute: what is started meanwhile may take its time
                 if done.wait(5):
                     break
-                session.collection("accounts").get_one("nobody")  # MySQL closes a session that is silent, and its locks go
+                session.collection("accounts").get_one("nobody")  # else MySQL closes the session
             session.rollback()
 
         thread = threading.Thread(target=self.store.run, args=(work,))
