@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgpack
 import pytest
 
+from gy_tls import TlsServer, files, make_certificates
 from gy_wire import WAIT_SECONDS, Raw, dwr, find, request
 from gy_world import EVENT, SMS, STARTED, GyServer, Person, World, data
 from mubss.gy.codec import Mscc, encode_ccr
@@ -206,6 +209,57 @@ def test_one_that_dies_before_it_accepts_changes_nothing(world: World, person: P
             assert is_dpr(frame), (find(frame, "Result-Code"), server.log)
             peer.send(DPA)
             ends_well(server)
+
+
+def test_the_listening_sockets_of_tls_are_handed_over_too(world: World, person: Person, tmp_path: Path) -> None:
+    make_certificates(tmp_path)
+    with TlsServer(world, tmp_path) as first, first.peer().open("pgw.example") as peer:
+        works(world, person, peer)
+        own = {**files(tmp_path), "tls_port": first.tls_port}
+        with GyServer(world, "--take-over", port=first.port, **own) as second:
+            assert is_dpr(peer.receive())
+            peer.send(DPA)
+            ends_well(first)
+            assert second.port == first.port
+            with first.peer().open("pgw.example") as again:
+                works(world, person, again)
+
+
+def as_nobody(path: Path) -> str:
+    """What another user is told who asks for the sockets, and how many he gets; a fork: he may run nothing."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.setgroups([])
+            os.setgid(65_534)
+            os.setuid(65_534)
+            with socket.socket(socket.AF_UNIX) as sock:
+                sock.connect(str(path))
+                sock.sendall(msgpack.packb({"do": "take-over"}))
+                octets, descriptors, _, _ = socket.recv_fds(sock, 65_536, 8)
+                os.write(writes, f"{msgpack.unpackb(octets)['error']}; {len(descriptors)}".encode())
+        except BaseException as error:
+            os.write(writes, repr(error).encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads) as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return told
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be another user for a moment")
+def test_another_user_gets_nothing_whatever_the_sockets_mode_is(world: World) -> None:
+    with GyServer(world) as server:
+        path = world.folder / FOLDER / f"{LISTENER}-{server.process.pid}.sock"
+        for one in (path, *path.parents):
+            if one.is_relative_to(world.folder):
+                one.chmod(0o777)
+        assert as_nobody(path) == "user 65534 may not take over from user 0; 0"
+        with Raw(server.port).open():
+            pass
 
 
 def test_two_dont_take_over_at_once(world: World) -> None:
