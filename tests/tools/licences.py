@@ -54,7 +54,7 @@ class PlatformLicence:
 
     def __init__(self, folder: Path) -> None:
         key, now_s = Ed25519PrivateKey.generate(), int(time.time())
-        licence = replace(PLAIN, machine_ids=(_this_machine(),), issued_s=now_s - DAY_S, expires_s=now_s + DAY_S)
+        licence = replace(PLAIN, machine_ids=(_this_machine(),), issued_s=now_s - DAY_S, expires_s=now_s + 90 * DAY_S)
         write(folder / "platform.lic", files.signed(licence, key))
         self.options = {
             "license__file": str(folder / "platform.lic"),
