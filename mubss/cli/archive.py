@@ -13,6 +13,7 @@ from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
 from mubss.cli.ledger import print_postings, print_usage
 from mubss.cli.output import counted, print_json, print_rows, print_table
+from mubss.core.bill_period import checked_label
 from mubss.core.errors import InputError
 from mubss.runtime import ExitCode
 from mubss.services import archiving, lifecycle
@@ -105,6 +106,8 @@ def show(invocation: Invocation, /, msisdn: str, kind: str, month: str) -> None:
     """What the archive has of MSISDN (or imsi:…, id:…)."""
     with open_desk(invocation) as desk:
         doc = lifecycle.find_subscriber(desk.store, msisdn)
+        if month:
+            checked_label(month)
         folder = desk.config.resolve(desk.config.retention.folder)
         found = list(archiving.read(desk.store, folder, kind, doc["account"], month))
         if invocation.as_json:

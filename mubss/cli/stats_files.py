@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+import os
+import stat
 from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
@@ -119,10 +121,18 @@ def _parquet_writer() -> Callable[[Mapping[str, list[Any]], BinaryIO], object]:
 
 
 def _write(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """Writes a file beside its place and then puts it there; InputError where it can't be written."""
+    """Writes a file beside its place and then puts it there; InputError where it can't be written.
+
+    A symbolic link is followed, and a file keeps its mode. What is no file, a device say, isn't replaced by one.
+    """
+    path = path.resolve()
     part = path.with_name(f"{path.name}.tmp")
+    if path.exists() and not path.is_file():
+        raise InputError(f"{path}: is no plain file; expected one, or a name that is free")
     try:
         with part.open("wb") as file:
+            if path.exists():
+                os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode))
             write(file)
         part.replace(path)
     except OSError as error:

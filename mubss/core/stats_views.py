@@ -220,7 +220,7 @@ def totals(asked: Asked, found: Sequence[Point]) -> list[tuple[dict[str, str], F
     """Each group over all periods: sums; of levels, and of what others are reckoned by, the last."""
     sums: dict[tuple[str, ...], Any] = {}
     lasting = set(asked.view.metric.figures) if asked.view.metric.is_level else {"subscribers"}
-    for point in sorted(found):
+    for point in sorted(found, key=lambda one: one.start_s):
         there = sums.setdefault(tuple(point.group.values()), dict.fromkeys(point.figures, 0))
         for name, figure in point.figures.items():
             there[name] = figure if name in lasting else there[name] + figure

@@ -64,7 +64,10 @@ class Moved(NamedTuple):
 def through(month: str, zone: tzinfo, now_s: int) -> Through:
     """A month that is over; InputError for one that isn't, or that is no month."""
     first = date.fromisoformat(f"{checked_label(month)}-01")
-    end_s = start_of((first + timedelta(32)).replace(day=1), zone)
+    try:
+        end_s = start_of((first + timedelta(32)).replace(day=1), zone)
+    except OverflowError:  # the last one there is
+        end_s = now_s + 1
     if end_s > now_s:
         raise InputError(f"month: {month}; expected one that is over")
     return Through(month, end_s)

@@ -15,6 +15,7 @@ from mubss.storage.database import Store
 USUAL = {HOUR: 24, DAY: 30, MONTH: 12}  # how many periods are shown where nobody says from when
 MAX_PERIODS = 10_000
 _STRETCH = 31  # periods that are read at a time
+EARLIEST, LATEST = 1970, 9000  # years that are asked for
 
 
 def span(periods: Periods, period: str, from_s: int, until_s: int, now_s: int) -> tuple[int, int]:
@@ -61,6 +62,9 @@ def day_s(text: str, periods: Periods, field: str) -> int:
     if not text:
         return 0
     try:
-        return start_of(date.fromisoformat(text if text.count("-") == 2 else f"{text}-01"), periods.zone)
+        day = date.fromisoformat(text if text.count("-") == 2 else f"{text}-01")
+        if not EARLIEST <= day.year <= LATEST:  # a calendar has no period behind its last one
+            raise ValueError(text)
+        return start_of(day, periods.zone)
     except ValueError:
         raise InputError(f"{field}: {text[:20]!r}; expected a day like 2026-11-29, or a month like 2026-11") from None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+import os
 import subprocess
 import sys
 import time
@@ -211,6 +212,24 @@ def test_all_is_counted_again(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch
     assert refused.code == ExitCode.INPUT and "mubss stats rebuild" in refused.err
     demo_shell.ok("stats", "rebuild")
     assert demo_shell.json("stats", "run")["documents"] == first
+
+
+@pytest.mark.parametrize("day", ["9999-12-31", "9999-12", "0001-01-01"])
+def test_days_at_the_ends_of_the_calendar(demo_shell: Shell, day: str) -> None:
+    for option in ("--until", "--from"):
+        refused = demo_shell("stats", "show", "usage", option, day)
+        assert refused.code == ExitCode.INPUT and f"'{day}'; expected a day like" in refused.err
+
+
+def test_what_is_no_file_is_not_replaced_by_one(demo_shell: Shell) -> None:
+    pipe, file, link = (demo_shell.folder / name for name in ("pipe", "file.csv", "link.csv"))
+    os.mkfifo(pipe)
+    refused = demo_shell("stats", "export", "usage", "--csv", pipe)
+    assert refused.code == ExitCode.INPUT and "is no plain file" in refused.err and pipe.is_fifo()
+    file.touch(0o600)
+    link.symlink_to(file)
+    demo_shell.ok("stats", "export", "usage", "--csv", link)
+    assert link.is_symlink() and file.read_text() and file.stat().st_mode & 0o777 == 0o600
 
 
 def test_what_was_archived_is_not_counted_again_unasked(demo_shell: Shell) -> None:

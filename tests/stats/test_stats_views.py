@@ -121,6 +121,15 @@ def test_arpu_and_churn() -> None:
     ]
 
 
+def test_totals_of_several_groups_in_one_period() -> None:
+    asked = ask("usage", ["plan"], {})
+    rows = [usage(0, "P", 3), usage(0, "Q", 4), usage(60, "P", 5)]
+    assert [group for group, _ in totals(asked, points(asked, rows))] == [
+        {"service": "DATA", "plan": "P", "currency": "EUR"},
+        {"service": "DATA", "plan": "Q", "currency": "EUR"},
+    ]
+
+
 def test_totals_are_sums_and_of_levels_the_last() -> None:
     asked = ask("arpu")
     rows = [usage(0, "P", 70), usage(60, "P", 30), people(0, "P", "active", 9), people(60, "P", "active", 10)]
