@@ -24,6 +24,7 @@ from mubss.services.control import FOLDER
 from mubss.services.licensing import make_demo
 from mubss.services.pepper import make_pepper
 from mubss.storage.database import open_database
+from mubss.storage.refdata import read_version
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +54,19 @@ def set_up(config: Config, *, with_demo: bool) -> SetUp:
     now_s = int(time.time())
     calendar = operator_calendar(config.general.timezone)
     with closing(open_database(url)) as store:
-        maker = Maker(what="init", keep=config.refdata.keep_versions)
-        loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s, maker=maker)
+        version, is_changed = store.run(read_version).number, False
+        if not version:  # tariffs that are there stay as they are
+            maker = Maker(what="init", keep=config.refdata.keep_versions)
+            loaded = load(store, read_files([data_path("conf/refdata/demo.toml")]), calendar, now_s, maker=maker)
+            version, is_changed = loaded.version.number, loaded.changed
         made = demo.make(store, Refdata(store, config.general.timezone).load(), now_s)
     licence = make_demo(config, now_s)
     return SetUp(
         stores.place(url),
         added,
         pepper,
-        loaded.version.number,
-        loaded.changed,
+        version,
+        is_changed,
         made,
         licence.serial if licence else "",
     )

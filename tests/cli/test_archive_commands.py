@@ -51,7 +51,9 @@ def test_retention_says_what_goes(demo_shell: Shell, monkeypatch: pytest.MonkeyP
     assert "nothing that may leave" in demo_shell.ok("archive", "run").out
 
 
-@pytest.mark.parametrize("month", [date.today().isoformat()[:7], "2026-13", "never"])
+@pytest.mark.parametrize("month", [date.today().isoformat()[:7], "2026-13", "9999-12", "never"])
 def test_months_that_cannot_go(demo_shell: Shell, month: str) -> None:
     done = demo_shell("archive", "run", "--month", month)
     assert done.code == ExitCode.INPUT and done.err.startswith("mubss: ")
+    if month in ("2026-13", "never"):
+        assert demo_shell("archive", "show", "999700000001", "--month", month).code == ExitCode.INPUT

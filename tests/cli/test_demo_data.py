@@ -9,6 +9,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from cli_tools import Shell
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.cli.init import set_up
@@ -116,3 +117,11 @@ def test_a_run_that_breaks_off_is_finished_by_the_next(
         assert demo.make(store, tables, NOW_S)[:2] == (0, 0)
         assert everything(store) == whole
         assert demo.make(store, tables, NOW_S) == (0, 0, 0)
+
+
+def test_tariffs_that_are_there_stay_as_they_are(demo_shell: Shell) -> None:
+    file = demo_shell.folder / "dearer.toml"
+    file.write_text('[[taxes]]\ncode = "VAT20"\nname = "VAT"\nrate_percent = "25"\n')
+    version = demo_shell.json("ref", "load", file)["version"]["number"]
+    again = demo_shell.json("init", "--demo")
+    assert (again["refdata_version"], again["refdata_changed"]) == (version, False)

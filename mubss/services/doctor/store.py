@@ -25,7 +25,11 @@ def check(scene: Scene) -> Iterator[Finding]:
     try:
         found, version = scene.look(look)
     except StoreError as error:
-        yield fail(str(error), "make it with `mubss init`, start its server, or set store.url right")
+        is_spoilt = any(word in str(error) for word in ("SQLITE_CORRUPT", "not an SQLite database"))
+        do = "make it with `mubss init`, start its server, or set store.url right"
+        if is_spoilt:
+            do = "stop all programs and put the last copy back: `mubss restore`, docs/BACKUP.md"
+        yield fail(str(error), do)
         return
     yield ok(f"{place(url)}: {found.engine}, {len(COLLECTIONS)} collections, its schema is this program's")
     if found.missing_indexes:
