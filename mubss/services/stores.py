@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -45,6 +45,8 @@ def make(url: str) -> list[str]:
                 file.parent.mkdir(parents=True, exist_ok=True)
             except OSError as error:
                 raise StoreUnavailable(f"{file.parent}: the folder can't be made: {error.strerror}") from None
+            with suppress(OSError):  # then the next line says what is wrong
+                file.touch(0o600)  # it holds people's numbers and usage; SQLite gives its log the same mode
         store.make()
         added = missing(store)
         _check_version(store, url, added)

@@ -119,6 +119,12 @@ def test_a_run_that_breaks_off_is_finished_by_the_next(
         assert demo.make(store, tables, NOW_S) == (0, 0, 0)
 
 
+def test_the_store_is_its_owners_alone(demo_shell: Shell) -> None:
+    demo_shell.ok("balance", "999700000001")
+    files = [one for one in (demo_shell.folder / "var").glob("mubss.db*") if one.stat().st_size]  # locks are empty
+    assert files and {one.stat().st_mode & 0o777 for one in files} == {0o600}
+
+
 def test_tariffs_that_are_there_stay_as_they_are(demo_shell: Shell) -> None:
     file = demo_shell.folder / "dearer.toml"
     file.write_text('[[taxes]]\ncode = "VAT20"\nname = "VAT"\nrate_percent = "25"\n')
