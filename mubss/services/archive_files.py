@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 
 from mubss.core.errors import ConfigError, InputError
+from mubss.services.durable import sync
 from mubss.storage.subscribers import POSTINGS, USAGE
 
 Doc = dict[str, Any]
@@ -126,7 +127,7 @@ class Writer:
             os.fsync(self._file.fileno())
             self._file.close()
             for folder in list(self.path.parents)[:_FOLDERS]:
-                _sync(folder)
+                sync(folder)
         except OSError as error:
             raise InputError(f"{self._draft}: can't be written: {error.strerror or error}") from None
         written = Sums(self._rows, self._micros, self._digest.hexdigest())
@@ -152,17 +153,9 @@ def name(path: Path) -> None:
         if not path.exists():
             draft.rename(path)
         draft.unlink(missing_ok=True)
-        _sync(path.parent)
+        sync(path.parent)
     except OSError as error:
         raise InputError(f"{path}: can't be named: {error.strerror}") from None
-
-
-def _sync(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def sums_of(path: Path, kind: str) -> Sums:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from mubss.core.errors import Busy, InputError
+from mubss.services.durable import sync
 from mubss.services.group import processes
 from mubss.services.stores import file_of, missing, place
 from mubss.storage.database import (
@@ -50,12 +51,12 @@ def back_up(url: str, target: Path) -> Copied:
         with closing(open_database(url)) as store:
             store.copy_to(str(draft))
         version = _check(draft, str(target))
-        _sync(draft)
+        sync(draft)
         try:
             os.link(draft, target)  # unlike a rename it replaces nothing
         except OSError as error:
             raise InputError(f"file: {target} can't be written: {error.strerror}") from None
-    _sync(target.parent)
+    sync(target.parent)
     return Copied(str(target), target.stat().st_size, version)
 
 
@@ -172,19 +173,11 @@ def _set_aside(file: Path) -> Path:
         Path(f"{file}-shm").unlink(missing_ok=True)
     except OSError as error:
         raise InputError(f"file: {file} can't be set aside as {aside.name}: {error.strerror}") from None
-    _sync(file.parent)
+    sync(file.parent)
     return aside
 
 
 def _put(draft: Path, file: Path) -> None:
-    _sync(draft)
+    sync(draft)
     os.replace(draft, file)
-    _sync(file.parent)
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(file.parent)

@@ -30,6 +30,7 @@ from mubss.core.errors import Busy, InputError
 from mubss.core.settling import NEW, PAID, VOID, issued_state
 from mubss.core.tariff import Tables
 from mubss.services.auditing import Act
+from mubss.services.durable import sync
 from mubss.storage import bill_documents, bills, subscribers
 from mubss.storage.bill_documents import FAILED
 from mubss.storage.database import Doc, Store, StoreError
@@ -243,15 +244,7 @@ def write_whole(folder: Path, path: Path, content: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync_folder(whole.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(whole.parent)
 
 
 def remove_leftovers(folder: Path, before_s: int) -> None:

@@ -21,6 +21,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mubss.core.errors import ConfigError, InputError, LicenceError
+from mubss.services.durable import sync
 from mubss.services.licence_files import read_file
 from mubss.services.secret_files import make_secret, read_secret
 
@@ -99,11 +100,7 @@ class StateFile:
                 file.flush()
                 os.fsync(file.fileno())
             os.replace(draft, self.path)
-            folder = os.open(self.path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            sync(self.path.parent)
         except OSError as error:
             raise self._unusable(error) from None
 

@@ -18,6 +18,7 @@ from mubss.core import licence as rules
 from mubss.core.errors import LicenceError, MubssError
 from mubss.core.licence import DAY_S, DEMO, Licence, State
 from mubss.services import licence_files as files
+from mubss.services.durable import sync
 from mubss.services.licence_files import Keys
 from mubss.services.licence_state import StateFile
 
@@ -273,6 +274,7 @@ def write(path: Path, octets: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         os.replace(draft, path)
+        sync(path.parent)
     except OSError as error:
         draft.unlink(missing_ok=True)
         raise LicenceError(f"{path}: can't be written: {error.strerror}") from None

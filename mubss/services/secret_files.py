@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mubss.core.errors import ConfigError, InputError
+from mubss.services.durable import sync
 
 LEAST_OCTETS = 32  # of a secret that keys an HMAC (RFC 2104 §3: no less than the hash's output)
 MAX_OCTETS = 4096
@@ -79,8 +80,4 @@ def private_file(path: Path) -> Iterator[BinaryIO]:
             raise InputError(f"file: {path} can't be written: {error.strerror}") from None
     finally:
         draft.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
+    sync(path.parent)
