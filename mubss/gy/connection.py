@@ -360,7 +360,7 @@ class Connection:
         """Closes a peer that doesn't read what it asked for."""
         if self._sending and self._out_octets > self.server.options.send_buffer_octets and not self._abandoned:
             self.close(f"the peer doesn't read: {self._out_octets} octets wait for it")
-            self._abandon()
+            self.abandon()
 
     def close(self, reason: str, level: int = logging.INFO) -> None:
         """Ends the connection once what is queued and under way is written, within the deadline of an answer.
@@ -370,7 +370,7 @@ class Connection:
         if not self._closing:
             self._closing = reason
             log.log(level, "closing %s: %s", self, reason, extra=self._fields())
-            self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self._abandon)
+            self._last_word = gevent.spawn_later(self.server.options.deadline_ms / 1000, self.abandon)
             self._writable.set()
             self._may_read.set()
 
@@ -401,7 +401,7 @@ class Connection:
         finally:
             self._shut()
 
-    def _abandon(self) -> None:
+    def abandon(self) -> None:
         """Ends a connection whose time is over; what its peer doesn't take goes, from the kernel's buffers too."""
         self._abandoned = True
         self._out.clear()

@@ -278,6 +278,9 @@ class Server:
                 connection.closed.wait()
             self.engine.stop()
             self._leave()
+        for connection in connections:  # past the time: what can't be stored any more isn't answered either
+            if not connection.closed.is_set():
+                connection.abandon()
         self._store.close()
         if self.spans is not None:
             self.spans.close()

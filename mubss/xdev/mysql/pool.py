@@ -11,7 +11,7 @@ from typing import NamedTuple
 from weakref import WeakSet
 
 from mubss import metrics
-from mubss.xdev.errors import StoreError, StoreUnavailable
+from mubss.xdev.errors import StoreUnavailable
 from mubss.xdev.mysql import messages, results
 from mubss.xdev.mysql.address import Address, Host
 from mubss.xdev.mysql.errors import store_error
@@ -54,7 +54,7 @@ class Pool:
     def borrow(self) -> Link:
         """A link to the server that takes writes; StoreUnavailable where there is none, or no place in the pool."""
         if self._closed:
-            raise StoreError("the store is closed")
+            raise StoreUnavailable("the store is closed")
         if not self._places.acquire(blocking=False):
             metrics.POOL_WAITS.inc()
             self._wait()

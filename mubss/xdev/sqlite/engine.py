@@ -9,7 +9,7 @@ from typing import TypeVar, cast
 from weakref import WeakSet
 
 from mubss.xdev.api import Offload, Session
-from mubss.xdev.errors import StoreError
+from mubss.xdev.errors import StoreError, StoreUnavailable
 from mubss.xdev.sqlite.checkpoint import EVERY_ROWS, checkpoint, preallocate, start_native_thread
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.session import SqliteSession
@@ -88,7 +88,7 @@ class SqliteStore:
 
     def _borrow(self) -> Connection:
         if self._closed:
-            raise StoreError(f"{self._path}: the store is closed")
+            raise StoreUnavailable(f"{self._path}: the store is closed")
         try:
             return self._idle.pop()
         except IndexError:
