@@ -51,6 +51,7 @@ _version() {
 
 make_venv() {
     local kind="$1" extras="" stamp python=""
+    if [ -n "${MUBSS_COMPILED:-}" ]; then return; fi # scripts/compiled made it, and lends it to a copy of the checkout
     stamp="$root $(cksum <setup.py)"
     if [ -n "${PYTHON:-}" ] || ! _is_new_enough "$venv_python"; then
         python="$(_find_python)" || exit 1

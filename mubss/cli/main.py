@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from importlib.machinery import EXTENSION_SUFFIXES
+from importlib.util import find_spec
 
 import click
 
@@ -12,6 +14,8 @@ from mubss.cli.command import LazyGroup
 from mubss.runtime import ExitCode, run_main
 
 PROGRAM = "mubss"
+HOT = find_spec("mubss.core.ledger")  # one of the modules that setup.py can compile
+COMPILED = " (compiled)" if HOT and HOT.origin and HOT.origin.endswith(tuple(EXTENSION_SUFFIXES)) else ""
 
 # Each command's module is loaded only when it is called, so that all of them start fast.
 COMMANDS = {
@@ -53,7 +57,7 @@ COMMANDS = {
 
 
 @click.group(cls=LazyGroup, modules=COMMANDS, context_settings={"max_content_width": 120})
-@click.version_option(__version__, prog_name=PROGRAM, message="%(prog)s %(version)s")
+@click.version_option(__version__, prog_name=PROGRAM, message=f"%(prog)s %(version)s{COMPILED}")
 def cli() -> None:
     """µBSS: subscribers, balances, tariffs and the DIAMETER charging server."""
 

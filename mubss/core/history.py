@@ -67,7 +67,7 @@ def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes:
     end_to_end = command.end_to_end if command.retransmitted else 0  # 0: nobody's
     if not end_to_end and seen and key > seen[-1][1]:  # the ordinary case: the highest so far
         return None
-    for stored in reversed(outcomes):
+    for stored in outcomes[::-1]:  # mypyc fails at reversed() of it
         if stored[0] == key or (end_to_end and stored[1] == end_to_end and stored[0] >> 32 == command.type):
             return Repeat(Outcome.from_list(stored))
     taken = find_range(seen, key)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import Any, NamedTuple
 
 import pytest
@@ -178,9 +178,7 @@ def test_rating_again_comes_to_the_same_whatever_the_order_of_entries(
         _turned(allowance.free_used), _turned(allowance.paid_used), list(map(_turned, allowance.buckets)), 0
     )
     plan = world.tables.plans["one"].services[code]
-    turned = type(plan)(
-        **{name: _turned(getattr(plan, name)) for name in plan.__slots__}  # type: ignore[attr-defined]
-    )
+    turned = type(plan)(**{field.name: _turned(getattr(plan, field.name)) for field in fields(plan)})
     rates: dict[str, int] = {}
     for units in reports:
         first = rate_usage(world.tables, plan, "home", units, at_s, rates, allowance)
