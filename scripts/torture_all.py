@@ -60,7 +60,7 @@ class Torture:
             kinds: Iterator[Kind] | None = None
             while self._goes_on():
                 seed = self._rng.getrandbits(31)
-                scene = Scene(self._options, seed, self._folder, self._disk, self._mysql, self._library)
+                scene = Scene(self._options, seed, self._options.logs or self._folder, self._disk, self._mysql, self._library)
                 try:
                     kinds = kinds or drawn(self._rng, self._possible(scene))
                     self._phase(scene, kinds)
@@ -131,6 +131,7 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between faults, at most")
     parser.add_argument("--go-on", action="store_true", help="after a phase with findings, too")
     parser.add_argument("--report", type=Path, help="a file for the figures so far, written after each phase")
+    parser.add_argument("--logs", type=Path, help="a folder where the programs' logs stay, one of each phase")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="mubss-torture-", dir="/var/tmp", ignore_cleanup_errors=True) as name:

@@ -23,6 +23,7 @@ BUSY_S = 0.3
 CONNECT_S = 0.1
 FLAP_S = 0.25
 LOOK_S = 0.02
+THINKING_S = (0.0, 0.0, 0.3, 2.0)  # at most, between an answer and the session's next request: short and long ones
 
 
 class Echo(NamedTuple):
@@ -146,7 +147,7 @@ class Element(threading.Thread):
             self._begin()
         for number in list(self._open):
             session = self.sessions[number]
-            if not session.under_way:
+            if not session.under_way and (session.next_s <= now_s or self.is_stopping):
                 self._go_on(number, session)
         for request in self._by_hop.values():
             if request.again_s <= now_s:
@@ -170,7 +171,7 @@ class Element(threading.Thread):
         kind = self._rng.choice(["data", "data", "voice", "sms"])
         msisdn = self._first + self._rng.randrange(self._accounts)
         play = Play(number, f"{self.name};{self._run};{number}", kind, msisdn, self._rng.randrange(5))
-        self.sessions.append(Session(play, set(self.kinds)))
+        self.sessions.append(Session(play, set(self.kinds), self._rng.choice(THINKING_S)))
         self._open.add(number)
 
     def _go_on(self, number: int, session: Session) -> None:
@@ -196,7 +197,9 @@ class Element(threading.Thread):
             return
         del self._by_hop[cca.hop_by_hop]
         self.answered += result == SUCCESS
-        request.session.answered(request, result)
+        session = request.session
+        session.answered(request, result)
+        session.next_s = time.monotonic() + self._rng.uniform(0, session.thinking_s)
         if self.mischief is Mischief.ECHOED and self._rng.random() < 0.3 and not self.is_stopping:
             self._hop += 1
             due_s = time.monotonic() + self._rng.uniform(0.2, 1.5 * TX_S)

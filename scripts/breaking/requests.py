@@ -48,6 +48,8 @@ class Session:
 
     play: Play
     kinds: set[str] = field(default_factory=set)  # the faults that fell into its life
+    thinking_s: float = 0.0  # at most, from an answer to the next request
+    next_s: float = 0.0
     under_way: list[Request] = field(default_factory=list)
     held: list[Request] = field(default_factory=list)
     done: list[Request] = field(default_factory=list)

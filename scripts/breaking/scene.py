@@ -88,7 +88,7 @@ class Scene:
         self.lasting = (self.gy, self.crm, self.cdr)
         self.programs = (*self.lasting, self.billing, self.billfmt)
         self.elements = [
-            Element(self._gy_way, f"element{n}.example", seed * 10 + n, f"{seed:x}", PREPAID, options.accounts, 8, 15)
+            Element(self._gy_way, f"element{n}.example", seed * 10 + n, f"{seed:x}", PREPAID, options.accounts, 24, 15)
             for n in range(2)
         ]
         self.clerks = self._make_clerks(settings, seed, options.accounts)
@@ -103,7 +103,7 @@ class Scene:
         if self.mysql is None:
             url = f"sqlite:///{self.place}/mubss.db"
             return url, url
-        url, port = self.mysql.url(schema=f"torture_{seed:x}"), self.mysql.port()
+        url, port = self.mysql.url(schema=f"mubss_{seed:x}"), self.mysql.port()
         return url, url.replace(f":{port}/", f":{self.store_way.lead_to(port)}/")
 
     def _make_store(self, billed: int, accounts: int, seed: int) -> Store:
