@@ -3,10 +3,10 @@
 
 Real processes on loopback; two network elements, two clients of mubss-crm, mediation and a bill cycle keep them busy.
 The seed draws the faults, each kind once before one comes again (scripts/breaking/faults.py). After each the clients
-must be served again within a minute. A phase of some faults has a store of its own; at its end all that was begun must
-end, and each session, top-up, CDR, bill and file is held against what its sender knows (scripts/breaking/reckoning.py).
+must be served again within --limit seconds. A phase of faults has a store of its own; at its end all that was begun
+must end, and each session, top-up, CDR, bill and file is held against what its sender knows (breaking/reckoning.py).
 
-    scripts/torture all [--faults 40] [--seed 7] [--store sqlite|mysql] [--only TEXT] [--seconds N] [--report FILE]
+    scripts/torture all [--faults 40] [--seed 7] [--store sqlite|mysql|group] [--only EXPRESSION] [--seconds N]
 
 Ctrl-C and SIGTERM end what was started and print the figures so far; --report has them after each phase.
 """
@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import os
 import random
+import re
 import signal
 import sys
 import tempfile
@@ -31,9 +32,13 @@ from breaking.reckoning import Books
 from breaking.scene import Scene, Stuck
 from breaking.shim import build
 from licensed import license_programs
+from mubss.storage.database import StoreError
 from mysqld.binaries import NoMySQL, find_or_fetch
+from mysqld.group import Group
 from mysqld.server import Server as MySQL
 from mysqld.server import ServerFailed
+
+CUT = 130  # the exit code of a run that was cut off, as shells have it
 
 
 class Torture:
@@ -44,7 +49,7 @@ class Torture:
         self._rng = random.Random(options.seed)
         self._disk = Disk(folder / "disk")  # before there are threads: it makes a name space of its own for mounts
         self._library = build(folder)
-        self._mysql: MySQL | None = None
+        self._mysql: MySQL | Group | None = None
         self._ends_s = time.monotonic() + options.seconds if options.seconds else None
         self.figures = Figures(options)
 
@@ -52,20 +57,23 @@ class Torture:
         """Phase by phase, until so many faults were injected or the time is up."""
         with ExitStack() as ends:
             ends.callback(self._disk.end)
-            if self._options.store == "mysql":
+            if self._options.store != "sqlite":
                 durable = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1"]
-                self._mysql = MySQL(self._folder / "mysql", find_or_fetch(), fast=True, options=durable)
+                make = Group if self._options.store == "group" else MySQL
+                self._mysql = make(self._folder / "mysql", find_or_fetch(), fast=True, options=durable)
                 ends.callback(self._mysql.remove)
                 self._mysql.start()
             kinds: Iterator[Kind] | None = None
             while self._goes_on():
                 seed = self._rng.getrandbits(31)
-                scene = Scene(self._options, seed, self._options.logs or self._folder, self._disk, self._mysql, self._library)
+                scene = Scene(
+                    self._options, seed, self._options.logs or self._folder, self._disk, self._mysql, self._library
+                )
                 try:
                     kinds = kinds or drawn(self._rng, self._possible(scene))
                     self._phase(scene, kinds)
                 finally:
-                    scene.end(keep=bool(self.figures.findings))
+                    scene.end()
                 if self.figures.findings and not self._options.go_on:
                     break
 
@@ -74,7 +82,7 @@ class Torture:
         return in_time and self.figures.injected < self._options.faults
 
     def _possible(self, scene: Scene) -> list[Kind]:
-        chosen = [kind for kind in KINDS if self._options.only in kind.name]
+        chosen = [kind for kind in KINDS if re.search(self._options.only, kind.name)]
         possible = [kind for kind in chosen if kind.is_possible(scene)]
         self.figures.left_out = [kind.name for kind in chosen if kind not in possible]
         if not possible:
@@ -93,7 +101,7 @@ class Torture:
             scene.settle()
             ended = scene.stop_programs()
         except Stuck as stuck:
-            self.figures.findings.append(str(stuck))
+            self.figures.find(str(stuck))
             print(_tail(scene.log), file=sys.stderr)
             return
         log = scene.log.read_text(errors="replace")
@@ -116,19 +124,20 @@ def _tail(log: Path) -> str:
 
 
 def main() -> None:
-    """The command line; exit code 1 if anything is not as it must be."""
+    """The command line; exit code 1 if anything is not as it must be, 130 after Ctrl-C."""
     parser = argparse.ArgumentParser(
         prog="torture all", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--faults", type=int, default=40)
     parser.add_argument("--per-phase", type=int, default=40, help="faults after which all is reckoned")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--store", choices=["sqlite", "mysql"], default="sqlite")
-    parser.add_argument("--only", default="", help="kinds whose name has this text")
+    parser.add_argument("--store", choices=["sqlite", "mysql", "group"], default="sqlite")
+    parser.add_argument("--only", default="", help="kinds whose name has this (a regular expression)")
     parser.add_argument("--seconds", type=float, default=0, help="no further fault after so long; 0: no limit")
     parser.add_argument("--workers", type=int, default=2, help="of mubss-gy")
     parser.add_argument("--accounts", type=int, default=60, help="prepaid ones, and as many postpaid")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between faults, at most")
+    parser.add_argument("--limit", type=float, default=90, help="seconds within which clients must be served again")
     parser.add_argument("--go-on", action="store_true", help="after a phase with findings, too")
     parser.add_argument("--report", type=Path, help="a file for the figures so far, written after each phase")
     parser.add_argument("--logs", type=Path, help="a folder where the programs' logs stay, one of each phase")
@@ -142,11 +151,14 @@ def main() -> None:
             torture.run()
         except KeyboardInterrupt:
             torture.figures.cut = True
-        except (NoMySQL, ServerFailed) as error:
+        except NoMySQL as error:
             sys.exit(f"torture all: {error}")
+        except (ServerFailed, StoreError) as error:
+            torture.figures.find(f"the torture itself: {error}")
     print(torture.figures.report())
     sys.stdout.flush()
-    os._exit(0 if torture.figures.is_clean else 1)  # a client's thread may still wait for an answer
+    code = CUT if torture.figures.cut else 0 if torture.figures.is_clean else 1
+    os._exit(code)  # a client's thread may still wait for an answer
 
 
 if __name__ == "__main__":

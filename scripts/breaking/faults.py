@@ -19,9 +19,12 @@ from breaking.programs import Program
 from breaking.proxy import Network, Way
 from breaking.requests import Mischief
 from breaking.scene import Scene
+from mysqld.group import Group
+from mysqld.server import Server as MySQL
 
 DAY_S, HOUR_S = 86_400, 3_600
 KILL_SPREAD_S = 0.3  # a moment that nothing decides but the seed
+EXPELLED_S = 20  # until the others of a group have gone on without a member that stands still
 BEGUN_S = 15  # until a bill run has begun
 
 
@@ -180,13 +183,16 @@ def messages(mischief: Mischief) -> Callable[[Scene, random.Random], Iterator[No
     """What clients send meets it."""
 
     def strike(scene: Scene, _: random.Random) -> Iterator[None]:
-        for element in scene.elements:
-            element.mischief = mischief
+        _mischief(scene, mischief)
         yield
-        for element in scene.elements:
-            element.mischief = Mischief.NONE
+        _mischief(scene, Mischief.NONE)
 
     return strike
+
+
+def _mischief(scene: Scene, mischief: Mischief) -> None:
+    for element in scene.elements:
+        element.mischief = mischief
 
 
 def peers_flap(scene: Scene, _: random.Random) -> Iterator[None]:
@@ -246,29 +252,29 @@ def locked_store(scene: Scene, _: random.Random) -> Iterator[None]:
 
 
 def clock(seconds: int) -> Callable[[Scene, random.Random], Iterator[None]]:
-    """The wall clock of mubss-gy and mubss-cdr leaps, and comes back; not into another month, which has its own prices.
+    """The wall clock of mubss-gy and mubss-cdr leaps, and comes back.
 
-    mubss-crm's gRPC waits by the kernel's clock, which nobody may move here.
+    What was answered before comes again meanwhile. mubss-crm's gRPC waits by the kernel's clock, which none may move.
     """
 
     def strike(scene: Scene, _: random.Random) -> Iterator[None]:
-        today = time.gmtime()
-        is_last = today.tm_mday == monthrange(today.tm_year, today.tm_mon)[1]
-        leap_s = -seconds if is_last and seconds > 0 else seconds
+        _mischief(scene, Mischief.ECHOED)
+        time.sleep(1)  # so that something is there to come again
         for program in (scene.gy, scene.cdr):
             if program.shim is not None:
-                program.shim.set(clock_s=leap_s)
+                program.shim.set(clock_s=seconds)
         yield
         for program in (scene.gy, scene.cdr):
             if program.shim is not None:
                 program.shim.set()
+        _mischief(scene, Mischief.NONE)
 
     return strike
 
 
 def mysql_killed(scene: Scene, rng: random.Random) -> Iterator[None]:
     """kill -9 of the server, which is started again."""
-    assert scene.mysql is not None
+    assert isinstance(scene.mysql, MySQL)
     time.sleep(rng.uniform(0, KILL_SPREAD_S))
     scene.mysql.kill()
     yield
@@ -277,7 +283,7 @@ def mysql_killed(scene: Scene, rng: random.Random) -> Iterator[None]:
 
 def mysql_frozen(scene: Scene, _: random.Random) -> Iterator[None]:
     """It stands still, and goes on."""
-    assert scene.mysql is not None
+    assert isinstance(scene.mysql, MySQL)
     scene.mysql.freeze()
     yield
     scene.mysql.thaw()
@@ -285,7 +291,7 @@ def mysql_frozen(scene: Scene, _: random.Random) -> Iterator[None]:
 
 def mysql_stutters(scene: Scene, rng: random.Random) -> Iterator[None]:
     """It stands still most of the time: what a slow disk under it looks like from outside."""
-    assert scene.mysql is not None
+    assert isinstance(scene.mysql, MySQL)
     for _ in range(rng.randrange(8, 16)):
         scene.mysql.freeze()
         time.sleep(rng.uniform(0.05, 0.4))
@@ -294,8 +300,35 @@ def mysql_stutters(scene: Scene, rng: random.Random) -> Iterator[None]:
     yield
 
 
+def failover(*, freeze: bool) -> Callable[[Scene, random.Random], Iterator[None]]:
+    """A group's primary is killed, or stands still; another takes over, clients are served, and then it joins again."""
+
+    def strike(scene: Scene, rng: random.Random) -> Iterator[None]:
+        assert isinstance(scene.mysql, Group)
+        time.sleep(rng.uniform(0, KILL_SPREAD_S))
+        victim = scene.mysql.primary()
+        if freeze:
+            victim.freeze()
+            time.sleep(EXPELLED_S)
+        else:
+            victim.kill()
+        scene.go_on("the primary was lost")
+        yield
+        if freeze:
+            victim.thaw()
+        scene.mysql.start()
+
+    return strike
+
+
 def _has_shim(scene: Scene) -> bool:
     return scene.gy.shim is not None
+
+
+def _may_leap_ahead(scene: Scene) -> bool:
+    """Not into another month: it has free units and prices of its own, and sessions would cost more."""
+    today = time.gmtime()
+    return _has_shim(scene) and today.tm_mday < monthrange(today.tm_year, today.tm_mon)[1]
 
 
 def _is_embedded(scene: Scene) -> bool:
@@ -303,7 +336,11 @@ def _is_embedded(scene: Scene) -> bool:
 
 
 def _has_mysql(scene: Scene) -> bool:
-    return scene.mysql is not None
+    return isinstance(scene.mysql, MySQL)
+
+
+def _has_group(scene: Scene) -> bool:
+    return isinstance(scene.mysql, Group)
 
 
 SHORT, LONG = (0.5, 2.5), (2.0, 7.0)
@@ -335,13 +372,15 @@ KINDS = [
     Kind("peers: a twin, the first is silent", twin("deaf"), (2.5, 3.0)),
     Kind("CDR file: twice", copied_file),
     Kind("clock: an hour back", clock(-HOUR_S), LONG, _has_shim),
-    Kind("clock: a day forward", clock(DAY_S), LONG, _has_shim),
+    Kind("clock: a day forward", clock(DAY_S), (4.0, 8.0), _may_leap_ahead),
     Kind("disk: slow", slow_disk, LONG, lambda scene: _has_shim(scene) and _is_embedded(scene)),
     Kind("disk: full", full_disk, SHORT, lambda scene: bool(scene.disk.kind) and _is_embedded(scene)),
     Kind("store: locked by another", locked_store, LONG, _is_embedded),
     Kind("store: killed", mysql_killed, SHORT, _has_mysql),
     Kind("store: frozen", mysql_frozen, LONG, _has_mysql),
     Kind("store: stutters", mysql_stutters, (0.0, 0.0), _has_mysql),
+    Kind("store: a group's primary killed", failover(freeze=False), is_possible=_has_group),
+    Kind("store: a group's primary frozen", failover(freeze=True), is_possible=_has_group),
     Kind("store's network: split", network("store", Way.CUT), SHORT, _has_mysql),
     Kind("store's network: frozen", network("store", Way.FROZEN), LONG, _has_mysql),
     Kind("store's network: answers lost", network("store", Way.DEAF), LONG, _has_mysql),

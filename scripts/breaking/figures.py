@@ -46,6 +46,10 @@ class Figures:
         """A phase begins."""
         self._phases += 1
 
+    def find(self, text: str) -> None:
+        """Something isn't as it must be."""
+        self.findings.append(f"phase {self._phases}: {text}")
+
     def begin_fault(self, kind: Kind, charges: int) -> None:
         """A fault is about to be injected; `charges` were made in this phase so far."""
         self._faults[kind.name] += 1
@@ -64,9 +68,10 @@ class Figures:
         self._doubled += reckoned.doubled
         self._counts.update(reckoned.counts)
         self._counts["programs that ended by themselves"] += sum(one.ended_itself for one in scene.lasting)
-        self.findings += reckoned.findings + ended
+        for one in (*reckoned.findings, *ended):
+            self.find(one)
         if "Traceback" in log:
-            self.findings.append("traceback:" + log.partition("Traceback")[2][:3000])
+            self.find("traceback:" + log.partition("Traceback")[2][:3000])
         said = ", ".join(f"{count:,} {name}" for name, count in reckoned.counts.items())
         self._tell(f"phase {self._phases}: {said}; {len(reckoned.findings)} findings")
         if self._options.report is not None:

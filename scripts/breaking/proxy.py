@@ -41,7 +41,7 @@ class Network:
         self._resets = False
         self._ended = False
         self._lock = threading.Lock()
-        self.passed = 0  # octets
+        self._turns = 0
         self._thread = threading.Thread(target=self._work, name="network", daemon=True)
 
     def lead_to(self, port: int) -> int:
@@ -54,6 +54,17 @@ class Network:
     def start(self) -> None:
         """Begins; all ports must be known."""
         self._thread.start()
+
+    @property
+    def ports(self) -> list[int]:
+        """Those here, in the order in which they were asked for."""
+        return [int(listener.getsockname()[1]) for listener in self._listeners]
+
+    def turned(self) -> None:
+        """Waits until what was set holds: nothing more is passed on as it was before."""
+        seen = self._turns
+        while self._turns < seen + 2 and self.is_running:
+            time.sleep(_TURN_S / 4)
 
     @property
     def is_running(self) -> bool:
@@ -88,6 +99,7 @@ class Network:
                     pipe.reset()
             self._pipes = [pipe for pipe in self._pipes if not pipe.is_over]
             self._turn(way, delay_s)
+            self._turns += 1
 
     def _turn(self, way: Way, delay_s: float) -> None:
         now_s = time.monotonic()
@@ -108,7 +120,7 @@ class Network:
             else:
                 reading[one].read(now_s + delay_s)
         for one in free:
-            self.passed += writing[one].write()
+            writing[one].write()
 
     def _let_in(self, listener: socket.socket, way: Way) -> None:
         try:
@@ -161,8 +173,8 @@ class _Pipe:
         if not self._queue:
             self.end()
 
-    def write(self) -> int:
-        """Passes the first piece on, as much as is taken of it; the octets."""
+    def write(self) -> None:
+        """Passes the first piece on, as much as is taken of it."""
         due_s, data = self._queue.popleft()
         try:
             count = self.target.send(data)
@@ -170,13 +182,12 @@ class _Pipe:
             count = 0
         except OSError:
             self.end()
-            return 0
+            return
         self.waits -= count
         if count < len(data):
             self._queue.appendleft((due_s, data[count:]))
         elif self.has_ended and not self._queue:
             self.end()
-        return count
 
     def end(self) -> None:
         """Ends the connection."""

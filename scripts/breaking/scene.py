@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import random
 import shutil
 import signal
 import time
@@ -27,8 +26,10 @@ from mubss.refdata.live import Refdata
 from mubss.services import private_ca
 from mubss.services.lifecycle import NewSubscriber, create
 from mubss.services.tokens import Keys, issue, make_key, terms_of
-from mubss.storage.database import Store
+from mubss.storage.database import Store, StoreError
+from mysqld.group import Group
 from mysqld.server import Server as MySQL
+from mysqld.server import ServerFailed
 
 PREPAID, POSTPAID = FIRST + 1_000_000, FIRST + 2_000_000  # who is charged by Gy, and who by CDRs
 OTHER_CYCLE = 28
@@ -52,15 +53,16 @@ class Scene:
         seed: int,
         folder: Path,
         disk: Disk,
-        mysql: MySQL | None,
+        mysql: MySQL | Group | None,
         library: Path | None,
     ) -> None:
-        self.rng = random.Random(seed)
+        self._limit_s = options.limit
         self.disk, self.mysql, self.place = disk, mysql, disk.folder / f"phase-{seed:x}"
         self.place.mkdir()
         self.log = folder / f"programs-{seed:x}.log"
         self.clients, self.store_way = Network(), Network()
-        self.url, programs_url = self._urls(seed)
+        self._schema = f"mubss_{seed:x}"
+        self.url, programs_url = self._urls()
         parts = max(2, options.per_phase // 4)
         self.store = self._make_store(parts * PART, options.accounts, seed)
         gy_port, crm_port = free_port(), free_port()
@@ -98,12 +100,15 @@ class Scene:
             self.store, [people[n * PART : (n + 1) * PART] for n in range(parts)], self.billing, self.billfmt
         )
 
-    def _urls(self, seed: int) -> tuple[str, str]:
+    def _urls(self) -> tuple[str, str]:
         """The store's, and the one by which programs reach it."""
         if self.mysql is None:
             url = f"sqlite:///{self.place}/mubss.db"
             return url, url
-        url, port = self.mysql.url(schema=f"mubss_{seed:x}"), self.mysql.port()
+        url = self.mysql.url(schema=self._schema)
+        if isinstance(self.mysql, Group):  # its members are killed, not cut off
+            return url, url
+        port = self.mysql.port()
         return url, url.replace(f":{port}/", f":{self.store_way.lead_to(port)}/")
 
     def _make_store(self, billed: int, accounts: int, seed: int) -> Store:
@@ -147,7 +152,7 @@ class Scene:
             program.start()
         for thread in (*self.elements, *self.clerks, self.mediation, self.cycle):
             thread.start()
-        self.go_on("the start", 60)
+        self.go_on("the start")
 
     @property
     def charges(self) -> int:
@@ -163,13 +168,13 @@ class Scene:
         """Lets it go on for so long."""
         time.sleep(seconds)
 
-    def go_on(self, after: str, seconds: float = 60) -> float:
+    def go_on(self, after: str) -> float:
         """Waits until each client was served again; how long that took. Stuck where it takes too long."""
         everyone = (*self.elements, *self.clerks)
         enough = {one: one.answered + 3 for one in everyone}
         started_s = time.monotonic()
         for one in everyone:
-            self.until(lambda one=one: one.answered >= enough[one], f"{one.name} after {after}", seconds)
+            self.until(lambda one=one: one.answered >= enough[one], f"{one.name} after {after}", self._limit_s)
         return time.monotonic() - started_s
 
     def until(self, is_so: Callable[[], bool], what: str, seconds: float) -> None:
@@ -205,8 +210,8 @@ class Scene:
         """Ends the programs in order; those that don't end well."""
         return [f"{program.name} ended with {code}" for program in self.lasting if (code := program.stop())]
 
-    def end(self, *, keep: bool = False) -> None:
-        """Ends whatever is still there."""
+    def end(self) -> None:
+        """Ends whatever is still there, and removes the store."""
         self.heal()
         for one in (*self.elements, *self.clerks, self.cycle):
             one.give_up()
@@ -215,7 +220,9 @@ class Scene:
         for network in (self.clients, self.store_way):
             if network.is_running:
                 network.stop()
-        with suppress(Exception):
+        with suppress(StoreError, ServerFailed):
             self.store.close()
-        if not keep:
-            shutil.rmtree(self.place, ignore_errors=True)
+            if self.mysql is not None:
+                server = self.mysql.primary() if isinstance(self.mysql, Group) else self.mysql
+                server.sql(f"DROP SCHEMA IF EXISTS {self._schema}", user="mubss")
+        shutil.rmtree(self.place, ignore_errors=True)
