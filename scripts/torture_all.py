@@ -63,15 +63,15 @@ class Torture:
                 self._mysql = make(self._folder / "mysql", find_or_fetch(), fast=True, options=durable)
                 ends.callback(self._mysql.remove)
                 self._mysql.start()
-            kinds: Iterator[Kind] | None = None
+            faults: Iterator[list[Kind]] | None = None
             while self._goes_on():
                 seed = self._rng.getrandbits(31)
                 scene = Scene(
                     self._options, seed, self._options.logs or self._folder, self._disk, self._mysql, self._library
                 )
                 try:
-                    kinds = kinds or drawn(self._rng, self._possible(scene))
-                    self._phase(scene, kinds)
+                    faults = faults or drawn(self._rng, self._possible(scene), self._options.together)
+                    self._phase(scene, faults)
                 finally:
                     scene.end()
                 if self.figures.findings and not self._options.go_on:
@@ -89,14 +89,13 @@ class Torture:
             sys.exit(f"torture all: --only {self._options.only!r}: no kind that is possible here")
         return possible
 
-    def _phase(self, scene: Scene, kinds: Iterator[Kind]) -> None:
+    def _phase(self, scene: Scene, faults: Iterator[list[Kind]]) -> None:
         self.figures.begin_phase()
         try:
             scene.start()
-            for _ in range(self._options.per_phase):
-                if not self._goes_on():
-                    break
-                self._fault(scene, next(kinds))
+            before = self.figures.injected
+            while self._goes_on() and self.figures.injected < before + self._options.per_phase:
+                self._fault(scene, next(faults))
             scene.heal()
             scene.settle()
             ended = scene.stop_programs()
@@ -107,16 +106,18 @@ class Torture:
         log = scene.log.read_text(errors="replace")
         self.figures.end_phase(scene, Books(scene).reckon(), ended, log)
 
-    def _fault(self, scene: Scene, kind: Kind) -> None:
+    def _fault(self, scene: Scene, kinds: list[Kind]) -> None:
         rng = random.Random(self._rng.getrandbits(63))
         for element in scene.elements:
-            element.note(kind.name)
-        self.figures.begin_fault(kind, scene.charges)
-        with struck(kind, scene, rng):
-            scene.hold(rng.uniform(*kind.hold_s))
-        outage_s = scene.go_on(kind.name)
+            element.note({kind.name for kind in kinds})
+        self.figures.begin_faults(kinds, scene.charges)
+        with ExitStack() as struck_ones:
+            for kind in kinds:
+                struck_ones.enter_context(struck(kind, scene, rng))
+            scene.hold(max(rng.uniform(*kind.hold_s) for kind in kinds))
+        outage_s = scene.go_on(" and ".join(kind.name for kind in kinds))
         scene.hold(rng.uniform(0, self._options.pause))
-        self.figures.end_fault(kind, scene.charges, outage_s)
+        self.figures.end_faults(kinds, scene.charges, outage_s)
 
 
 def _tail(log: Path) -> str:
@@ -137,6 +138,7 @@ def main() -> None:
     parser.add_argument("--workers", type=int, default=2, help="of mubss-gy")
     parser.add_argument("--accounts", type=int, default=60, help="prepaid ones, and as many postpaid")
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between faults, at most")
+    parser.add_argument("--together", type=float, default=0.25, help="share of faults that strike two at a time")
     parser.add_argument("--limit", type=float, default=90, help="seconds within which clients must be served again")
     parser.add_argument("--go-on", action="store_true", help="after a phase with findings, too")
     parser.add_argument("--report", type=Path, help="a file for the figures so far, written after each phase")

@@ -65,14 +65,17 @@ class Mediation(threading.Thread):
             return
 
     def copy(self) -> bool:
-        """A file that was loaded comes again under another name; False where none was loaded yet."""
+        """A file that was loaded comes again under another name; False where none was, or there is no room."""
         done = sorted((self.folder / "processed").glob("*.cdr.done"))
         if not done:
             return False
         name = f"copy-{len(self.copies) + 1:04}.cdr"
         part = self.folder / f"{name}.tmp"
-        part.write_bytes(self._rng.choice(done).read_bytes())
-        part.rename(self.folder / name)
+        try:
+            part.write_bytes(self._rng.choice(done).read_bytes())
+            part.rename(self.folder / name)
+        except OSError:
+            return False
         self.copies.append(name)
         return True
 

@@ -80,11 +80,11 @@ class Element(threading.Thread):
         """Requests without an answer."""
         return len(self._by_hop)
 
-    def note(self, kind: str) -> None:
-        """A fault begins: every session that is open has it in its life."""
-        self.kinds = {kind}
+    def note(self, kinds: set[str]) -> None:
+        """Faults begin: every session that is open has them in its life."""
+        self.kinds = kinds
         for number in list(self._open):
-            self.sessions[number].kinds.add(kind)
+            self.sessions[number].kinds |= kinds
 
     def _turn(self) -> None:
         now_s = time.monotonic()

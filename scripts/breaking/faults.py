@@ -35,6 +35,12 @@ class Kind(NamedTuple):
     strike: Callable[[Scene, random.Random], Iterator[None]]
     hold_s: tuple[float, float] = (0.0, 0.0)
     is_possible: Callable[[Scene], bool] = lambda _: True
+    is_alone: bool = False  # no other fault may be there meanwhile
+
+    @property
+    def sort(self) -> str:
+        """What it is done to or with."""
+        return self.name.partition(":")[0]
 
 
 # ── processes ──────────────────────────────────────────────────────────────────────────────────────
@@ -64,6 +70,21 @@ def kill_worker(scene: Scene, rng: random.Random) -> Iterator[None]:
         with suppress(ProcessLookupError):
             os.kill(rng.choice(workers), signal.SIGKILL)
     yield
+
+
+def kill_parent(scene: Scene, rng: random.Random) -> Iterator[None]:
+    """The parent of the processes that serve peers alone; they must end by themselves, and free the port."""
+    time.sleep(rng.uniform(0, KILL_SPREAD_S))
+    scene.gy.kill_leader()
+    yield
+    scene.gy.start()
+
+
+def freeze_parent(scene: Scene, _: random.Random) -> Iterator[None]:
+    """The parent stands still, which accepts connections for all; those that it has given out are served."""
+    scene.gy.signal_leader(signal.SIGSTOP)
+    yield
+    scene.gy.signal_leader(signal.SIGCONT)
 
 
 def kill_run(name: str) -> Callable[[Scene, random.Random], Iterator[None]]:
@@ -216,7 +237,9 @@ def twin(way: str) -> Callable[[Scene, random.Random], Iterator[None]]:
 
 def copied_file(scene: Scene, _: random.Random) -> Iterator[None]:
     """A CDR file comes again under another name."""
-    scene.until(scene.mediation.copy, "a CDR file was loaded", 30)
+    end_s = time.monotonic() + BEGUN_S
+    while not scene.mediation.copy() and time.monotonic() < end_s:
+        time.sleep(0.1)
     yield
 
 
@@ -347,6 +370,7 @@ SHORT, LONG = (0.5, 2.5), (2.0, 7.0)
 KINDS = [
     Kind("kill: mubss-gy", killed("mubss-gy")),
     Kind("kill: a worker of mubss-gy", kill_worker),
+    Kind("kill: the parent of mubss-gy alone", kill_parent),
     Kind("kill: mubss-crm", killed("mubss-crm")),
     Kind("kill: mubss-cdr", killed("mubss-cdr")),
     Kind("kill: mubss-billing", kill_run("mubss-billing")),
@@ -354,6 +378,7 @@ KINDS = [
     Kind("kill: all of them at once", kill_all),
     Kind("freeze: mubss-gy", frozen("mubss-gy"), LONG),
     Kind("freeze: a worker of mubss-gy", freeze_worker, LONG),
+    Kind("freeze: the parent of mubss-gy", freeze_parent, LONG),
     Kind("freeze: mubss-crm and mubss-cdr", frozen("mubss-crm", "mubss-cdr"), LONG),
     Kind("freeze: mubss-billing past its lease", frozen("mubss-billing"), (2.5, 5.0)),
     Kind("clients' network: split", network("clients", Way.CUT), SHORT),
@@ -379,8 +404,8 @@ KINDS = [
     Kind("store: killed", mysql_killed, SHORT, _has_mysql),
     Kind("store: frozen", mysql_frozen, LONG, _has_mysql),
     Kind("store: stutters", mysql_stutters, (0.0, 0.0), _has_mysql),
-    Kind("store: a group's primary killed", failover(freeze=False), is_possible=_has_group),
-    Kind("store: a group's primary frozen", failover(freeze=True), is_possible=_has_group),
+    Kind("store: a group's primary killed", failover(freeze=False), is_possible=_has_group, is_alone=True),
+    Kind("store: a group's primary frozen", failover(freeze=True), is_possible=_has_group, is_alone=True),
     Kind("store's network: split", network("store", Way.CUT), SHORT, _has_mysql),
     Kind("store's network: frozen", network("store", Way.FROZEN), LONG, _has_mysql),
     Kind("store's network: answers lost", network("store", Way.DEAF), LONG, _has_mysql),
@@ -391,12 +416,25 @@ KINDS = [
 ]
 
 
-def drawn(rng: random.Random, possible: list[Kind]) -> Iterator[Kind]:
-    """Kinds without end: each comes once before one comes again."""
+def drawn(rng: random.Random, possible: list[Kind], together: float) -> Iterator[list[Kind]]:
+    """Faults without end: each kind comes once before one comes again; that share of them two at a time."""
+    waiting: list[Kind] = []
+
+    def following() -> Kind:
+        if not waiting:
+            waiting.extend(rng.sample(possible, len(possible)))
+        return waiting.pop()
+
     while True:
-        bag = possible.copy()
-        rng.shuffle(bag)
-        yield from bag
+        kinds = [following()]
+        if rng.random() < together:
+            kinds.append(following())
+        one, *others = kinds
+        if others and (one.sort == others[0].sort or one.is_alone or others[0].is_alone):
+            yield [one]
+            yield others
+        else:
+            yield kinds
 
 
 @contextmanager

@@ -27,7 +27,7 @@ class Figures:
         self._outages_s: dict[str, float] = {}
         self._counts: Counter[str] = Counter()
         self._phases = self._reckoned = 0
-        self._before = 0
+        self._before = self._made = 0
         self.findings: list[str] = []
         self.left_out: list[str] = []
         self.cut = False
@@ -50,16 +50,20 @@ class Figures:
         """Something isn't as it must be."""
         self.findings.append(f"phase {self._phases}: {text}")
 
-    def begin_fault(self, kind: Kind, charges: int) -> None:
-        """A fault is about to be injected; `charges` were made in this phase so far."""
-        self._faults[kind.name] += 1
+    def begin_faults(self, kinds: list[Kind], charges: int) -> None:
+        """Faults are about to be injected together; `charges` were made in this phase so far."""
+        self._faults.update(kind.name for kind in kinds)
         self._before = charges
 
-    def end_fault(self, kind: Kind, charges: int, outage_s: float) -> None:
-        """Clients are served again."""
-        self._charges[kind.name] += charges - self._before
-        self._outages_s[kind.name] = max(outage_s, self._outages_s.get(kind.name, 0.0))
-        self._tell(f"{self.injected:>5}  {kind.name}: {charges - self._before} charges, again after {outage_s:.1f} s")
+    def end_faults(self, kinds: list[Kind], charges: int, outage_s: float) -> None:
+        """Clients are served again. Where there are two, what was charged is either's, and once in the sum."""
+        made = charges - self._before
+        self._made += made
+        for kind in kinds:
+            self._charges[kind.name] += made
+            self._outages_s[kind.name] = max(outage_s, self._outages_s.get(kind.name, 0.0))
+        names = " and ".join(kind.name for kind in kinds)
+        self._tell(f"{self.injected:>5}  {names}: {made} charges, again after {outage_s:.1f} s")
 
     def end_phase(self, scene: Scene, reckoned: Reckoned, ended: list[str], log: str) -> None:
         """A phase was reckoned."""
@@ -106,6 +110,6 @@ class Figures:
 
     def _row(self, title: str, outage: str, name: str) -> str:
         faults = self._faults[name] if name else self.injected
-        charges = self._charges[name] if name else self._charges.total()
+        charges = self._charges[name] if name else self._made
         lost, doubled = self._lost[name or "all"], self._doubled[name or "all"]
         return f"| {title} | {faults} | {charges:,} | {outage} | {lost} | {doubled} |"

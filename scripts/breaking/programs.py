@@ -28,10 +28,13 @@ class Program:
         self._environment = {**os.environ, **settings, **(shim.settings if shim else {})}
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
+        self._groups: list[int] = []  # of leaders that were killed without their children
         self.ended_itself = 0
 
     def start(self) -> None:
-        """Starts it."""
+        """Starts it, unless it is there."""
+        if self.is_running:
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdin=subprocess.DEVNULL, stderr=log, stdout=log, env=self._environment,
@@ -60,11 +63,33 @@ class Program:
             with suppress(ProcessLookupError):
                 os.killpg(self._process.pid, number)
 
+    def signal_leader(self, number: int) -> None:
+        """To the program without its children."""
+        if self.is_running and self._process is not None:
+            self._process.send_signal(number)
+
+    def kill_leader(self) -> None:
+        """kill -9 of the program without its children."""
+        if self.is_running and self._process is not None:
+            self._groups.append(self._process.pid)
+            self._process.kill()
+            self._process.wait()
+
     def kill(self) -> None:
         """kill -9 of it and its children."""
         self.signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()
+
+    def orphans(self) -> int:
+        """Ends children that outlived a killed leader; how many groups there were of them."""
+        found = 0
+        for group in self._groups:  # no other process gets that number while one of the group is there
+            with suppress(ProcessLookupError):
+                os.killpg(group, signal.SIGKILL)
+                found += 1
+        self._groups.clear()
+        return found
 
     def workers(self) -> list[int]:
         """Its children."""

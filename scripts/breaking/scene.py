@@ -207,8 +207,10 @@ class Scene:
             self.until(lambda thread=thread: not thread.is_alive(), thread.name, SETTLE_S)
 
     def stop_programs(self) -> list[str]:
-        """Ends the programs in order; those that don't end well."""
-        return [f"{program.name} ended with {code}" for program in self.lasting if (code := program.stop())]
+        """Ends the programs in order; those that don't end well, or left somebody behind."""
+        ended = [f"{program.name} ended with {code}" for program in self.lasting if (code := program.stop())]
+        left = [f"{program.name}: workers outlived their parent" for program in self.lasting if program.orphans()]
+        return ended + left
 
     def end(self) -> None:
         """Ends whatever is still there, and removes the store."""
@@ -217,6 +219,7 @@ class Scene:
             one.give_up()
         for program in self.programs:
             program.kill()
+            program.orphans()
         for network in (self.clients, self.store_way):
             if network.is_running:
                 network.stop()
