@@ -111,13 +111,14 @@ class Torture:
         for element in scene.elements:
             element.note({kind.name for kind in kinds})
         self.figures.begin_faults(kinds, scene.charges)
+        scene.waited_s = 0.0
         with ExitStack() as struck_ones:
             for kind in kinds:
                 struck_ones.enter_context(struck(kind, scene, rng))
             scene.hold(max(rng.uniform(*kind.hold_s) for kind in kinds))
-        outage_s = scene.go_on(" and ".join(kind.name for kind in kinds))
+        scene.go_on(" and ".join(kind.name for kind in kinds))
         scene.hold(rng.uniform(0, self._options.pause))
-        self.figures.end_faults(kinds, scene.charges, outage_s)
+        self.figures.end_faults(kinds, scene.charges, scene.waited_s)
 
 
 def _tail(log: Path) -> str:

@@ -330,12 +330,14 @@ def failover(*, freeze: bool) -> Callable[[Scene, random.Random], Iterator[None]
         assert isinstance(scene.mysql, Group)
         time.sleep(rng.uniform(0, KILL_SPREAD_S))
         victim = scene.mysql.primary()
+        struck_s = time.monotonic()
         if freeze:
             victim.freeze()
-            time.sleep(EXPELLED_S)
         else:
             victim.kill()
         scene.go_on("the primary was lost")
+        if freeze:
+            time.sleep(max(0.0, struck_s + EXPELLED_S - time.monotonic()))
         yield
         if freeze:
             victim.thaw()
