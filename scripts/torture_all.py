@@ -23,10 +23,11 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from itertools import islice
 from pathlib import Path
 
 from breaking.disk import Disk
-from breaking.faults import KINDS, Kind, drawn, struck
+from breaking.faults import KINDS, Kind, Missed, drawn, struck
 from breaking.figures import Figures
 from breaking.reckoning import Books
 from breaking.scene import Scene, Stuck
@@ -94,8 +95,10 @@ class Torture:
         try:
             scene.start()
             before = self.figures.injected
-            while self._goes_on() and self.figures.injected < before + self._options.per_phase:
-                self._fault(scene, next(faults))
+            for kinds in islice(faults, 2 * self._options.per_phase):  # some may miss
+                self._fault(scene, kinds)
+                if not self._goes_on() or self.figures.injected >= before + self._options.per_phase:
+                    break
             scene.heal()
             scene.settle()
             ended = scene.stop_programs()
@@ -113,9 +116,13 @@ class Torture:
         self.figures.begin_faults(kinds, scene.charges)
         scene.waited_s = 0.0
         with ExitStack() as struck_ones:
-            for kind in kinds:
-                struck_ones.enter_context(struck(kind, scene, rng))
-            scene.hold(max(rng.uniform(*kind.hold_s) for kind in kinds))
+            try:
+                for kind in kinds:
+                    struck_ones.enter_context(struck(kind, scene, rng))
+                scene.hold(max(rng.uniform(*kind.hold_s) for kind in kinds))
+            except Missed:
+                self.figures.take_back(kinds)
+                return
         scene.go_on(" and ".join(kind.name for kind in kinds))
         scene.hold(rng.uniform(0, self._options.pause))
         self.figures.end_faults(kinds, scene.charges, scene.waited_s)

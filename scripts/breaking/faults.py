@@ -28,6 +28,10 @@ EXPELLED_S = 20  # until the others of a group have gone on without a member tha
 BEGUN_S = 15  # until a bill run has begun
 
 
+class Missed(Exception):
+    """What was to be struck wasn't there: no fault was injected."""
+
+
 class Kind(NamedTuple):
     """One kind of fault."""
 
@@ -65,11 +69,18 @@ def killed(*names: str) -> Callable[[Scene, random.Random], Iterator[None]]:
 
 def kill_worker(scene: Scene, rng: random.Random) -> Iterator[None]:
     """One process that serves peers; its parent starts another."""
-    workers = scene.gy.workers()
-    if workers:
-        with suppress(ProcessLookupError):
-            os.kill(rng.choice(workers), signal.SIGKILL)
+    try:
+        os.kill(_worker(scene, rng), signal.SIGKILL)
+    except ProcessLookupError:
+        raise Missed from None
     yield
+
+
+def _worker(scene: Scene, rng: random.Random) -> int:
+    workers = scene.gy.workers()
+    if not workers:
+        raise Missed
+    return rng.choice(workers)
 
 
 def kill_parent(scene: Scene, rng: random.Random) -> Iterator[None]:
@@ -93,6 +104,8 @@ def kill_run(name: str) -> Callable[[Scene, random.Random], Iterator[None]]:
     def strike(scene: Scene, rng: random.Random) -> Iterator[None]:
         program = _begun(scene, name)
         time.sleep(rng.uniform(0, 2.5))  # a start takes the most of it
+        if not program.is_running:
+            raise Missed
         program.kill()
         yield
 
@@ -104,7 +117,9 @@ def _begun(scene: Scene, name: str) -> Program:
     program = next(one for one in scene.programs if one.name == name)
     scene.cycle.turn.set()
     end_s = time.monotonic() + BEGUN_S
-    while not program.is_running and time.monotonic() < end_s:
+    while not program.is_running:
+        if time.monotonic() > end_s or not scene.cycle.is_alive():
+            raise Missed
         time.sleep(0.02)
     return program
 
@@ -141,15 +156,12 @@ def frozen(*names: str) -> Callable[[Scene, random.Random], Iterator[None]]:
 
 def freeze_worker(scene: Scene, rng: random.Random) -> Iterator[None]:
     """One process that serves peers stands still, the others don't."""
-    workers = scene.gy.workers()
-    chosen = rng.choice(workers) if workers else 0
-    if chosen:
-        with suppress(ProcessLookupError):
-            os.kill(chosen, signal.SIGSTOP)
+    chosen = _worker(scene, rng)
+    with suppress(ProcessLookupError):
+        os.kill(chosen, signal.SIGSTOP)
     yield
-    if chosen:
-        with suppress(ProcessLookupError):
-            os.kill(chosen, signal.SIGCONT)
+    with suppress(ProcessLookupError):
+        os.kill(chosen, signal.SIGCONT)
 
 
 # ── networks ───────────────────────────────────────────────────────────────────────────────────────
@@ -238,7 +250,9 @@ def twin(way: str) -> Callable[[Scene, random.Random], Iterator[None]]:
 def copied_file(scene: Scene, _: random.Random) -> Iterator[None]:
     """A CDR file comes again under another name."""
     end_s = time.monotonic() + BEGUN_S
-    while not scene.mediation.copy() and time.monotonic() < end_s:
+    while not scene.mediation.copy():
+        if time.monotonic() > end_s:
+            raise Missed
         time.sleep(0.1)
     yield
 

@@ -55,6 +55,11 @@ class Figures:
         self._faults.update(kind.name for kind in kinds)
         self._before = charges
 
+    def take_back(self, kinds: list[Kind]) -> None:
+        """They missed: what was to be struck wasn't there."""
+        self._faults.subtract(kind.name for kind in kinds)
+        self._tell(f"       {' and '.join(kind.name for kind in kinds)}: missed")
+
     def end_faults(self, kinds: list[Kind], charges: int, outage_s: float) -> None:
         """Clients are served again. Where there are two, what was charged is either's, and once in the sum."""
         made = charges - self._before
