@@ -42,7 +42,7 @@ from mubss.services.peers import NOTE_SECONDS, forget_stale
 from mubss.services.process import Process
 from mubss.services.spans import open_spans
 from mubss.services.stores import open_made
-from mubss.services.sweep import sweep
+from mubss.services.sweep import Leaps, sweep
 from mubss.services.watch import Watch
 from mubss.storage.database import StoreError, open_database
 
@@ -65,6 +65,7 @@ class Server:
         self.gate = gate
         self.options = config.gy
         self._match_s = config.cdr.match_days * DAY_S
+        self._leaps = Leaps()
         self.identity = Identity(config.gy.origin_host, config.gy.origin_realm, origin_state_id)
         self.routing = Routing(
             config.gy.origin_host, config.gy.origin_realm, config.gy.served_hosts, config.gy.served_realms
@@ -259,6 +260,8 @@ class Server:
         now_s = wall_clock_ms() // 1000
         forget_old(self._store, now_s)
         forget_stale(self._store, now_s)
+        if self._leaps.rests(now_s, int(time.monotonic())):
+            return
         ended, _ = sweep(self.engine, self._store, now_s, self._match_s)
         if ended:
             log.info("%d sessions ended: their supervision time ran out", ended)

@@ -6,13 +6,46 @@ normal, and the account itself says whether the session's supervision time ran o
 
 from __future__ import annotations
 
+import logging
+
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.model import EndSession
 from mubss.storage import sessions
 from mubss.storage.database import Store
 
+log = logging.getLogger(__name__)
+
 PAGE = 200
+LEAP_S = 300  # more than NTP steps the clock of a machine that is looked after
+REST_S = (
+    900  # so long a clock that leapt ahead isn't believed: its operator may set it right, and clients repeat till then
+)
+
+
+class Leaps:
+    """Whether the wall clock just leapt ahead of the steady one.
+
+    A leap of a day would end every session at once, and forget what was answered: a repeat would be charged again.
+    """
+
+    def __init__(self) -> None:
+        self._ahead_s: int | None = None  # what is believed: how far the wall clock is ahead of the steady one
+        self._until_s = 0
+
+    def rests(self, now_s: int, steady_s: int) -> bool:
+        """Whether the sweep is to wait; `steady_s` counts up evenly, whatever is done to the wall clock."""
+        ahead_s = now_s - steady_s
+        if self._ahead_s is None or ahead_s <= self._ahead_s + LEAP_S:
+            self._until_s = 0
+        elif not self._until_s:
+            self._until_s = steady_s + REST_S
+            leap_s = ahead_s - self._ahead_s
+            log.warning("the clock leapt %d s ahead: for %d s no session ends or is forgotten by it", leap_s, REST_S)
+        if steady_s < self._until_s:
+            return True
+        self._ahead_s, self._until_s = ahead_s, 0
+        return False
 
 
 def sweep(engine: Engine, store: Store, now_s: int, match_s: int = 0) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from core_builders import INITIAL, TERMINATE, UPDATE, ccr, mscc
 from mubss.charging.order import Order
 from mubss.core.model import Rules
 from mubss.services.audit_ledger import check
-from mubss.services.sweep import sweep
+from mubss.services.sweep import LEAP_S, REST_S, Leaps, sweep
 
 MSISDN = "999700000001"
 RULES = Rules(supervision_s=7200, replay_s=86_400)
@@ -81,3 +81,26 @@ def test_many_due_records_are_done_page_by_page(world: World) -> None:
     world.store.run(old_ones)
     assert swept(world, 7200) == (90, 450)
     assert account(world)["sessions"] == {} and len(world.all("gy_sessions")) == 90
+
+
+def test_a_clock_that_leapt_ahead_is_not_believed_for_a_while() -> None:
+    day_s, noon_s = 86_400, 1_795_000_000
+    leaps = Leaps()
+    for steady_s, off_s, rests in (
+        (0, 0, False),
+        (1, LEAP_S, False),  # as NTP steps it
+        (2, 0, False),
+        (3, -3600, False),  # set back: nothing is due early
+        (4, 0, True),  # and right again, which is a leap of an hour
+        (3 + REST_S, 0, True),
+        (4 + REST_S, 0, False),
+        (2000, day_s, True),
+        (2001, day_s + 5, True),
+        (2002, 0, False),  # somebody set it right
+        (2003, day_s, True),
+        (2002 + REST_S, day_s, True),
+        (2003 + REST_S, day_s, False),  # nobody did: it is right
+        (2004 + REST_S, day_s, False),
+        (3000 + REST_S, day_s + LEAP_S + 1, True),
+    ):
+        assert leaps.rests(noon_s + steady_s + off_s, steady_s) == rests, (steady_s, off_s)
