@@ -85,6 +85,7 @@ class CrmServer:
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.server_handshake_timeout_ms", options.handshake_seconds * 1000),  # 120 s without
                 ("grpc.so_reuseport", 0),  # a second server is refused: the port is in use
             ],
         )
