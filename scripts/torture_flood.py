@@ -150,7 +150,7 @@ def run(name: str, options: argparse.Namespace) -> dict[str, Any]:
         os.environ["MUBSS_GENERAL__DATA_DIR"] = place
         url = options.store or f"sqlite:///{folder}/flood.db"
         make_store(url, ACCOUNTS).close()
-        server = Server(url, 1, folder / "mubss-gy.log")
+        server = Server(url, options.workers, folder / "mubss-gy.log")
         server.start()
         try:
             figures = measure(name, server, options)
@@ -266,6 +266,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=10, help="of each phase")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--places", type=int, default=300, help="connections of the attacker, and gy.max_peers")
+    parser.add_argument("--workers", type=int, default=1, help="processes of mubss-gy; memory is that of the first")
     parser.add_argument("--store", default="", help="an empty store for one attack; embedded ones by default")
     parser.add_argument("--json", action="store_true", help="figures instead of the table")
     parser.add_argument("--inside", help=argparse.SUPPRESS)

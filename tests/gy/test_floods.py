@@ -80,6 +80,20 @@ def test_good_peers_are_served_and_the_server_stays_as_it_was(
         assert descriptors(pid) <= before + DESCRIPTORS
 
 
+def test_workers_serve_good_peers_while_others_come_and_go(world: World, person: Person) -> None:
+    """What the parent hands over is taken up one by one, too."""
+    with (
+        GyServer(world, "--workers", "2", max_peers=PLACES, cer_timeout_seconds=1) as server,
+        Raw(server.port).open() as kept,
+        attacked("many", server.port, PLACES, SEED) as did,
+    ):
+        for _ in range(ROUNDS):
+            charge(world, person, kept)
+        with admitted(server.port) as new:
+            charge(world, person, new)
+    assert did["opened"] > 0
+
+
 def test_the_attacks_are_what_they_say(world: World) -> None:
     """A message that is too large ends the connection; with room for it, its AVP is refused."""
     with GyServer(world) as server, Raw(server.port).open() as peer:
