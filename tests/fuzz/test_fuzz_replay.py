@@ -30,3 +30,10 @@ def test_nothing_but_what_is_said_comes_out(name: str) -> None:
 def test_vectors_are_of_targets_that_there_are() -> None:
     folders = {file.parent.name for file in fuzzing.VECTORS.glob("*/*.hex")}
     assert folders <= set(fuzzing.names())
+
+
+def test_a_seed_gives_the_same_mutants_again() -> None:
+    inputs = [b"abc", b"defgh" * 10]
+    first, again, other = (list(fuzzing.mutants(inputs, 20, seed)) for seed in (1, 1, 2))
+    assert first == again != other
+    assert set(first) - set(inputs) and all(len(data) <= fuzzing.MAX_OCTETS for data in first)
