@@ -80,7 +80,8 @@ TEST = [
 ]
 # What scripts/proto needs: a later grpcio-tools writes code that the protobuf 5.29 of MySQL's connector refuses.
 PROTO = ["grpcio-tools>=1.71,<1.72", "types-protobuf>=5.29,<6"]
-CHECKS = ["ruff>=0.17.6,<0.18", MYPY, "import-linter>=2.16,<3"]
+CHECKS = ["ruff>=0.17.6,<0.18", MYPY, "import-linter>=2.16,<3", "pip-audit>=2.10,<3"]
+FUZZ = ["atheris>=3.0,<4"]  # scripts/fuzz: 35 MB, installed when it is first called
 DEV = [*TEST, *CHECKS, *PROTO, "py-spy>=0.4,<0.5", "build>=1.4,<2"]
 
 setup(
@@ -114,7 +115,7 @@ setup(
         "cryptography>=50,<51",
         "pyrage>=1.4,<2",  # age, for files of voucher PINs
         "python-jose>=3.5,<4",
-        "msgpack>=1.2,<2",
+        "msgpack>=1.2.1,<2",
         "click>=8.5,<9",
         "rich>=15,<16",
         "orjson>=3.13,<4",
@@ -129,6 +130,7 @@ setup(
         "otel": OTEL,
         "test": TEST,
         "dev": DEV,
+        "fuzz": FUZZ,
     },
     entry_points={
         "console_scripts": [

@@ -27,6 +27,9 @@ class CrmOptions:
     max_message_octets: int = option(
         1_048_576, "The longest request or answer.", low=1024, high=67_108_864, unit="octets"
     )
+    handshake_seconds: int = option(
+        10, "How long a new connection may take for TLS and its first frame.", low=1, high=120, unit="seconds"
+    )
     keepalive_seconds: int = option(60, "How often a silent connection is tried.", low=10, high=3600, unit="seconds")
     drain_seconds: int = option(10, "How long calls under way may take at the end.", low=0, high=600, unit="seconds")
     key_hours: int = option(48, "How long idempotency keys are known.", low=1, high=8760, unit="hours")

@@ -85,13 +85,14 @@ class CrmServer:
                 ("grpc.keepalive_timeout_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
+                ("grpc.server_handshake_timeout_ms", options.handshake_seconds * 1000),  # 120 s without
                 ("grpc.so_reuseport", 0),  # a second server is refused: the port is in use
             ],
         )
         self._health = health.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         for service in SERVICES:
-            self._server.add_generic_rpc_handlers((_handlers(office, service(office)),))
+            self._server.add_generic_rpc_handlers((handlers(office, service(office)),))
         if options.reflection:
             names = [one.full_name for one in crm_pb2.DESCRIPTOR.services_by_name.values()]
             reflection.enable_server_reflection([*names, reflection.SERVICE_NAME], self._server)
@@ -155,11 +156,11 @@ class CrmServer:
         self._process.stop()
 
 
-def _handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:
+def handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:
     """What calls of a service go to; each RPC must have its method, and its role in permissions.py."""
     name = type(service).__name__
     descriptor = crm_pb2.DESCRIPTOR.services_by_name[name]
-    handlers = {}
+    methods = {}
     for method in descriptor.methods:
         if f"{name}/{method.name}" not in LEAST_ROLE:
             raise LookupError(f"{name}/{method.name}: no role in permissions.py")
@@ -167,11 +168,11 @@ def _handlers(office: Office, service: Any) -> grpc.GenericRpcHandler:
         if audited.writes(f"{name}/{method.name}"):
             do = _audited(office, do)
         make = grpc.unary_stream_rpc_method_handler if method.server_streaming else grpc.unary_unary_rpc_method_handler
-        handlers[method.name] = make(
+        methods[method.name] = make(
             _parsed(do, GetMessageClass(method.input_type)),
             response_serializer=GetMessageClass(method.output_type).SerializeToString,
         )
-    return grpc.method_handlers_generic_handler(descriptor.full_name, handlers)
+    return grpc.method_handlers_generic_handler(descriptor.full_name, methods)
 
 
 def _audited(office: Office, do: Callable[[Any, Call], Any]) -> Callable[[Any, Call], Any]:

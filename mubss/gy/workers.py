@@ -25,6 +25,7 @@ from mubss.gy.transport import Transport
 log = logging.getLogger(__name__)
 
 RESTART_SECONDS = 1
+TURN_S = 0.000_001  # more than 0: everybody else has a turn before the next connection is taken up (connection.py)
 REPORT_SECONDS = 1
 
 
@@ -224,6 +225,7 @@ class Worker:
             if message["do"] == "adopt" and descriptor is not None:
                 sock = socket.socket(fileno=descriptor)
                 self._server.adopt(number, sock, message["remote"], Transport(message["transport"]))
+                gevent.sleep(TURN_S)
             elif message["do"] == "admit":
                 claim = self._claims.pop(number, None)
                 if claim is not None:

@@ -137,8 +137,8 @@ def verify(token: str, keys: Mapping[str, bytes], terms: Terms, now_s: int) -> P
     try:
         options = {f"verify_{name}": False for name in ("aud", "exp", "iat", "iss", "jti", "nbf", "sub", "at_hash")}
         claims = jwt.decode(token, keys[kid].decode("latin-1"), algorithms=[ALGORITHM], options=options)
-    except JWTError:
-        raise TokenRefused(f"the signature isn't that of key {kid}") from None
+    except (JWTError, RecursionError):  # claims nested too deep, by who has the key
+        raise TokenRefused(f"the signature isn't that of key {kid}, or no claims stand under it") from None
     return _principal(claims, terms, now_s)
 
 

@@ -138,8 +138,9 @@ class Translator(ABC):
         return self.json_object([(field.alias, self.json(field.node)) for field in fields])
 
     def order(self, node: Node) -> str:
-        """A tree as an ORDER BY term."""
-        kind_of(node)
+        """A tree as an ORDER BY term; a constant would be the number of a column to SQL."""
+        if isinstance(node, Literal) or kind_of(node) is Kind.CONDITION:
+            raise InvalidExpression("sort: expected a value of documents, got a constant or a condition")
         return "_id" if node == ID else self.compared(node)
 
     def json(self, node: Node) -> str:

@@ -6,12 +6,14 @@ import json
 import os
 import re
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,6 +36,7 @@ from mubss.services import private_ca
 from mubss.services.audit_ledger import check
 from mubss.services.tokens import Keys, issue, make_key, terms_of
 from mubss.storage.database import open_database
+from torture_flood import DESCRIPTORS, descriptors, memory_mb
 
 EURO = 1_000_000
 
@@ -231,6 +234,34 @@ def test_plain_text_on_loopback_and_reflection_when_asked_for(place: Place) -> N
         assert refused(lambda: list(do(iter([asked]), timeout=10)))[0] is grpc.StatusCode.UNAUTHENTICATED
         metadata = [("authorization", f"Bearer {place.token()}")]
         assert b"mubss.crm.v1.Balances" in b"".join(do(iter([asked]), metadata=metadata, timeout=10))
+
+
+def test_who_says_nothing_or_says_it_slowly_is_closed_and_others_are_served(place: Place) -> None:
+    hello = b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03"  # of TLS, cut off
+    preface = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"  # of HTTP/2 in TLS, without the frame that must follow
+    tls = ssl.create_default_context(cadata=place.ca.decode())
+    tls.set_alpn_protocols(["h2"])
+    with ExitStack() as stack, place.serving(HANDSHAKE_SECONDS="1") as (process, crm):
+        assert crm.call("Subscribers/GetSubscriber", subscriber=PREPAID)
+        before, before_mb = descriptors(process.pid), memory_mb(process.pid)
+        where = ("localhost", int(crm.address.rpartition(":")[2]))
+        held: list[socket.socket] = []
+        for number in range(150):
+            sock = stack.enter_context(socket.create_connection(where, 30))
+            if number % 3 == 2:
+                sock = stack.enter_context(tls.wrap_socket(sock, server_hostname="localhost"))
+            sock.sendall((b"", hello, preface)[number % 3])
+            held.append(sock)
+        assert crm.call("Subscribers/GetSubscriber", subscriber=PREPAID)
+        for sock in held:
+            try:
+                while sock.recv(4096):
+                    pass
+            except ConnectionResetError:
+                pass
+        assert crm.call("Subscribers/GetSubscriber", subscriber=PREPAID)
+        assert descriptors(process.pid) <= before + DESCRIPTORS
+        assert memory_mb(process.pid, "VmHWM") - before_mb < 64
 
 
 def test_what_is_under_way_is_ended_before_the_process(place: Place) -> None:
