@@ -45,7 +45,7 @@ class Load(NamedTuple):
     """What one run of scripts/gy_load.py measured."""
 
     figures: dict[str, float]  # by a table's titles
-    failed: dict[str, int]  # answers by Result-Code, but for 2001
+    failed: dict[str, int]  # answers by Result-Code, but for 2001; "unanswered"
 
 
 @contextmanager
