@@ -26,13 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python"))
 
 from mubss_crm import Crm
 
+from benching.crm import credentials
 from benching.places import Place, add_store, cpu_seconds, place
 from benching.rows import Row, add_json, show
 from cdr_files import FIRST, make_store
-from mubss.config import load
-from mubss.core.roles import ADMIN
-from mubss.services import private_ca
-from mubss.services.tokens import Keys, issue, make_key, terms_of
 
 PROCESSES = 2
 
@@ -42,11 +39,7 @@ class Server:
 
     def __init__(self, url: str, folder: Path) -> None:
         settings = {"MUBSS_STORE__URL": url, "MUBSS_GENERAL__DATA_DIR": str(folder)}
-        config = load(None, settings)
-        self.ca = private_ca.make_server(folder / "var/tls", ["localhost"], int(time.time())).ca.read_bytes()
-        keys = config.resolve(config.crm.keys_folder)
-        make_key(keys, "k1")
-        self.token = issue(Keys(keys), terms_of(config.crm), "bench", ADMIN, 86_400, int(time.time()))[0]
+        self.ca, self.token = credentials(settings)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mubss.crm.main", "--port", "0"],
             env={**os.environ, **settings},

@@ -24,7 +24,7 @@ from mubss.xdev.store import open_store
 from mysqld.binaries import NoMySQL, find_or_fetch
 from mysqld.server import Server, ServerFailed
 from store_baseline import Official, per_document
-from store_cases import BATCH, USAGE, Measured, World, charging_round, measure, sets
+from store_cases import ACCOUNTS, BATCH, SECONDS_A_CASE, USAGE, Measured, World, charging_round, measure, sets
 
 SIZES = (1, 8, 32, 128)
 NEAREST = (  # ours, and what the official connector has for it
@@ -70,9 +70,9 @@ def ours(table: str, world: World) -> Iterator[Row]:
     """The set operations, and a batch of charging."""
     for size in SIZES:
         for name, prepare in sets(world, size).items():
-            yield to_row(table, f"{name}, {size} a transaction", size, measure(world.store.run, prepare))
+            yield to_row(table, f"{name}, {size} a transaction", size, measure(world.store.run, prepare, world.case_s))
     documents = BATCH + BATCH + BATCH + USAGE
-    yield to_row(table, "a charging round", documents, measure(world.store.run, charging_round(world)))
+    yield to_row(table, "a charging round", documents, measure(world.store.run, charging_round(world), world.case_s))
 
 
 def official(world: World, url: str) -> Iterator[Row]:
@@ -80,7 +80,7 @@ def official(world: World, url: str) -> Iterator[Row]:
     session = Official(url)
     for size in SIZES:
         for name, prepare in per_document(world, size).items():
-            yield to_row(OFFICIAL, f"{name}, {size} a transaction", size, measure(session.run, prepare))
+            yield to_row(OFFICIAL, f"{name}, {size} a transaction", size, measure(session.run, prepare, world.case_s))
     session.close()
 
 
@@ -97,7 +97,7 @@ def compare(rows: list[Row]) -> Iterator[Row]:
             yield Row("ours against the official connector", f"{name} / {other}, {size} a transaction", figures)
 
 
-def on_mysql(folder: Path) -> Iterator[Row]:
+def on_mysql(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """MySQL by our engine and by the official connector, and the one against the other."""
     server = Server(folder, find_or_fetch())
     try:
@@ -105,7 +105,7 @@ def on_mysql(folder: Path) -> Iterator[Row]:
         url = server.url(schema="mubss_bench")
         store = open_store(url)
         store.make()
-        world = World(store)
+        world = World(store, options.accounts, options.seconds)
         world.fill()
         rows = []
         for row in chain(ours("MySQL, full durability, TLS", world), official(world, url)):
@@ -117,27 +117,27 @@ def on_mysql(folder: Path) -> Iterator[Row]:
         server.remove()
 
 
-def on_one(table: str, url: str, *, busy: bool) -> Iterator[Row]:
+def on_one(table: str, url: str, options: argparse.Namespace) -> Iterator[Row]:
     """A store by its URL."""
-    world = World(open_store(url))
+    world = World(open_store(url), options.accounts, options.seconds)
     world.store.make()
     world.fill()
     yield from ours(table, world)
-    if busy:
+    if not options.store or options.store == "sqlite":
         with busy_thread():
             yield from ours(f"{table}, beside a busy thread", world)
     world.clear()
     world.store.close()
 
 
-def measured(wanted: str, folder: Path) -> Iterator[Row]:
+def measured(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
     """What `--store` names."""
-    if wanted in ("", "sqlite"):
-        yield from on_one("embedded store", f"sqlite:///{folder}/store.db", busy=True)
-    if wanted in ("", "mysql"):
-        yield from on_mysql(folder / "mysql")
-    if "://" in wanted:
-        yield from on_one("the store of --store", wanted, busy=False)
+    if options.store in ("", "sqlite"):
+        yield from on_one("embedded store", f"sqlite:///{folder}/store.db", options)
+    if options.store in ("", "mysql"):
+        yield from on_mysql(folder / "mysql", options)
+    if "://" in options.store:
+        yield from on_one("the store of --store", options.store, options)
 
 
 def main() -> None:
@@ -147,10 +147,12 @@ def main() -> None:
     )
     add_json(parser)
     parser.add_argument("--store", default="", metavar="sqlite|mysql|URL", help="this one alone")
-    arguments = parser.parse_args()
+    parser.add_argument("--seconds", type=float, default=SECONDS_A_CASE, help="for each operation and size")
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir=SCRATCH) as folder:
         try:
-            show(measured(arguments.store, Path(folder)), as_json=arguments.json)
+            show(measured(options, Path(folder)), as_json=options.json)
         except (NoMySQL, ServerFailed) as error:
             sys.exit(f"bench store: {error}")
 

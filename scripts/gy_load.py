@@ -21,6 +21,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from struct import Struct
+from typing import Any
 
 from mubss.gy.ccr_encode import encode_ccr
 from mubss.gy.codec import Ccr, Mscc, Units, UsedUnits
@@ -80,7 +81,8 @@ class Template:
 class Sessions:
     """Slots, each playing one session after another."""
 
-    def __init__(self, accounts: int, updates: int, seed: int, groups: int = 1) -> None:
+    def __init__(self, accounts: int, updates: int, seed: int, groups: int = 1, first: int = 0) -> None:
+        self._first = first
         self._accounts = accounts
         self._last = updates + 1
         self._random = random.Random(seed)
@@ -95,7 +97,7 @@ class Sessions:
         """The slot's next request: of its session, or the first of a new one."""
         session_id, account, number = self._slots.get(slot, (b"", 0, self._last))
         if number == self._last:
-            session_id, account, number = self._new_id(), self._random.randrange(self._accounts), -1
+            session_id, account, number = self._new_id(), self._first + self._random.randrange(self._accounts), -1
         number += 1
         self._slots[slot] = session_id, account, number
         if number == 0:
@@ -106,7 +108,7 @@ class Sessions:
 
     def begin(self, account: int, slot: int) -> bytes:
         """The first request of a session that nobody goes on with."""
-        return self._initial.fill(self._new_id(), account, 0, slot)
+        return self._initial.fill(self._new_id(), self._first + account, 0, slot)
 
     def _new_id(self) -> bytes:
         self._count += 1
@@ -183,6 +185,11 @@ class Load:
                 self.results[int.from_bytes(frame[start : start + 4], "big")] += 1
                 again(slot, now)
 
+    def forget(self) -> None:
+        """What was measured so far."""
+        self.latencies.clear()
+        self.results.clear()
+
     def give_up(self) -> None:
         """What is still under way gets no answer: the server drops those that come past its deadline."""
         if self.sent:
@@ -232,9 +239,15 @@ def closed_loop(load: Load, in_flight: int, seconds: float) -> float:
     return took
 
 
-def open_loop(load: Load, offered: int, seconds: float) -> float:
-    """Offers so many requests a second, whatever comes back; latency counts from when each was due."""
+def open_loop(
+    load: Load, offered: int, seconds: float, every: float = 0, tell: Callable[[], None] | None = None
+) -> float:
+    """Offers so many requests a second, whatever comes back; latency counts from when each was due.
+
+    With `every`, `tell` is called after so many seconds, again and again; what it tells of is then forgotten.
+    """
     started = time.perf_counter()
+    telling = started + every
     due = [(started + slot / offered, slot) for slot in range(offered // 4)]
     period = len(due) / offered  # a slot plays a request each period, if its last answer is there
     end = started + seconds
@@ -257,6 +270,10 @@ def open_loop(load: Load, offered: int, seconds: float) -> float:
             else:
                 load.send(slot, at)
         load.flush()
+        if tell is not None and every and telling <= now < end:
+            tell()
+            load.forget()
+            telling += every
         if now >= end and (not load.sent or now >= end + PATIENCE_S):
             load.give_up()
             return now - started
@@ -268,12 +285,26 @@ def percentile_ms(ordered: list[float], share: float) -> float:
     return round(ordered[min(len(ordered) - 1, int(len(ordered) * share))] * 1000, 2)
 
 
+def figures_of(load: Load, state: str, seconds: float) -> dict[str, Any]:
+    """What was measured within these seconds."""
+    ordered = sorted(load.latencies)
+    shares = {"p50_ms": 0.5, "p95_ms": 0.95, "p99_ms": 0.99, "max_ms": 1.0}
+    return {
+        "state": state,
+        "requests": len(ordered),
+        "rate": round(len(ordered) / max(seconds, 1e-9)),
+        **({name: percentile_ms(ordered, share) for name, share in shares.items()} if ordered else {}),
+        "results": {str(code or "unanswered"): count for code, count in sorted(load.results.items())},
+    }
+
+
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--accounts", type=int, default=100_000)
+    parser.add_argument("--first", type=int, default=0, help="the first account, counted from the lowest number")
     parser.add_argument("--updates", type=int, default=3, help="CCR-U of each session")
     parser.add_argument("--groups", type=int, default=1, help="rating groups of each request")
     parser.add_argument("--parked", type=int, default=0, help="sessions opened on each account before, and left open")
@@ -281,36 +312,31 @@ def main() -> None:
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--offered", type=int, default=0, help="requests/s of an open loop instead")
     parser.add_argument("--seconds", type=float, default=8)
+    parser.add_argument("--every", type=float, default=0, help="seconds: an open loop tells figures so often, too")
     parser.add_argument("--warm-up", type=float, default=2)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     peers = min(options.peers, options.in_flight) if not options.offered else options.peers
     links = [Link(options.host, options.port, index) for index in range(peers)]
-    load = Load(links, Sessions(options.accounts, options.updates, options.seed, options.groups))
+    load = Load(links, Sessions(options.accounts, options.updates, options.seed, options.groups, options.first))
     park(load, options.accounts, options.parked)
     if options.warm_up:
         closed_loop(load, options.in_flight, options.warm_up)
-    load.latencies.clear()
-    load.results.clear()
+    load.forget()
     print(json.dumps({"state": "measuring"}), flush=True)
     cpu = time.process_time()
     if options.offered:
-        took = open_loop(load, options.offered, options.seconds)
+
+        def tell() -> None:
+            print(json.dumps(figures_of(load, "going on", options.every)), flush=True)
+
+        took = open_loop(load, options.offered, options.seconds, options.every, tell)
+        if options.every:
+            took %= options.every
     else:
         took = closed_loop(load, options.in_flight, options.seconds)
-    cpu = time.process_time() - cpu
-    ordered = sorted(load.latencies)
-    figures = {
-        "state": "done",
-        "requests": len(ordered),
-        "rate": round(len(ordered) / took),
-        "p50_ms": percentile_ms(ordered, 0.5),
-        "p95_ms": percentile_ms(ordered, 0.95),
-        "p99_ms": percentile_ms(ordered, 0.99),
-        "max_ms": percentile_ms(ordered, 1),
-        "client_us": round(cpu / len(ordered) * 1e6, 1),
-        "results": {str(code or "unanswered"): count for code, count in sorted(load.results.items())},
-    }
+    figures = figures_of(load, "done", took)
+    figures["client_us"] = round((time.process_time() - cpu) / max(1, figures["requests"]) * 1e6, 1)
     print(json.dumps(figures), flush=True)
 
 
