@@ -23,7 +23,8 @@ from benching.places import Place, add_store, allow_descriptors, place
 from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
 
-ACCOUNTS, FEW_ACCOUNTS, DEPTH, MANY = 20_000, 1_000, 64, 1_024
+ACCOUNTS, FEW_ACCOUNTS = 20_000, 1_000
+DEPTH, MANY = 64, 1_024  # requests in flight
 DESCRIPTORS = 8192
 
 
@@ -51,7 +52,7 @@ AXES = (
 )
 
 
-def arguments_of(axis: Axis, value: int) -> tuple[list[str], dict[str, str]]:
+def arguments_of(axis: Axis, value: int, most: int) -> tuple[list[str], dict[str, str]]:
     """What the load generator and the server are told for one value."""
     told: dict[str, list[str]] = {
         "sessions": ["--parked", str(value - 1)],
@@ -59,7 +60,7 @@ def arguments_of(axis: Axis, value: int) -> tuple[list[str], dict[str, str]]:
         "peers": ["--peers", str(value)],
     }
     settings = {"MUBSS_GY__WORKERS": str(value)} if axis.name == "workers" else {}
-    return [*told.get(axis.name, []), "--in-flight", str(axis.depth)], settings
+    return [*told.get(axis.name, []), "--in-flight", str(min(axis.depth, most))], settings
 
 
 def measure(axis: Axis, values: list[int], options: argparse.Namespace) -> Iterator[Row]:
@@ -72,7 +73,7 @@ def measure(axis: Axis, values: list[int], options: argparse.Namespace) -> Itera
                 stack.close()
                 at = stack.enter_context(place(options.store))
                 make_store(at.url, min(accounts, options.most_accounts)).close()
-            arguments, settings = arguments_of(axis, value)
+            arguments, settings = arguments_of(axis, value, options.most_in_flight)
             arguments += ["--accounts", str(min(accounts, options.most_accounts))]
             arguments += ["--seconds", str(options.seconds), "--warm-up", options.warm_up]
             with server(at.url, settings, at.mysqld) as running:
@@ -89,6 +90,7 @@ def main() -> None:
     for axis in AXES:
         parser.add_argument(f"--{axis.name}", default=axis.default, help=f"{axis.title}, by commas")
     parser.add_argument("--most-accounts", type=int, default=10_000_000, help="where there would be more: so many")
+    parser.add_argument("--most-in-flight", type=int, default=MANY, help="where there would be more: so many")
     parser.add_argument("--seconds", type=float, default=6)
     parser.add_argument("--warm-up", default="2", help="seconds")
     options = parser.parse_args()

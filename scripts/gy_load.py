@@ -245,6 +245,7 @@ def open_loop(
     """Offers so many requests a second, whatever comes back; latency counts from when each was due.
 
     With `every`, `tell` is called after so many seconds, again and again; what it tells of is then forgotten.
+    Returns the seconds since that was last done, or since the start.
     """
     started = time.perf_counter()
     telling = started + every
@@ -276,7 +277,7 @@ def open_loop(
             telling += every
         if now >= end and (not load.sent or now >= end + PATIENCE_S):
             load.give_up()
-            return now - started
+            return now - (telling - every)
         load.poll(max(0.0, min(due[0][0] - time.perf_counter() if due else 0.01, 0.01)), again)
 
 
@@ -331,8 +332,6 @@ def main() -> None:
             print(json.dumps(figures_of(load, "going on", options.every)), flush=True)
 
         took = open_loop(load, options.offered, options.seconds, options.every, tell)
-        if options.every:
-            took %= options.every
     else:
         took = closed_loop(load, options.in_flight, options.seconds)
     figures = figures_of(load, "done", took)

@@ -52,6 +52,7 @@ def play(at: Place, amounts: Amounts, options: argparse.Namespace) -> tuple[list
     programs = Programs(at.folder, settings)
     players = Players(store, at.folder, amounts)
     samples: list[Sample] = []
+    is_interrupted = True
     try:
         programs.start(CYCLE)
         port = programs.port("mubss-crm", r":(\d+) with TLS")
@@ -62,11 +63,12 @@ def play(at: Place, amounts: Amounts, options: argparse.Namespace) -> tuple[list
             lambda: Crm(f"localhost:{port}", token, authority),
         )
         watch(samples, programs, at, seconds, options.every)
+        is_interrupted = False
     except KeyboardInterrupt:
         print("interrupted: what there is so far", file=sys.stderr)
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave programs behind
-        players.stop()
+        players.stop(at_once=is_interrupted)
         gone = programs.ended()
         faults = [*players.faults, *(f"{name} ended by itself" for name in gone), *programs.stop()]
         faults += programs.odd_lines()

@@ -43,7 +43,7 @@ _BENCHES: tuple[tuple[str, bool, str, str], ...] = (
      "--depths 1,8 --offered 100 --accounts 200 --seconds 1 --warm-up 0.2"),
     ("layers", True, "--depths 32,256", "--depths 8 --accounts 200 --seconds 3 --warm-up 0.2"),
     ("growth", True, "", "--accounts 100,200 --sessions 1,2 --groups 1,2 --peers 1,10 --workers 1,2 --seconds 1 "
-     "--warm-up 0.2 --most-accounts 200"),
+     "--warm-up 0.2 --most-accounts 200 --most-in-flight 16"),
     ("engine", True, "--runs 1 --at-once 64,256", "--runs 1 --at-once 8 --charges 60 --accounts 20"),
     ("codec", False, "", "1"),
     ("rate", False, "", "--seconds 0.02"),

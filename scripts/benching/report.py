@@ -105,7 +105,7 @@ def _bench(bench: str, results: list[Result], charts: list[str]) -> list[str]:
         found = gather(row for one in results if one.store == store for row in one.rows)
         for table in dict.fromkeys(table for table, _ in found):
             title = f"{table}, {STORE_TITLES[store]}" if store else table
-            parts.append(f"### {title[0].upper()}{title[1:]}")
+            parts.append(f"### {title}")
             parts.append(median_table({name: rounds for (at, name), rounds in found.items() if at == table}))
     return parts
 

@@ -18,6 +18,7 @@ from bill_accounts import CYCLE, backdate
 from cdr_files import FIRST, PLAN, make_store, mixed
 from mubss.cdr.writer import writing
 from mubss.core.activity import DONE, ENDED
+from mubss.core.settling import NEW
 from mubss.refdata.live import Refdata
 from mubss.services.activities import BillingWanted, nudge, queue_billing
 from mubss.services.billing import period_for
@@ -34,6 +35,7 @@ FIRST_PREPAID = 1_000_000  # above FIRST: behind all that bill runs will be of
 PREFIXES = 200
 OPENING_MICROS = 10_000_000_000
 PATIENCE_S = 180
+GENERATOR_S = 15  # it begins a little later than the clock of the soak
 LOOK_S = 0.2
 TOP_UP_MICROS = 1_000_000
 
@@ -82,9 +84,11 @@ class Players:
         for thread in self._threads:
             thread.start()
 
-    def stop(self) -> None:
-        """Everything ends what it has under way."""
+    def stop(self, *, at_once: bool) -> None:
+        """Everything ends what it has under way; the load generator tells its last figures, or ends at once."""
         self.stopping.set()
+        if self._generator is not None and not at_once:
+            self._threads[0].join(GENERATOR_S)
         if self._generator is not None and self._generator.poll() is None:
             self._generator.terminate()
         for thread in self._threads:
@@ -190,9 +194,12 @@ class Players:
                 with self._timed("bill runs"):
                     self._run_bills()
                 with self._timed("PDFs"):
-                    self._until("PDFs", lambda: not bill_documents.count(self._store, "NEW"))
+                    self._until("PDFs", lambda: not bill_documents.count(self._store, NEW))
                     if failed := bill_documents.failed(self._store):
                         raise ValueError(f"bills that can't be rendered: {failed[:3]}")
+                    files, bills = len(list(self._folder.glob("invoices/**/*.pdf"))), run * self._amounts.bills
+                    if files != bills:
+                        raise ValueError(f"{files} PDFs; expected {bills}, one for each bill")
                 self._pause(started, self._amounts.bill_seconds)
 
     def _add_postpaid(self, run: int, numbers: range) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from statistics import median
 from typing import NamedTuple
 
-LEAST_SAMPLES = 6  # of the last two thirds; with fewer nothing is said of growth
+LEAST_SAMPLES, LEAST_S = 6, 120  # of the last two thirds; with less nothing is said of growth
 MEMORY_MB, MEMORY_SHARE = 4.0, 0.05  # growth within the last two thirds that is none: caches fill, heaps settle
-DESCRIPTORS = 3.0
+DESCRIPTORS = 8.0  # a pool may open some more connections
 LATENCY_TIMES, LATENCY_MS = 1.5, 5.0  # the last third's median against the first's
 
 
@@ -60,7 +60,9 @@ def last_part(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 def growth(points: Sequence[tuple[float, float]]) -> float | None:
     """How much it grew in the last two thirds, by the line through them; None if there are too few."""
     part = last_part(points)
-    return slope(part) * (part[-1][0] - part[0][0]) if len(part) >= LEAST_SAMPLES else None
+    if len(part) < LEAST_SAMPLES or part[-1][0] - part[0][0] < LEAST_S:
+        return None
+    return slope(part) * (part[-1][0] - part[0][0])
 
 
 def flat(samples: Sequence[Sample], ignored: Sequence[str] = ()) -> list[Finding]:

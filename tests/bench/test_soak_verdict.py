@@ -36,10 +36,11 @@ def test_no_slope_without_a_line() -> None:
 
 
 def test_what_fills_in_the_first_third_is_no_growth() -> None:
-    points = [(float(x), min(x, 10) * 10.0) for x in range(31)]
-    assert last_part(points)[0][0] == 10
+    points = [(x * 10.0, min(x, 10) * 10.0) for x in range(31)]
+    assert last_part(points)[0][0] == 100
     assert growth(points) == 0
     assert growth(points[:5]) is None
+    assert growth([(x / 10, y) for x, y in points]) is None  # two thirds of half a minute
     assert growth([]) is None
 
 
