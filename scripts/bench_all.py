@@ -12,6 +12,7 @@ nothing. A whole run takes some hours: about 40 minutes for each round.
 from __future__ import annotations
 
 import argparse
+import signal
 import subprocess
 import sys
 import tempfile
@@ -37,12 +38,15 @@ def run(job: Job, number: int, machine: dict[str, str]) -> Result:
     rows: list[Row] = []
     error = ""
     with tempfile.TemporaryFile("w+") as told:
-        with subprocess.Popen(job.command, stdout=subprocess.PIPE, stderr=told, text=True) as process:
+        with subprocess.Popen(
+            job.command, stdout=subprocess.PIPE, stderr=told, text=True, start_new_session=True
+        ) as process:
             assert process.stdout is not None
             try:
                 rows = [from_line(line) for line in process.stdout]
             except KeyboardInterrupt:
-                process.wait()  # the terminal has interrupted it, too: it stops what it started
+                process.send_signal(signal.SIGINT)  # it stops what it started
+                process.wait()
                 raise
         if process.returncode or not rows:
             told.seek(0)
@@ -102,8 +106,9 @@ def parsed() -> argparse.Namespace:
 
 
 def main() -> int:
-    """Exit code 1 where a job failed, 130 after Ctrl-C; the report is written in any case."""
+    """Exit code 1 where a job failed, 130 after Ctrl-C or SIGTERM; the report is written in any case."""
     options = parsed()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     options.folder.mkdir(parents=True, exist_ok=True)
     raw = Raw(options.folder / RAW)
     code = 0

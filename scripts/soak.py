@@ -4,7 +4,7 @@
 Gy sessions at an offered rate, CDR files dropped in, new subscribers billed round and round with PDFs of their bills,
 and calls of a CRM over TLS, against the real programs over one store. Samples of each program's memory, descriptors and
 threads, latencies by the minute. At the end a verdict as Markdown on standard output, all figures as JSON in --json
-FILE; Ctrl-C ends it early with what it has. Exit code 1 if something isn't as it should be.
+FILE; Ctrl-C or SIGTERM ends it early with what it has. Exit code 1 if something isn't as it should be.
 
     scripts/soak [--minutes 30] [--store mysql|sqlite] [--ccr-per-s 300] [--json FILE]
 """
@@ -33,6 +33,7 @@ from soaking.programs import Programs
 from soaking.samples import look
 from soaking.verdict import Finding, Minute, Sample, flat, steady, without_errors
 
+ENDS = (signal.SIGINT, signal.SIGTERM)
 MYSQLD = "mysqld"
 UNJUDGED = (MYSQLD,)  # its buffer pool fills with the data, up to its own bound
 
@@ -67,13 +68,13 @@ def play(at: Place, amounts: Amounts, options: argparse.Namespace) -> tuple[list
     except KeyboardInterrupt:
         print("interrupted: what there is so far", file=sys.stderr)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a second Ctrl-C must not leave programs behind
+        for one in ENDS:
+            signal.signal(one, signal.SIG_IGN)  # a second Ctrl-C must not leave programs behind
         players.stop(at_once=is_interrupted)
         gone = programs.ended()
         faults = [*players.faults, *(f"{name} ended by itself" for name in gone), *programs.stop()]
         faults += programs.odd_lines()
         store.close()
-        signal.signal(signal.SIGINT, signal.default_int_handler)
     return samples, players.minutes(), faults
 
 
@@ -147,6 +148,8 @@ def main() -> int:
         options.bill_seconds,
         options.calls_per_s,
     )
+    for one in ENDS:
+        signal.signal(one, signal.default_int_handler)
     machine = facts()
     with place(options.store) as at:
         samples, minutes, faults = play(at, amounts, options)

@@ -87,7 +87,7 @@ def layers(results: list[Result], folder: Path) -> str:
         left = {name: left[name] + width for name, width in zip(bars, widths, strict=True)}
     axes.invert_yaxis()
     axes.set_xlabel("µs of the server's CPU for a CCR")
-    axes.legend(ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.35), frameon=False)
+    _legend(figure, columns=4)
     return _save(figure, folder, "gy-layers.svg")
 
 
@@ -103,7 +103,6 @@ def growth(results: list[Result], folder: Path, axis: str) -> str:
     if not title:
         return ""
     _scale(axes, title, "µs of the server's CPU for a CCR")
-    axes.set_ylim(bottom=0)
     return _save(figure, folder, f"growth-{axis}.svg")
 
 
@@ -137,7 +136,13 @@ def _scale(axes: Any, x: str, y: str) -> None:
     axes.set_xlabel(x)
     axes.set_ylabel(y)
     axes.set_ylim(bottom=0)
-    axes.legend(frameon=False)
+    axes.yaxis.set_major_formatter("{x:,.0f}")
+    _legend(axes.figure, columns=2)
+
+
+def _legend(figure: Any, columns: int) -> None:
+    """Below the drawing, where it hides no line."""
+    figure.legend(loc="outside lower center", ncols=columns, frameon=False)
 
 
 def _save(figure: Any, folder: Path, name: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mubss.services.control import FOLDER, PROGRAMS
-from mubss.services.group import processes
+from mubss.services.group import Running, processes
 
 START_S, STOP_S = 60, 60
 LOOK_S = 0.2
@@ -59,7 +59,7 @@ class Programs:
                 raise NotReady(f"{name} isn't ready: {self._log(name).read_text()[-2000:]}")
             time.sleep(LOOK_S)
 
-    def _told(self) -> list:  # type: ignore[type-arg]
+    def _told(self) -> list[Running]:
         return processes(self._folder / FOLDER)
 
     def port(self, name: str, pattern: str) -> int:
