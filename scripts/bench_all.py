@@ -76,6 +76,9 @@ def write(folder: Path, results: list[Result], command: str) -> None:
     good = {(one.job, one.round) for one in results if not one.error}
     failed = {f"{one.job}, round {one.round}: {one.error}" for one in results if (one.job, one.round) not in good}
     measured = [one for one in results if not one.error]
+    if not measured:
+        print(f"nothing measured: {folder / FIGURES} stays as it is", file=sys.stderr)
+        return
     charts = draw(measured, folder)
     if not charts:
         print(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import resource
+import signal
 import subprocess
 import tempfile
 import time
@@ -38,7 +39,8 @@ class Place(NamedTuple):
 
 @contextmanager
 def place(store: str) -> Iterator[Place]:
-    """A folder and the store that `--store` names."""
+    """A folder and the store that `--store` names; from now on SIGTERM ends the block as Ctrl-C does."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir=SCRATCH) as name:
         folder = Path(name)
         license_programs(folder)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -128,3 +129,14 @@ def test_it_runs_resumes_and_reports(tmp_path: Path) -> None:
     [line] = (tmp_path / "raw.jsonl").read_text().splitlines()
     assert json.loads(line)["command"] == "scripts/bench rate --seconds 0.02"
     assert "| apply, CCR-U of a data session |" in (tmp_path / "FIGURES.md").read_text()
+
+
+def test_an_interrupted_run_says_how_it_goes_on(tmp_path: Path) -> None:
+    command = [sys.executable, str(SCRIPTS / "bench_all.py"), "--quick", "--only", "rate", "--folder", str(tmp_path)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline().startswith("5 of 5 jobs to do")
+        process.send_signal(signal.SIGTERM)
+        told = process.stderr.read()
+    assert process.returncode == 130
+    assert "interrupted; --resume goes on" in told
