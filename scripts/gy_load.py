@@ -25,7 +25,7 @@ from typing import Any
 
 from mubss.gy.ccr_encode import encode_ccr
 from mubss.gy.codec import Ccr, Mscc, Units, UsedUnits
-from mubss.gy.message import Framer, decode_message, encode_request
+from mubss.gy.message import Framer, Identity, decode_message, encode_request
 
 _U32 = Struct(">I")
 INITIAL, UPDATE, TERMINATION = 1, 2, 3
@@ -123,9 +123,10 @@ class Link:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.framer = Framer()
         self.out: list[bytes] = []
+        self.identity = Identity(f"smf{index}.load.example", "load.example")
         avps = [
-            ("Origin-Host", f"smf{index}.load.example"),
-            ("Origin-Realm", "load.example"),
+            ("Origin-Host", self.identity.host),
+            ("Origin-Realm", self.identity.realm),
             ("Host-IP-Address", "127.0.0.1"),
             ("Vendor-Id", 0),
             ("Product-Name", "gy_load"),
@@ -173,8 +174,9 @@ class Load:
                 sys.exit("the server closed the connection")
             now = time.perf_counter()
             for frame in link.framer.feed(data):
-                if frame[4] & 0x80:
-                    continue  # a DWR: the run is shorter than two of them
+                if frame[4] & 0x80:  # DWR, RAR or ASR
+                    link.out.append(decode_message(frame).answer(2001, link.identity))
+                    continue
                 slot = int.from_bytes(frame[12:16], "big")
                 at = self.sent.pop(slot, None)
                 if at is None:
