@@ -104,8 +104,8 @@ def _bench(bench: str, results: list[Result], charts: list[str]) -> list[str]:
     for store in dict.fromkeys(one.store for one in results):
         found = gather(row for one in results if one.store == store for row in one.rows)
         for table in dict.fromkeys(table for table, _ in found):
-            title = f"{table}, {STORE_TITLES[store]}" if store else table
-            parts.append(f"### {title}")
+            says_it = bench == "store" or not store
+            parts.append(f"### {table}" if says_it else f"### {table}, {STORE_TITLES[store]}")
             parts.append(median_table({name: rounds for (at, name), rounds in found.items() if at == table}))
     return parts
 
