@@ -12,9 +12,11 @@ from __future__ import annotations
 import argparse
 import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
-from benching import Done, add_store, place, run_process
+from benching.places import Done, Place, add_store, place, run_process
+from benching.rows import Row, add_json, show
 from bill_accounts import CYCLE, make_cycle, unbill
 
 
@@ -29,20 +31,20 @@ def run_once(url: str, folder: Path, options: argparse.Namespace) -> Done:
     return done
 
 
-def bench(url: str, folder: Path, options: argparse.Namespace) -> None:
+def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
     """Makes the store, then bills it so many times."""
-    store = make_cycle(url, options.accounts, options.records, folder)
-    rates = []
+    store = make_cycle(at.url, options.accounts, options.records, at.folder)
     for run in range(1, options.runs + 1):
-        done = run_once(url, folder, options)
-        rates.append(options.accounts / done.seconds)
-        print(
-            f"run {run}: {rates[-1]:>6,.0f} bills/s, {done.seconds:.1f} s, "
-            f"{done.cpu_s / options.accounts * 1e6:.0f} us of its CPU a bill, {done.memory_mb:.0f} MB"
-        )
+        done = run_once(at.url, at.folder, options)
+        figures = {
+            "bills/s": options.accounts / done.seconds,
+            "s": done.seconds,
+            "CPU µs a bill": done.cpu_s / options.accounts * 1e6,
+            "most memory MB": done.memory_mb,
+        }
+        yield Row("mubss-billing", f"{options.accounts:,} accounts, {options.workers} processes", figures)
         if run < options.runs:
             unbill(store)
-    print(f"median {sorted(rates)[len(rates) // 2]:,.0f} bills/s")
     store.close()
 
 
@@ -52,13 +54,14 @@ def main() -> None:
         prog="bench billing", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_store(parser)
+    add_json(parser)
     parser.add_argument("--accounts", type=int, default=20_000)
     parser.add_argument("--records", type=int, default=50)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--workers", type=int, default=1)
     options = parser.parse_args()
-    with place(options.store) as (folder, url):
-        bench(url, folder, options)
+    with place(options.store) as at:
+        show(measure(at, options), as_json=options.json)
 
 
 if __name__ == "__main__":

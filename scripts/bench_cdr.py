@@ -14,9 +14,11 @@ import argparse
 import re
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
-from benching import Done, add_store, place, run_process
+from benching.places import Done, Place, add_store, place, run_process
+from benching.rows import Row, add_json, show
 from cdr_files import make_store, write_file
 from mubss.storage.cdr import find_files
 
@@ -36,24 +38,25 @@ def run_once(url: str, folder: Path, options: argparse.Namespace) -> Done:
     return done
 
 
-def bench(url: str, folder: Path, options: argparse.Namespace) -> None:
+def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
     """Makes the store, then a file for each run."""
-    store = make_store(url, options.accounts, options.prefixes, folder)
-    drop = folder / "var" / "cdr"
+    store = make_store(at.url, options.accounts, options.prefixes, at.folder)
+    drop = at.folder / "var" / "cdr"
     drop.mkdir(parents=True)
-    rates = []
     for run in range(1, options.runs + 1):
         seed, now_s = options.seed + run, int(time.time())
         file, source = drop / f"{run}.cdr", f"bench{run}"
         write_file(file, seed, options.records, options.accounts, options.prefixes, now_s, source, run)
-        done = run_once(url, folder, options)
-        rates.append(options.records / done.seconds)
+        done = run_once(at.url, at.folder, options)
         [doc] = [doc for doc in find_files(store, 100) if doc["sequence"] == run]
-        print(
-            f"run {run}: {rates[-1]:>8,.0f} records/s, {done.seconds:.1f} s, "
-            f"{done.cpu_s / options.records * 1e6:.0f} us of its CPU a record, {done.memory_mb:.0f} MB, {doc['counts']}"
-        )
-    print(f"median {sorted(rates)[len(rates) // 2]:,.0f} records/s")
+        print(f"run {run}: {doc['counts']}", file=sys.stderr)
+        figures = {
+            "records/s": options.records / done.seconds,
+            "s": done.seconds,
+            "CPU µs a record": done.cpu_s / options.records * 1e6,
+            "most memory MB": done.memory_mb,
+        }
+        yield Row("mubss-cdr", f"a file of {options.records:,} records", figures)
     store.close()
 
 
@@ -63,6 +66,7 @@ def main() -> None:
         prog="bench cdr", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_store(parser)
+    add_json(parser)
     parser.add_argument("--records", type=int, default=200_000)
     parser.add_argument("--accounts", type=int, default=50_000)
     parser.add_argument("--prefixes", type=int, default=10_000)
@@ -71,8 +75,8 @@ def main() -> None:
     parser.add_argument("--lanes", type=int, default=0)
     parser.add_argument("--window", type=int, default=0)
     options = parser.parse_args()
-    with place(options.store) as (folder, url):
-        bench(url, folder, options)
+    with place(options.store) as at:
+        show(measure(at, options), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -1,19 +1,25 @@
 #!/usr/bin/env python3
 """What decoding a CCR and encoding its CCA costs: microseconds of CPU, the median of several repeats.
 
-scripts/bench_codec.py [repeats]
+The baseline is the codec of PyPI's python-diameter on the same message, in an interpreter of its own with a virtual
+environment that is made for it (in .bench, once); where it can't be installed a line says so.
+
+    scripts/bench codec [REPEATS] [--no-baseline]
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 from time import process_time_ns
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
+from benching import python_diameter
+from benching.rows import Row, add_json, show
 from mubss.gy.avp import decode_tree
 from mubss.gy.codec import (
     CcaAnswer,
@@ -70,12 +76,24 @@ def cases() -> list[tuple[str, Callable[[], object], str]]:
     ]
 
 
+def measure(repeats: int, *, baseline: bool) -> Iterator[Row]:
+    """Our codec, then the other."""
+    for what, work, aim in cases():
+        figures = {"CPU µs": per_call_ns(work, repeats) / 1000}
+        yield Row("codec", what + (f", aim {aim}" if aim else ""), figures)
+    if baseline:
+        answer_values = {"total_octets": 1_000_000, "validity_time_s": 3_600, "threshold_octets": 9}
+        for what, cost_us in python_diameter.measure(load("open5gs", "ccr_u"), answer_values, repeats):
+            yield Row("codec of python-diameter", what, {"CPU µs": cost_us})
+
+
 def main() -> None:
-    repeats = int(sys.argv[1]) if len(sys.argv) > 1 else 9
-    print(f"{'µs':>8}  {'target':<7} what")
-    for what, work, target in cases():
-        nanoseconds = per_call_ns(work, repeats)
-        print(f"{nanoseconds // 1000:>5}.{nanoseconds % 1000 // 10:02}  {target:<7} {what}")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_json(parser)
+    parser.add_argument("repeats", type=int, nargs="?", default=9)
+    parser.add_argument("--no-baseline", action="store_true", help="leave out python-diameter")
+    options = parser.parse_args()
+    show(measure(options.repeats, baseline=not options.no_baseline), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,6 @@ The server is a process of its own. Each client has a connection; half of the cl
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import re
@@ -17,6 +16,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -26,12 +26,10 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "clients" / "python"))
 
 from mubss_crm import Crm
 
-from benching import add_store, place
+from benching.crm import credentials
+from benching.places import Place, add_store, cpu_seconds, place
+from benching.rows import Row, add_json, show
 from cdr_files import FIRST, make_store
-from mubss.config import load
-from mubss.core.roles import ADMIN
-from mubss.services import private_ca
-from mubss.services.tokens import Keys, issue, make_key, terms_of
 
 PROCESSES = 2
 
@@ -41,11 +39,7 @@ class Server:
 
     def __init__(self, url: str, folder: Path) -> None:
         settings = {"MUBSS_STORE__URL": url, "MUBSS_GENERAL__DATA_DIR": str(folder)}
-        config = load(None, settings)
-        self.ca = private_ca.make_server(folder / "var/tls", ["localhost"], int(time.time())).ca.read_bytes()
-        keys = config.resolve(config.crm.keys_folder)
-        make_key(keys, "k1")
-        self.token = issue(Keys(keys), terms_of(config.crm), "bench", ADMIN, 86_400, int(time.time()))[0]
+        self.ca, self.token = credentials(settings)
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mubss.crm.main", "--port", "0"],
             env={**os.environ, **settings},
@@ -59,11 +53,6 @@ class Server:
             sys.exit(f"bench crm: mubss-crm says {line}{self.process.stderr.read()}")
         self.address = f"localhost:{found[1]}"
         threading.Thread(target=self.process.stderr.read, daemon=True).start()
-
-    def cpu_s(self) -> float:
-        """The CPU seconds that it has had."""
-        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def stop(self) -> None:
         """Ends it well."""
@@ -98,46 +87,37 @@ def play(address: str, token: str, ca: bytes, name: str, clients: int, seconds: 
     return took
 
 
-def bench(url: str, folder: Path, options: argparse.Namespace) -> None:
-    """Both calls, so many runs each."""
-    make_store(url, options.accounts, 100, folder).close()
-    server = Server(url, folder)
+def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
+    """Both calls, so many runs each; the first of either only warms up."""
+    make_store(at.url, options.accounts, 100, at.folder).close()
+    server = Server(at.url, at.folder)
     try:
         with ProcessPoolExecutor(PROCESSES, mp_context=get_context("spawn")) as pool:
             for call in ("Subscribers/GetSubscriber", "Balances/TopUp"):
-                rates = [_run(pool, server, call, run, options) for run in range(options.runs + 1)][1:]
-                print(json.dumps({"call": call, "median_per_s": sorted(rates)[len(rates) // 2]}))
+                for run in range(options.runs + 1):
+                    figures = _run(pool, server, call, run, options)
+                    if run:
+                        yield Row("mubss-crm", call.partition("/")[2], figures)
     finally:
         server.stop()
 
 
-def _run(pool: ProcessPoolExecutor, server: Server, call: str, run: int, options: argparse.Namespace) -> int:
-    """One run; the first warms up."""
-    each, before, started = options.clients // PROCESSES, server.cpu_s(), time.perf_counter()
-    parts = [
-        pool.submit(
-            play,
-            server.address,
-            server.token,
-            server.ca,
-            call,
-            each,
-            options.seconds,
-            options.accounts,
-            run * 10 + part,
-        )
-        for part in range(PROCESSES)
-    ]
+def _run(
+    pool: ProcessPoolExecutor, server: Server, call: str, run: int, options: argparse.Namespace
+) -> dict[str, float]:
+    """One run."""
+    each, before_s = options.clients // PROCESSES, cpu_seconds(server.process.pid)
+    where = server.address, server.token, server.ca, call, each, options.seconds, options.accounts
+    parts = [pool.submit(play, *where, run * 10 + part) for part in range(PROCESSES)]
     took = sorted(one for part in parts for one in part.result())
-    seconds, cpu_s = time.perf_counter() - started, server.cpu_s() - before
-    rate = int(len(took) / options.seconds)
+    cpu_s = cpu_seconds(server.process.pid) - before_s
     p50, p99 = (took[len(took) * percent // 100] for percent in (50, 99))
-    if run:
-        print(
-            f"{call} run {run}: {rate:>6,}/s, p50 {p50:.1f} ms, p99 {p99:.1f} ms, "
-            f"{cpu_s / len(took) * 1e6:.0f} us of the server's CPU a call, {seconds:.1f} s"
-        )
-    return rate
+    return {
+        "calls/s": len(took) // options.seconds,
+        "p50 ms": round(p50, 1),
+        "p99 ms": round(p99, 1),
+        "server CPU µs a call": cpu_s / len(took) * 1e6,
+    }
 
 
 def main() -> None:
@@ -146,13 +126,14 @@ def main() -> None:
         prog="bench crm", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add_store(parser)
+    add_json(parser)
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=5)
     parser.add_argument("--accounts", type=int, default=1000)
     parser.add_argument("--runs", type=int, default=3)
     options = parser.parse_args()
-    with place(options.store) as (folder, url):
-        bench(url, folder, options)
+    with place(options.store) as at:
+        show(measure(at, options), as_json=options.json)
 
 
 if __name__ == "__main__":

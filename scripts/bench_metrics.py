@@ -13,37 +13,24 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
-import os
-import subprocess
-import sys
 import threading
 import timeit
 import urllib.request
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
-from pathlib import Path
 from statistics import median
-from typing import NamedTuple
 
-from bench_gy import Running, server
-from benching import add_store, place
+from benching.gy import checked, server
+from benching.gy import load as gy_load
+from benching.places import add_store, place
+from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
 from mubss import metrics
 
-HERE = Path(__file__).parent
 SCRAPE_SECONDS = 1
 OFF, ON, TRACED = "neither", "metrics", "metrics and traces"
 COUNTED_TIMES = 200_000
-
-
-class Round(NamedTuple):
-    """One run of the load."""
-
-    rate: int
-    p99_ms: float
-    server_us: float  # CPU of the server's process for one CCR
 
 
 @contextlib.contextmanager
@@ -89,24 +76,6 @@ def receiver() -> Iterator[str]:
         taking.server_close()
 
 
-def load(running: Running, options: argparse.Namespace, seed: int) -> Round:
-    """One run of scripts/gy_load.py."""
-    command = [sys.executable, str(HERE / "gy_load.py"), "--port", str(running.port), "--seed", str(seed)]
-    command += ["--accounts", str(options.accounts), "--seconds", str(options.seconds)]
-    command += ["--warm-up", str(options.warm_up), "--in-flight", str(options.in_flight)]
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent)}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as generator:
-        assert generator.stdout is not None
-        generator.stdout.readline()
-        before_s = running.cpu_seconds()[0]
-        figures = json.loads(generator.stdout.readline())
-    failed = {code: count for code, count in figures["results"].items() if code != "2001"}
-    if failed:
-        sys.exit(f"bench metrics: not 2001: {failed}")
-    spent_us = (running.cpu_seconds()[0] - before_s) / figures["requests"] * 1e6
-    return Round(figures["rate"], figures["p99_ms"], spent_us)
-
-
 def counting_us(commands: int) -> float:
     """Microseconds that counting takes of one CCR, in batches of so many."""
 
@@ -126,8 +95,8 @@ def counting_us(commands: int) -> float:
     return (each + whole / commands) * 1e6
 
 
-def bench(url: str, options: argparse.Namespace, traces_url: str) -> None:
-    """The table."""
+def measure(url: str, options: argparse.Namespace, traces_url: str) -> Iterator[Row]:
+    """A row for each kind in each round, then what counting takes."""
     make_store(url, options.accounts).close()
     kinds = {
         OFF: {"MUBSS_METRICS__ENABLED": "false"},
@@ -136,40 +105,34 @@ def bench(url: str, options: argparse.Namespace, traces_url: str) -> None:
     }
     if find_spec("opentelemetry") is None:
         del kinds[TRACED]
-    rounds: dict[str, list[Round]] = {kind: [] for kind in kinds}
-    octets: list[int] = []
+    arguments = ["--accounts", str(options.accounts), "--seconds", str(options.seconds)]
+    arguments += ["--warm-up", str(options.warm_up), "--in-flight", str(options.in_flight)]
+    spent_us: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(options.rounds):
         for place_in_round, (kind, settings) in enumerate(kinds.items()):
             with server(url, settings, []) as running, scraped(running.metrics_port) as sizes:
-                rounds[kind].append(load(running, options, 1 + number * len(kinds) + place_in_round))
-            octets += sizes
-            print(f"round {number + 1}, {kind}: {rounds[kind][-1]}", file=sys.stderr, flush=True)
-    print("| shown | CCR/s | of neither | p99 ms | server CPU µs/CCR |\n|---|---|---|---|---|")
-    base = median(one.rate for one in rounds[OFF])
-    for kind, found in rounds.items():
-        rate = median(one.rate for one in found)
-        p99_ms, spent_us = median(one.p99_ms for one in found), median(one.server_us for one in found)
-        print(f"| {kind} | {rate:,.0f} | {rate / base:.1%} | {p99_ms:.2f} | {spent_us:.0f} |")
-    print(f"\nA page has {max(octets, default=0):,} octets. Medians of {options.rounds} rounds.")
-    spent_us = median(one.server_us for one in rounds[OFF])
+                found = checked(kind, gy_load(running, 1 + number * len(kinds) + place_in_round, arguments))
+            spent_us[kind].append(found["server CPU µs/CCR"])
+            figures = {title: found[title] for title in ("CCR/s", "p99 ms", "server CPU µs/CCR")}
+            yield Row("what is shown", kind, {**figures, "octets of a page": max(sizes, default=0)})
     took_us = counting_us(16)
-    print(
-        f"Counting itself: {took_us:.2f} µs of a CCR in a batch of 16, {took_us / max(spent_us, 0.001):.1%} of its CPU."
-    )
+    share = took_us / max(median(spent_us[OFF]), 0.001)
+    yield Row("counting, never off", "of a CCR in a batch of 16", {"CPU µs": took_us, "% of its CPU": share * 100})
 
 
 def main() -> None:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_store(parser)
+    add_json(parser)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=8)
     parser.add_argument("--warm-up", type=float, default=2)
     parser.add_argument("--in-flight", type=int, default=64)
     parser.add_argument("--accounts", type=int, default=100_000)
     options = parser.parse_args()
-    with place(options.store) as (_, url), receiver() as traces_url:
-        bench(url, options, traces_url)
+    with place(options.store) as at, receiver() as traces_url:
+        show(measure(at.url, options, traces_url), as_json=options.json)
 
 
 if __name__ == "__main__":

@@ -11,13 +11,17 @@ from __future__ import annotations
 
 import argparse
 import multiprocessing
+import os
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import bill_samples
+from benching.places import memory_mb
+from benching.rows import Row, add_json, show
 from mubss.services.formatting import write_whole
 
 ROWS, LARGE_ROWS = 60, 1_000
@@ -39,7 +43,7 @@ def play(engine: str, seconds: float, threads: int, folder: str) -> Measured:
     languages = sorted(bill_samples.NAMES)
     bills = [(*bill_samples.postpaid(one, ROWS), bill_samples.facts(one)) for one in languages]
     pages = renderer.render(*bills[0]).pages
-    began, cpu = time.perf_counter(), time.process_time()
+    began, cpu = time.perf_counter(), _cpu_seconds()
 
     def work(thread: int) -> int:
         done = 0
@@ -54,7 +58,13 @@ def play(engine: str, seconds: float, threads: int, folder: str) -> Measured:
 
     with ThreadPoolExecutor(threads) as pool:
         files = sum(pool.map(work, range(threads)))
-    return Measured(files, time.perf_counter() - began, time.process_time() - cpu, pages, _megabytes())
+    return Measured(files, time.perf_counter() - began, _cpu_seconds() - cpu, pages, memory_mb(os.getpid()))
+
+
+def _cpu_seconds() -> float:
+    """Of this process, and of those it waited for: wkhtmltopdf is one for each file."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def large(engine: str) -> tuple[float, int, float]:
@@ -66,39 +76,44 @@ def large(engine: str) -> tuple[float, int, float]:
         began = time.perf_counter()
         pages = renderer.render(bill, usage, postings, bill_samples.facts()).pages
         best = min(best, time.perf_counter() - began)
-    return best, pages, _megabytes()
+    return best, pages, memory_mb(os.getpid())
 
 
-def _megabytes() -> float:
-    """The most memory that this process had."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return 0.0
+def measure(options: argparse.Namespace) -> Iterator[Row]:
+    """Each engine in one process, then in more, then with the large bill."""
+    context = multiprocessing.get_context("spawn")
+    for engine in options.engine.split(","):
+        for count in range(1, options.processes + 1):
+            job = (engine, options.seconds, options.threads, options.write)
+            with context.Pool(count) as pool:
+                found = pool.starmap(play, [job] * count)
+            figures = {
+                "invoices/s": sum(one.files / one.seconds for one in found),
+                "CPU ms each": 1000 * sum(one.cpu_seconds for one in found) / sum(one.files for one in found),
+                "memory MB": max(one.megabytes for one in found),
+                "pages": found[0].pages,
+            }
+            threads = f", {options.threads} threads each" if options.threads > 1 else ""
+            yield Row(f"invoices of {ROWS} rows, by {engine}", f"{count} processes{threads}", figures)
+        with context.Pool(1) as pool:
+            seconds, pages, megabytes = pool.apply(large, (engine,))
+        figures = {"s": seconds, "memory MB": megabytes, "pages": pages}
+        yield Row(f"a large bill, by {engine}", f"{LARGE_ROWS:,} rows", figures)
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="scripts/bench pdf", description=__doc__.splitlines()[0])
+    add_json(parser)
     parser.add_argument("--seconds", type=float, default=5.0)
     parser.add_argument("--processes", type=int, default=2, help="from one up to so many are measured")
     parser.add_argument("--threads", type=int, default=1)
-    parser.add_argument("--engine", default="plutobook", choices=("plutobook", "pdfkit"))
+    parser.add_argument("--engine", default="plutobook", help="plutobook, pdfkit, or both by a comma")
     parser.add_argument("--write", default="", metavar="FOLDER")
     options = parser.parse_args()
-    context = multiprocessing.get_context("spawn")
-    for count in range(1, options.processes + 1):
-        job = (options.engine, options.seconds, options.threads, options.write)
-        with context.Pool(count) as pool:
-            found = pool.starmap(play, [job] * count)
-        rate = sum(one.files / one.seconds for one in found)
-        cpu_ms = 1000 * sum(one.cpu_seconds for one in found) / sum(one.files for one in found)
-        print(
-            f"{count} processes, {options.threads} threads each: {rate:6.1f} invoices/s of {found[0].pages} pages, "
-            f"{cpu_ms:.1f} ms of CPU each, {max(one.megabytes for one in found):.0f} MB"
-        )
-    with context.Pool(1) as pool:
-        seconds, pages, megabytes = pool.apply(large, (options.engine,))
-    print(f"a bill of {LARGE_ROWS:,} rows, {pages} pages: {seconds:.2f} s, {megabytes:.0f} MB")
+    unknown = set(options.engine.split(",")) - {"plutobook", "pdfkit"}
+    if unknown:
+        parser.error(f"--engine: {', '.join(sorted(unknown))}; expected plutobook or pdfkit")
+    show(measure(options), as_json=options.json)
     return 0
 
 

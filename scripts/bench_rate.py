@@ -14,7 +14,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "core")]
 
-from core_builders import (  # noqa: E402 (the path comes first)
+from benching.rows import Row, add_json, show  # noqa: E402 (the path comes first)
+from core_builders import (  # noqa: E402
     DATA,
     INITIAL,
     MB,
@@ -40,10 +41,11 @@ from mubss.core.tariff import Tables  # noqa: E402
 
 RULES = Rules()
 NOW_MS = NOW_S * 1000
+TABLE = "rating and ledger"
 
 
-def measure(name: str, once: Callable[[], object], seconds: float) -> float:
-    """Prints and returns the best µs of ten rounds in CPU time: the least disturbed one says what the code costs."""
+def best_us(once: Callable[[], object], seconds: float) -> float:
+    """The best µs of ten rounds in CPU time: the least disturbed one says what the code costs."""
     count = 1
     while True:
         began = time.process_time()
@@ -59,7 +61,6 @@ def measure(name: str, once: Callable[[], object], seconds: float) -> float:
         for _ in range(count):
             once()
         best = min(best, (time.process_time() - began) / count)
-    print(f"{name:<58} {best * 1e6:9.2f} µs")
     return best * 1e6
 
 
@@ -142,12 +143,13 @@ def cases() -> dict[str, Callable[[], object]]:
 def main() -> None:
     """Measures every case, or says where the time of the ordinary one goes."""
     parser = argparse.ArgumentParser(description=__doc__)
+    add_json(parser)
     parser.add_argument("--seconds", type=float, default=1.0, help="per case")
     parser.add_argument("--profile", action="store_true", help="profile the ordinary CCR-U instead")
     options = parser.parse_args()
     if not options.profile:
-        for name, once in cases().items():
-            measure(name, once, options.seconds)
+        rows = (Row(TABLE, name, {"CPU µs": best_us(once, options.seconds)}) for name, once in cases().items())
+        show(rows, as_json=options.json)
         return
     once = cases()["apply, CCR-U of a data session"]
     profile = cProfile.Profile()

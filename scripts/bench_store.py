@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measures the document stores: `scripts/bench store [--store URL]`.
+"""Measures the document stores: `scripts/bench store [--store sqlite|mysql|URL]`.
 
 The embedded one, MySQL (a server of scripts/mysql of its own, with full durability, over TCP and TLS), and on the same
 server the official connector, one document a call. Every write is a durable transaction. "beside a busy thread" runs a
@@ -15,13 +15,16 @@ import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 
+from benching.places import SCRATCH
+from benching.rows import Row, add_json, show
 from mubss.xdev.store import open_store
 from mysqld.binaries import NoMySQL, find_or_fetch
 from mysqld.server import Server, ServerFailed
 from store_baseline import Official, per_document
-from store_cases import BATCH, USAGE, Measured, World, charging_round, measure, sets
+from store_cases import ACCOUNTS, BATCH, SECONDS_A_CASE, USAGE, Measured, World, charging_round, measure, sets
 
 SIZES = (1, 8, 32, 128)
 NEAREST = (  # ours, and what the official connector has for it
@@ -30,7 +33,8 @@ NEAREST = (  # ours, and what the official connector has for it
     ("put_many", "modify, one field"),
     ("add_many", "add"),
 )
-Figures = dict[tuple[str, int], tuple[float, float]]  # documents/s and client µs, by operation and size
+OFFICIAL = "MySQL by the official connector, one document a call"
+CLIENT_US = "client CPU µs/document"
 
 
 @contextmanager
@@ -49,63 +53,51 @@ def busy_thread() -> Iterator[None]:
     thread.join()
 
 
-def report(name: str, size: int, documents: int, measured: Measured) -> tuple[float, float]:
-    """One row; documents/s, and the CPU microseconds of one."""
+def to_row(table: str, name: str, documents: int, measured: Measured) -> Row:
+    """One line: `documents` in each of the rounds that were measured."""
     count, wall_s, cpu_s, rounds_s = measured
     total = count * documents
-    p50_s, p99_s = rounds_s[count // 2], rounds_s[min(count - 1, count * 99 // 100)]
-    print(
-        f"| {name} | {size} | {total / wall_s:,.0f} | {wall_s / total * 1e6:.1f} | {cpu_s / total * 1e6:.1f} "
-        f"| {p50_s * 1e3:.2f} | {p99_s * 1e3:.2f} |",
-        flush=True,
-    )
-    return total / wall_s, cpu_s / total * 1e6
+    figures = {
+        "documents/s": total / wall_s,
+        CLIENT_US: cpu_s / total * 1e6,
+        "p50 ms": rounds_s[count // 2] * 1e3,
+        "p99 ms": rounds_s[min(count - 1, count * 99 // 100)] * 1e3,
+    }
+    return Row(table, name, figures)
 
 
-def head(title: str) -> None:
-    """The table's head."""
-    print(f"\n{title}\n")
-    print(
-        "| operation | documents a transaction | documents/s | µs/document | client CPU µs/document | p50 ms | p99 ms |"
-    )
-    print("|---|---|---|---|---|---|---|")
-
-
-def ours(world: World) -> Figures:
+def ours(table: str, world: World) -> Iterator[Row]:
     """The set operations, and a batch of charging."""
-    figures = {}
     for size in SIZES:
         for name, prepare in sets(world, size).items():
-            figures[name, size] = report(name, size, size, measure(world.store.run, prepare))
-    written = BATCH + BATCH + USAGE
-    report("charging round", BATCH + written, BATCH + written, measure(world.store.run, charging_round(world)))
-    return figures
+            yield to_row(table, f"{name}, {size} a transaction", size, measure(world.store.run, prepare, world.case_s))
+    documents = BATCH + BATCH + BATCH + USAGE
+    yield to_row(table, "a charging round", documents, measure(world.store.run, charging_round(world), world.case_s))
 
 
-def official(world: World, url: str) -> Figures:
+def official(world: World, url: str) -> Iterator[Row]:
     """The official connector's calls."""
-    figures = {}
     session = Official(url)
     for size in SIZES:
         for name, prepare in per_document(world, size).items():
-            figures[name, size] = report(name, size, size, measure(session.run, prepare))
+            yield to_row(OFFICIAL, f"{name}, {size} a transaction", size, measure(session.run, prepare, world.case_s))
     session.close()
-    return figures
 
 
-def compare(mine: Figures, theirs: Figures) -> None:
+def compare(rows: list[Row]) -> Iterator[Row]:
     """How many times as fast, and as cheap, ours is."""
-    print(f"\n| documents | {' | '.join(f'{name} / {other}' for name, other in NEAREST)} |")
-    print("|---" * (1 + len(NEAREST)) + "|")
+    found = {row.name: row.figures for row in rows}
     for size in SIZES:
-        cells = []
         for name, other in NEAREST:
-            (rate, cpu_us), (their_rate, their_cpu_us) = mine[name, size], theirs[other, size]
-            cells.append(f"{rate / their_rate:.1f} × documents/s, 1/{their_cpu_us / cpu_us:.0f} of the client CPU")
-        print(f"| {size} | {' | '.join(cells)} |")
+            mine, theirs = (found[f"{one}, {size} a transaction"] for one in (name, other))
+            figures = {
+                "times the documents/s": mine["documents/s"] / theirs["documents/s"],
+                "times less client CPU": theirs[CLIENT_US] / mine[CLIENT_US],
+            }
+            yield Row("ours against the official connector", f"{name} / {other}, {size} a transaction", figures)
 
 
-def on_mysql(folder: Path) -> None:
+def on_mysql(folder: Path, options: argparse.Namespace) -> Iterator[Row]:
     """MySQL by our engine and by the official connector, and the one against the other."""
     server = Server(folder, find_or_fetch())
     try:
@@ -113,16 +105,39 @@ def on_mysql(folder: Path) -> None:
         url = server.url(schema="mubss_bench")
         store = open_store(url)
         store.make()
-        world = World(store)
+        world = World(store, options.accounts, options.seconds)
         world.fill()
-        head("MySQL, full durability, TLS")
-        mine = ours(world)
-        head("MySQL by the official connector, one document a call")
-        theirs = official(world, url)
-        compare(mine, theirs)
+        rows = []
+        for row in chain(ours("MySQL, full durability, TLS", world), official(world, url)):
+            rows.append(row)
+            yield row
+        yield from compare(rows)
         store.close()
     finally:
         server.remove()
+
+
+def on_one(table: str, url: str, options: argparse.Namespace) -> Iterator[Row]:
+    """A store by its URL."""
+    world = World(open_store(url), options.accounts, options.seconds)
+    world.store.make()
+    world.fill()
+    yield from ours(table, world)
+    if not options.store or options.store == "sqlite":
+        with busy_thread():
+            yield from ours(f"{table}, beside a busy thread", world)
+    world.clear()
+    world.store.close()
+
+
+def measured(options: argparse.Namespace, folder: Path) -> Iterator[Row]:
+    """What `--store` names."""
+    if options.store in ("", "sqlite"):
+        yield from on_one("embedded store", f"sqlite:///{folder}/store.db", options)
+    if options.store in ("", "mysql"):
+        yield from on_mysql(folder / "mysql", options)
+    if "://" in options.store:
+        yield from on_one("the store of --store", options.store, options)
 
 
 def main() -> None:
@@ -130,25 +145,16 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         prog="bench store", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--store", metavar="URL", help="this one alone")
-    arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir="/var/tmp") as folder:
-        world = World(open_store(arguments.store or f"sqlite:///{folder}/store.db"))
-        world.store.make()
-        world.fill()
-        head("The store of --store" if arguments.store else "Embedded store")
-        ours(world)
-        if not arguments.store:
-            head("Embedded store, beside a busy thread")
-            with busy_thread():
-                ours(world)
-        world.clear()
-        world.store.close()
-        if not arguments.store:
-            try:
-                on_mysql(Path(folder, "mysql"))
-            except (NoMySQL, ServerFailed) as error:
-                sys.exit(f"bench store: {error}")
+    add_json(parser)
+    parser.add_argument("--store", default="", metavar="sqlite|mysql|URL", help="this one alone")
+    parser.add_argument("--seconds", type=float, default=SECONDS_A_CASE, help="for each operation and size")
+    parser.add_argument("--accounts", type=int, default=ACCOUNTS)
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="mubss-bench-", dir=SCRATCH) as folder:
+        try:
+            show(measured(options, Path(folder)), as_json=options.json)
+        except (NoMySQL, ServerFailed) as error:
+            sys.exit(f"bench store: {error}")
 
 
 if __name__ == "__main__":
