@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 from benching.charts import draw
@@ -88,6 +89,13 @@ def write(folder: Path, results: list[Result], command: str) -> None:
     print(f"{folder / FIGURES}: {len(measured)} results, {len(charts)} charts", file=sys.stderr)
 
 
+def is_kept(commands: dict[str, str], result: Result, *, resume: bool) -> bool:
+    """Whether a result stays: of a job that isn't measured now, or a good one by the same command to go on from."""
+    if result.error:
+        return False
+    return result.job not in commands or (resume and result.command == commands[result.job])
+
+
 def parsed() -> argparse.Namespace:
     """The command line, checked."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -117,10 +125,7 @@ def main() -> int:
     code = 0
     try:
         if not options.report:
-            names = {job.name for job in options.jobs}
-            if not options.resume:
-                raw.keep(lambda one: one.job not in names)
-            raw.keep(lambda one: not one.error)
+            raw.keep(partial(is_kept, {job.name: job.told for job in options.jobs}, resume=options.resume))
             code = 0 if measure(raw, options.jobs, options.rounds) else 1
     except KeyboardInterrupt:
         print("interrupted; --resume goes on", file=sys.stderr)

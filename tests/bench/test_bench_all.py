@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bench_all import is_kept
 from benching.charts import draw, points
 from benching.peers import SIGSCALE
 from benching.plan import AXES, NAMES, SCRIPTS, Job, jobs
@@ -74,6 +75,23 @@ def test_a_cut_off_run_goes_on_where_it_was(tmp_path: Path) -> None:
     assert to_do([CODEC._replace(arguments=("2",))], 1, raw.results()) != []  # other settings are another measurement
     raw.keep(lambda one: not one.error)
     assert raw.results() == [done]
+
+
+@pytest.mark.parametrize(
+    ("job", "command", "error", "resumed", "anew"),
+    [
+        ("codec", CODEC.told, "", True, False),
+        ("codec", "scripts/bench codec 9", "", False, False),  # of other settings: never in one median
+        ("codec", CODEC.told, "exit code 1", False, False),
+        ("rate", "scripts/bench rate", "", True, True),  # isn't measured now
+        ("rate", "scripts/bench rate", "exit code 1", False, False),
+    ],
+)
+def test_which_former_results_stay(job: str, command: str, error: str, resumed: bool, anew: bool) -> None:
+    one = result(job, 1, [], error, command)
+    commands = {CODEC.name: CODEC.told}
+    assert is_kept(commands, one, resume=True) is resumed
+    assert is_kept(commands, one, resume=False) is anew
 
 
 def test_rounds_go_round() -> None:
