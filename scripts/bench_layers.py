@@ -3,7 +3,8 @@
 
 The load runs twice: alone, for what a CCR costs, and with py-spy beside it, for the shares. A sample counts where a
 thread of the server ran, not where it waited. What no rule of scripts/benching/layers.py names is "unclassified"; its
-innermost frames are told at the end.
+innermost frames are told at the end. Compiled modules (scripts/compiled) have no frames that py-spy sees: what they do
+would count for who called them, so that is refused.
 
     scripts/bench layers [--store mysql|mysql-tls|URL] [--depths 64] [--seconds 10] [--accounts 20000]
 """
@@ -21,6 +22,7 @@ from benching.layers import MEANING, Profile, profile_of
 from benching.places import Place, add_store, place
 from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
+from mubss.gy import avp
 
 PY_SPY = Path(sys.executable).parent / "py-spy"
 SAMPLES_A_SECOND = 200
@@ -70,6 +72,8 @@ def main() -> None:
     options = parser.parse_args()
     if not PY_SPY.exists():
         sys.exit("bench layers: there is no py-spy in .venv; expected it: .venv/bin/pip install -e '.[dev]'")
+    if avp.__file__.endswith(".so"):
+        sys.exit("bench layers: the hot modules are compiled; expected plain Python, whose frames py-spy sees")
     with place(options.store) as at:
         show(measure(at, options), as_json=options.json)
 

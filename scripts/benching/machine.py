@@ -15,6 +15,7 @@ from statistics import median
 
 from benching import python_diameter
 from benching.places import SCRATCH
+from mubss.gy import avp
 from mysqld.binaries import NoMySQL, find_or_fetch
 
 PACKAGES = ("gevent", "grpcio", "protobuf", "mysqlx-connector-python", "orjson", "plutoprint", "cryptography")
@@ -34,6 +35,7 @@ def facts() -> dict[str, str]:
         "fdatasync of 4 KB": f"{fdatasync_ms():.2f} ms (p50 of {SYNCS})",
         "load before": f"{os.getloadavg()[0]:.2f} (1 minute)",
         "Python": platform.python_version(),
+        "hot modules": "compiled by mypyc" if avp.__file__.endswith(".so") else "plain Python",
         "SQLite": sqlite3.sqlite_version,
         "MySQL": mysql_version(),
         **{name: installed(name) for name in PACKAGES},
