@@ -42,8 +42,10 @@ def print_table(
     right: Collection[str] = (),
     fold: Collection[str] = (),
     spare: Sequence[str] = (),
+    within: int = 0,
 ) -> None:
     """The rows under headings: `columns` is {key of a row: heading}; integers, and `right`, stand to the right.
+    `within`: so many columns of a terminal at most, and of a pipe; 0: as many as it takes.
 
     On a terminal that is too narrow, texts of the columns `fold` go over several lines between words, then `spare`
     columns are left out, the last first; where that isn't enough each row becomes lines of `heading: value`. Nothing
@@ -54,6 +56,8 @@ def print_table(
     from rich.text import Text
 
     out = console()
+    if within:
+        out.width = min(out.width, within)
     if title:  # not the table's own: that would be folded to the table's width
         out.print(Text(title, style="bold"), soft_wrap=True)
     cells = {key: [cell(row.get(key)) for row in rows] for key in columns}

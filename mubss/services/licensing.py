@@ -25,6 +25,7 @@ from mubss.services.licence_state import StateFile
 log = logging.getLogger(__name__)
 
 
+BROKEN = "broken"  # in place of a state: it can't be looked at any more
 DEMO_WARN_DAYS = 7  # before its end; the 30 of others are its whole life
 
 
@@ -131,6 +132,7 @@ class Gate:
         pinned: Keys | None = None,
     ) -> None:
         self.is_open = False
+        self.fault = ""  # why the licence couldn't be looked at the last time
         self._program = program
         self._validator = LicenseValidator(config, pinned)
         self._grace_s = config.license.grace_days * DAY_S
@@ -162,7 +164,11 @@ class Gate:
         elapsed_s, self._looked_s = int(at - self._looked_s), at
         try:
             standing = self._validator.look(self._program, self._now_s(), elapsed_s)
+            if self.fault:
+                log.info("the licence %s can be looked at again", standing.licence.serial)
+            self.fault = ""
         except MubssError as error:
+            self.fault = str(error)
             log.error("the licence can't be looked at: %s", error)
             last = self.standing
             now_s = max(self._now_s(), last.known_s)
@@ -185,15 +191,19 @@ class Gate:
             log.info("the licence %s is good until %s: new work begins again", standing.licence.serial,
                      utc(standing.licence.expires_s))  # fmt: skip
         metrics.LICENCE_DAYS.set(standing.days_left)
+        metrics.LICENCE_VALID.set(self.is_open and not self.fault)
         told = f"{standing.state.value} {standing.days_left}"
         if told != self._told:
             self._told = told
             _tell(standing, self._grace_s)
 
     def facts(self) -> dict[str, object]:
-        """What `mubss status` tells of it."""
+        """What `mubss status` tells of it: BROKEN where only the licence last read keeps this program at work."""
         standing = self.standing
-        return {"licence": standing.state.value, "licence_days": standing.days_left}
+        facts: dict[str, object] = {"licence": standing.state.value, "licence_days": standing.days_left}
+        if self.fault and self.is_open:
+            facts |= {"licence": BROKEN, "licence_fault": self.fault}
+        return facts
 
 
 def _tell(standing: Standing, grace_s: int) -> None:
