@@ -124,9 +124,12 @@ def show(invocation: Invocation, /, file: str) -> None:
 @license_.command("verify")
 @click.pass_obj
 def verify(invocation: Invocation, /) -> None:
-    """Checks the licence as programs do at their start; exit code 79 where none could start."""
-    config = invocation.config
-    standing = LicenseValidator(config).start("mubss", wall_clock_ms() // 1000)
+    """Checks the licence as programs do at their start, and writes nothing; exit code 79 where none could start."""
+    validator = LicenseValidator(invocation.config)
+    standing = validator.verify("mubss", wall_clock_ms() // 1000)
+    known = utc(standing.known_s)
+    if validator.known_s() is None:
+        known = f"none noted yet; the first start begins with {known}"
     programs = [name for name in rules.NEEDS if not rules.missing(name, standing.licence.features)]
     _print(
         invocation,
@@ -134,6 +137,7 @@ def verify(invocation: Invocation, /) -> None:
             **_fields(standing.licence),
             "state": standing.state.value,
             "days_left": standing.days_left,
+            "known_time": known,
             "programs": programs,
         },
     )

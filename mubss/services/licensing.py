@@ -79,10 +79,23 @@ class LicenseValidator:
 
     def start(self, program: str, now_s: int) -> Standing:
         """What must hold before `program` starts; LicenceError says what doesn't."""
+        licence = self._licence_of(program)
+        standing = self._at_start(licence, now_s, self._state().open(licence.issued_s))
+        self._noted_s = self._state().raise_to(max(standing.known_s, now_s))
+        return standing._replace(known_s=self._noted_s)
+
+    def verify(self, program: str, now_s: int) -> Standing:
+        """As `start`, for who only looks: nothing is written, `known_s` is what a start would find, or begin with."""
+        licence = self._licence_of(program)
+        return self._at_start(licence, now_s, self._state().expected(licence.issued_s))
+
+    def _licence_of(self, program: str) -> Licence:
         licence = self.read()
         if lacking := rules.missing(program, licence.features):
             raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it to start")
-        known_s = self._state().open(licence.issued_s)
+        return licence
+
+    def _at_start(self, licence: Licence, now_s: int, known_s: int) -> Standing:
         if rules.is_rolled_back(now_s, known_s):
             raise LicenceError(
                 f"clock: {utc(now_s)}; expected {utc(known_s)} or later, which was reached before: set the clock right"
@@ -94,8 +107,7 @@ class LicenseValidator:
             raise LicenceError(
                 f"licence.issued_s: {utc(licence.issued_s)}; expected a time that has come: {utc(now_s)}"
             )
-        self._noted_s = self._state().raise_to(max(known_s, now_s))
-        return standing._replace(known_s=self._noted_s)
+        return standing
 
     def look(self, program: str, now_s: int, elapsed_s: int) -> Standing:
         """How it stands `elapsed_s` after the last look; notes the time. LicenceError as `start`, but for the end."""
