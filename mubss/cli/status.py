@@ -43,7 +43,7 @@ def status(
     code = ExitCode.OK
     found: dict[str, Any] = {"store": {"place": stores.place(config.store_url), "usable": True}}
     try:
-        with closing(stores.open_made(config.store_url)) as store:
+        with closing(invocation.open_store()) as store:
             found |= _contents(Desk(config, store))
     except MubssError as error:
         code = exit_code(error)
