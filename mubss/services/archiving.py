@@ -238,13 +238,20 @@ class Archiving:
             archives.drop(self._store, self._owner, manifest["_id"])
             return False
         files.name(path)
-        if files.digest_of(path) != manifest["sha256"]:
-            raise InputError(f"{path}: not as it was written; expected its copy: nothing more leaves the store")
+        check_octets(path, manifest, "nothing more leaves the store")
         done = manifest["done"]
         for docs in files.pages(path, PAGE_DOCUMENTS, done):
             done = archives.remove_page(self._store, self._owner, manifest["_id"], done, docs)
             self._progress(f"{manifest['_id']}: {done:,} of {manifest['rows']:,} have left the store")
         return True
+
+
+def check_octets(path: Path, manifest: Doc, otherwise: str) -> None:
+    """InputError where a file isn't there, or isn't as it was written; it says what isn't done then."""
+    if not path.exists():
+        raise InputError(f"{path}: isn't there; expected the file of the archive, or its copy: {otherwise}")
+    if files.digest_of(path) != manifest["sha256"]:
+        raise InputError(f"{path}: not as it was written; expected its copy: {otherwise}")
 
 
 class Fault(NamedTuple):
@@ -279,6 +286,8 @@ def _file_fault(manifest: Doc, folder: Path) -> str:
     if manifest["state"] == WRITTEN:
         return "its run broke off: `mubss archive run` ends it"
     try:
+        if not path.exists():
+            return "isn't there: put its copy back"
         if files.digest_of(path) != manifest["sha256"]:
             return "its octets aren't those that were written: put its copy back"
         found = files.sums_of(path, manifest["kind"])
@@ -323,13 +332,18 @@ def _carried_faults(store: Store, folder: Path, postings: Sequence[Doc]) -> Iter
 
 
 def read(store: Store, folder: Path, kind: str, account_id: str, month: str = "") -> Iterator[Doc]:
-    """An account's documents of a kind in the archive, in order of months; of one month, or all."""
+    """An account's documents of a kind in the archive, in order of months; of one month, or all.
+
+    InputError where a file isn't as it was written: its octets are compared first.
+    """
     if kind not in KINDS:
         raise InputError(f"kind: {kind[:20]!r}; expected one of {', '.join(KINDS)}")
     for manifest in archives.manifests(store):
         if manifest["kind"] != kind or month not in ("", manifest["month"]) or not manifest["done"]:
             continue  # without any done, all is in the store, and the file may not even have its name yet
-        found = files.of_account(folder / manifest["path"], account_id)
+        path = folder / manifest["path"]
+        check_octets(path, manifest, "nothing is shown of it")
+        found = files.of_account(path, account_id)
         if manifest["state"] == WRITTEN:  # some of them are in the store still
             ids = [doc["_id"] for doc in found]
             there = store.run(lambda session, ids=ids: session.collection(kind).get_many(ids))  # type: ignore[misc]

@@ -375,7 +375,7 @@ def test_a_file_that_is_gone_or_damaged_is_told(world: World, folder: Path) -> N
     second.write_bytes(b"PAR1")
     third.rename(third.with_name("postings-2026-09-0077.parquet"))
     found = {one.where: one.text for one in verify(world.store, folder)}
-    assert len(found) == 4 and "can't be read" in found["postings/2026/postings-2026-09-0001.parquet"]
+    assert len(found) == 4 and "isn't there" in found["postings/2026/postings-2026-09-0001.parquet"]
     assert "no manifest" in found[third.with_name("postings-2026-09-0077.parquet").relative_to(folder).as_posix()]
 
 

@@ -41,7 +41,23 @@ def test_a_file_that_is_gone_is_told(demo_shell: Shell) -> None:
     next((demo_shell.folder / "archive").rglob("*.parquet")).unlink()
     done = demo_shell("archive", "verify", "--json")
     assert done.code == ExitCode.FAILURE and len(done.json["faults"]) == 1
-    assert "can't be read" in demo_shell("archive", "verify").out
+    assert "isn't there: put its copy back" in demo_shell("archive", "verify").out
+
+
+def test_nothing_is_shown_of_a_file_that_is_not_as_it_was_written(demo_shell: Shell) -> None:
+    demo_shell.ok("archive", "run", "--month", MONTH)
+    [file] = (demo_shell.folder / "archive").rglob("*.parquet")
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(octets)
+    refused = demo_shell("archive", "show", ONE, "--kind", "postings")
+    assert refused.code == ExitCode.INPUT and refused.out == ""
+    assert refused.err == f"mubss: {file}: not as it was written; expected its copy: nothing is shown of it\n"
+    file.unlink()
+    refused = demo_shell("archive", "show", ONE, "--kind", "postings")
+    assert refused.code == ExitCode.INPUT
+    assert refused.err.startswith(f"mubss: {file}: isn't there; expected the file of the archive, or its copy")
 
 
 def test_retention_says_what_goes(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
