@@ -11,7 +11,7 @@ import click
 
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
-from mubss.cli.output import print_json
+from mubss.cli.output import print_json, say
 from mubss.core import licence as rules
 from mubss.core.errors import InputError
 from mubss.core.licence import Licence
@@ -49,8 +49,8 @@ def keygen(invocation: Invocation, /, key_id: str, folder: str) -> None:
     if invocation.as_json:
         print_json({"key_id": key_id, "private": str(private), "public": str(public), "line": octets.hex()})
         return
-    click.echo(f"private key {private}: keep it apart, whoever has it issues licences")
-    click.echo(f"public key {public}; this line goes into {files.PINNED}:")
+    say(f"private key {private}: keep it apart, whoever has it issues licences")
+    say(f"public key {public}; this line goes into {files.PINNED}:")
     click.echo(files.key_line(key_id, octets))
 
 
@@ -98,7 +98,7 @@ def issue(
     if invocation.as_json:
         print_json({"file": out, **_fields(licence)})
     else:
-        click.echo(f"{out}: {serial} for {licensee}, until {utc(licence.expires_s)}, signed by {licence.key_id}")
+        say(f"{out}: {serial} for {licensee}, until {utc(licence.expires_s)}, signed by {licence.key_id}")
 
 
 def _day(text: str) -> int:

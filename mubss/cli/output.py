@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mubss.core.money import format_amount
+from mubss.core.wording import counted as counted
 from mubss.runtime import one_line
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = 10_000  # columns where no terminal sets a width: a pipe gets whole lines
 _MAX_WORD = 32  # columns; longer words of a text that may be folded, such as paths, are broken
+
+
+def say(text: str) -> None:
+    """A line of what was done; a file's name in it may hold control letters, and they are no terminal's."""
+    click.echo(one_line(text))
 
 
 def print_json(value: Any) -> None:
@@ -136,11 +142,6 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value)
     return one_line(str(value))
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 octet`, `1,500 octets`; `many` where it isn't `one` and an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def money(micros: int, currency: str, decimals: int = 2) -> str:

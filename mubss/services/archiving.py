@@ -29,6 +29,7 @@ from mubss.core.bill_period import checked_label, start_of
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import Busy, InputError
 from mubss.core.model import POSTPAID, PREPAID, Account
+from mubss.core.wording import counted
 from mubss.services import archive_files as files
 from mubss.storage import archives, stats, subscribers
 from mubss.storage.archives import KINDS, WRITTEN, Owner
@@ -146,7 +147,7 @@ class Archiving:
             yield from self._of_account(account["_id"])
             if count % BEAT_ACCOUNTS == 0:
                 beat()
-                self._progress(f"{count:,} accounts looked at")
+                self._progress(f"{counted(count, 'account')} looked at")
 
     def _of_account(self, account_id: str) -> Iterator[tuple[str, str, Doc]]:
         found = self._account(account_id)

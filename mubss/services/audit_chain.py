@@ -6,6 +6,7 @@ from contextlib import suppress
 from typing import NamedTuple
 
 from mubss.core.audit import START, Fault, first_fault
+from mubss.core.wording import counted
 from mubss.storage import audit as storage
 from mubss.storage.database import Store, StoreConflict, StoreUnavailable
 
@@ -58,5 +59,6 @@ def verify(store: Store) -> Verified:
         fault = Fault(seq, f"entry {seq} isn't the one that was sealed last: it was changed")
     outside = known.entries - known.seq - known.unsealed
     if fault is None and outside:
-        fault = Fault(known.seq + 1, f"{outside:,} entries stand outside the chain: they were added, or its head was")
+        who = counted(outside, "entry stands", "entries stand")
+        fault = Fault(known.seq + 1, f"{who} outside the chain: added, or its head was changed")
     return Verified(known.seq, known.hash, known.unsealed, fault)

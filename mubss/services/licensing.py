@@ -17,6 +17,7 @@ from mubss.config import Config
 from mubss.core import licence as rules
 from mubss.core.errors import LicenceError, MubssError
 from mubss.core.licence import DAY_S, DEMO, Licence, State
+from mubss.core.wording import counted
 from mubss.services import licence_files as files
 from mubss.services.durable import sync
 from mubss.services.licence_files import Keys
@@ -60,7 +61,9 @@ class LicenseValidator:
         machine = files.read_machine_id(self._machine_file)
         if machine not in licence.machine_ids:
             shown = f"{machine[:8]}…"
-            raise LicenceError(f"licence.machine_ids: {len(licence.machine_ids)} ids; expected this machine's, {shown}")
+            raise LicenceError(
+                f"licence.machine_ids: {counted(len(licence.machine_ids), 'id')}; expected this machine's, {shown}"
+            )
         if is_demo:
             self._check_demo()
         return licence
@@ -222,7 +225,9 @@ def _tell(standing: Standing, grace_s: int) -> None:
     end = utc(standing.licence.expires_s)
     is_soon = standing.licence.kind != DEMO or standing.days_left < DEMO_WARN_DAYS
     if standing.state is State.EXPIRING and is_soon:
-        log.warning("the licence %s ends at %s, in %d days", standing.licence.serial, end, standing.days_left)
+        log.warning(
+            "the licence %s ends at %s, in %s", standing.licence.serial, end, counted(standing.days_left, "day")
+        )
     elif standing.state is State.GRACE:
         last = utc(standing.licence.expires_s + grace_s)
         log.error("the licence %s ended at %s; nothing new begins from %s on", standing.licence.serial, end, last)

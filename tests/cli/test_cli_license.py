@@ -48,7 +48,7 @@ def test_a_licence_from_its_key_to_its_check(machine: Shell, monkeypatch: pytest
     found = machine.json("license", "verify")
     assert (found["state"], found["serial"], len(found["programs"])) == ("valid", "S-1", 6)
     Path("machine-id").write_text(OTHER_MACHINE)
-    assert "licence.machine_ids: 1 ids; expected this machine's" in machine("license", "verify").err
+    assert "licence.machine_ids: 1 id; expected this machine's" in machine("license", "verify").err
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def test_keys_are_rotated(world: World) -> None:
 
 def test_another_machine_is_refused(world: World) -> None:
     (world.folder / "machine-id").write_text(OTHER_MACHINE)
-    assert refusal(world) == "licence.machine_ids: 1 ids; expected this machine's, ffffffff…"
+    assert refusal(world) == "licence.machine_ids: 1 id; expected this machine's, ffffffff…"
 
 
 @pytest.mark.parametrize("text", ["", "uninitialized\n", "0" * 32, "g" * 32, "1" * 33, "é" * 32])

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 from mubss.services.stores import place
 from mubss.storage import refdata
@@ -35,13 +36,16 @@ def check(scene: Scene) -> Iterator[Finding]:
             do = "stop all programs and put the last copy back: `mubss restore`, docs/BACKUP.md"
         yield fail(str(error), do)
         return
-    yield ok(f"{place(url)}: {found.engine}, {len(COLLECTIONS)} collections, its schema is this program's")
+    yield ok(f"{place(url)}: {found.engine}, {counted(len(COLLECTIONS), 'collection')}, its schema is this program's")
     if found.missing_indexes:
         names = ", ".join(found.missing_indexes[:5])
-        text = f"{len(found.missing_indexes)} indexes are missing, or over other fields: {names}"
-        yield fail(text, "`mubss init` makes those that are missing; drop one that is over other fields first")
+        count = counted(len(found.missing_indexes), "index is", "indexes are")
+        yield fail(
+            f"{count} missing, or over other fields: {names}",
+            "`mubss init` makes those that are missing; drop one that is over other fields first",
+        )
     else:
-        yield ok(f"{sum(map(len, COLLECTIONS.values()))} indexes, all there")
+        yield ok(f"{counted(sum(map(len, COLLECTIONS.values())), 'index', 'indexes')}, all there")
     yield from _log(scene, found)
     if version:
         yield ok(f"reference data: version {version}")
