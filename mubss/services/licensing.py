@@ -53,6 +53,10 @@ class LicenseValidator:
 
     def read(self) -> Licence:
         """The licence, with its signature and this machine checked; LicenceError says what is wrong."""
+        if not os.path.lexists(self._file):
+            trial = "`mubss init --demo` makes one to try this out"
+            issued = "for production it comes from who issues licences (`mubss license machine-id`, docs/LICENCE.md)"
+            raise LicenceError(f"license.file: {self._file}: No such file; {trial}, {issued}")
         pinned = files.pinned_keys() if self._pinned is None else self._pinned
         octets = files.read_file(self._file, files.MAX_FILE_OCTETS, "license.file")
         document, _ = files.split(octets)

@@ -99,6 +99,7 @@ def test_no_licence_is_told(machine: Shell) -> None:
     for command in ("show", "verify"):
         done = machine("license", command)
         assert done.code == ExitCode.LICENCE and "license.file: " in done.err and "No such file" in done.err
+    assert "`mubss init --demo` makes one to try this out" in done.err and "license machine-id" in done.err
 
 
 def test_a_demo_brings_its_own(machine: Shell) -> None:
