@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta, tzinfo
@@ -24,7 +25,16 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from mubss.core.archive import SETTLED, Needs, carry, leaving_postings, leaving_usage, nothing
+from mubss.core.archive import (
+    SETTLED,
+    Needs,
+    carry,
+    leaving_postings,
+    leaving_usage,
+    nothing,
+    staying_postings,
+    staying_usage,
+)
 from mubss.core.bill_period import checked_label, start_of
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import Busy, InputError
@@ -60,6 +70,14 @@ class Moved(NamedTuple):
     micros: int
     path: str = ""
     octets: int = 0
+
+
+class Stays(NamedTuple):
+    """Documents from before the end of the months that stay, and why."""
+
+    kind: str
+    why: str
+    rows: int
 
 
 def through(month: str, zone: tzinfo, now_s: int) -> Through:
@@ -114,6 +132,27 @@ class Archiving:
             rows, micros = found.get((kind, month), (0, 0))
             found[kind, month] = rows + 1, micros + doc[files.SUMMED[kind]]
         return [Moved(kind, month, *found[kind, month]) for kind, month in sorted(found)]
+
+    def staying(self) -> list[Stays]:
+        """What is from before the end of the months and stays, and why; nothing is written."""
+        found: Counter[tuple[str, str]] = Counter()
+        for account in subscribers.all_accounts(self._store):
+            leaving: dict[str, dict[str, int]] = {POSTINGS: {}, USAGE: {}}
+            for kind, _, doc in self._of_account(account["_id"]):
+                leaving[kind][doc["_id"]] = doc["sequence"]
+            read = self._account(account["_id"])
+            if read is None:
+                continue
+            needs, end_s = read[1], self._wanted[POSTINGS].end_s
+            if end_s:
+                left = max(leaving[POSTINGS].values(), default=0)
+                there = subscribers.walk_postings(self._store, account["_id"])
+                found.update((POSTINGS, why) for why in staying_postings(there, left, needs, end_s))
+            end_s = self._wanted[USAGE].end_s
+            if end_s:
+                usage = subscribers.usage(self._store, account["_id"])
+                found.update((USAGE, why) for why in staying_usage(usage, leaving[USAGE], needs, end_s))
+        return [Stays(kind, why, rows) for (kind, why), rows in sorted(found.items())]
 
     def run(self) -> list[Moved]:
         """Does it; Busy where another process does. The files that were written, and those of an earlier run ended."""

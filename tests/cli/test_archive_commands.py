@@ -17,8 +17,13 @@ def test_a_month_goes_and_is_shown(demo_shell: Shell) -> None:
     shell = demo_shell
     assert shell.json("archive", "list") == []
     postings = shell.json("ledger", "postings", ONE)
-    look = shell.json("archive", "run", "--month", MONTH, "--dry-run")
+    told = shell.json("archive", "run", "--month", MONTH, "--dry-run")
+    look = told["would_go"]
     assert [one["kind"] for one in look] and not (shell.folder / "archive").exists()
+    stays = {(one["kind"], one["why"]): one["rows"] for one in told["stays"]}
+    assert all(rows > 0 for rows in stays.values()) and ("usage", "on no bill yet") in stays, stays
+    shown = shell.ok("archive", "run", "--month", MONTH, "--dry-run").out
+    assert "Would stay" in shown and "on no bill yet" in shown
     moved = shell.json("archive", "run", "--month", MONTH)
     assert [(one["kind"], one["month"], one["rows"]) for one in moved] == [
         (one["kind"], one["month"], one["rows"]) for one in look
