@@ -15,6 +15,7 @@ import time
 from typing import Any
 
 from mubss import metrics
+from mubss.core.wording import counted
 
 MAX_LINES = 4096  # that wait
 MAX_LINE_OCTETS = 32_768
@@ -107,8 +108,8 @@ class LogWriter(logging.Handler):
                     pass
 
     def _note(self, count: int) -> bytes:
-        text = "%d lines were dropped: the log isn't taken as fast as it is written"
-        record = logging.LogRecord("mubss.log", logging.WARNING, __file__, 0, text, (count,), None)
+        text = counted(count, "line was", "lines were") + " dropped: the log isn't taken as fast as it is written"
+        record = logging.LogRecord("mubss.log", logging.WARNING, __file__, 0, text, (), None)
         record.created = time.time()
         return self.format(record).encode("utf-8", "backslashreplace") + b"\n"
 

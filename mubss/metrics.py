@@ -181,6 +181,9 @@ UPTIME_SECONDS = Gauge("mubss_uptime_seconds", "Since when the youngest of the p
 LICENCE_DAYS = Gauge(
     "mubss_licence_days", "Whole days to the end of the licence; negative once it is past", merged=LEAST
 )
+LICENCE_VALID = Gauge(
+    "mubss_licence_valid", "Whether a licence that is good was there when it was last looked at: 1 or 0", merged=LEAST
+)
 READY = Gauge("mubss_ready", "Whether the program serves: 1 or 0, as /readyz says it")
 
 # mubss-gy

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, TextIO
 from google.protobuf.descriptor import FieldDescriptor
 
 from mubss.core.errors import InputError
+from mubss.core.wording import counted
 from mubss.pb.cdr_pb2 import Record
 
 MAX_LINES = 1_000_000  # of a file; more go into several
@@ -110,7 +111,7 @@ def _of_csv(header: str, file: TextIO) -> Iterator[Row]:
         if not any(cell.strip() for cell in cells):
             continue
         if len(cells) != len(columns):
-            yield Row(where, {}, f"{len(cells)} cells; expected {len(columns)}: {', '.join(columns)}")
+            yield Row(where, {}, f"{counted(len(cells), 'cell')}; expected {len(columns)}: {', '.join(columns)}")
             continue
         texts = (cell.strip() for cell in cells)
         yield Row(where, {name: text for name, text in zip(columns, texts, strict=True) if text})

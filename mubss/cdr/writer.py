@@ -69,9 +69,12 @@ class Writer:
 def writing(path: str, source: str, sequence: int, created_s: int) -> Iterator[Writer]:
     """A writer of the file `path`, which is there, whole and on the disk, at the end only; after an error it is not.
 
-    Until then its bytes are in `path`.tmp, a name that no loader takes. A file of that name is replaced.
+    Until then its bytes are in `path`.tmp, a name that no loader takes. A file of that name is replaced; what is none,
+    a FIFO or a device say, is an InputError.
     """
-    part = Path(f"{path}.tmp")
+    part, there = Path(f"{path}.tmp"), Path(path)
+    if there.exists() and not there.is_file():
+        raise InputError(f"{path}: is no plain file; expected one, or a name that is free")
     try:
         with part.open("wb") as file:
             writer = Writer(file, source, sequence, created_s)

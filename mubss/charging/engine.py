@@ -19,6 +19,7 @@ from mubss.charging.order import Order
 from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Rules
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 
 log = logging.getLogger(__name__)
@@ -132,7 +133,7 @@ class Engine:
         try:
             skipped = self.run(orders, waits=False)
         except Exception as error:
-            log.exception("a batch of %d commands failed", len(orders))
+            log.exception("a batch of %s failed", counted(len(orders), "command"))
             for order in orders:
                 order.fail(error)
         for order in orders:

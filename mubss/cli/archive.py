@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import click
 
@@ -33,7 +34,7 @@ def archive() -> None:
 
 @archive.command("run")
 @click.option("--month", default="", metavar="YYYY-MM", help="The last month to go; by default as [retention] says.")
-@click.option("--dry-run", is_flag=True, help="Only tells what would go.")
+@click.option("--dry-run", is_flag=True, help="Only tells what would go, and what would stay, and why.")
 @click.pass_obj
 def run(invocation: Invocation, /, month: str, dry_run: bool) -> None:
     """Moves what is from before the end of a closed month, and needed by no bill, to files; then it leaves the store.
@@ -45,19 +46,26 @@ def run(invocation: Invocation, /, month: str, dry_run: bool) -> None:
         folder = desk.config.resolve(desk.config.retention.folder)
         calendar, store = desk.tables.calendar, plain(desk.store)
         statements = desk.config.billing.prepaid_statements
+        stays: list[dict[str, Any]] = []
         clock_s: Callable[[], int] = lambda: wall_clock_ms() // 1000  # noqa: E731
         work = Archiving(store, folder, calendar, wanted, clock_s, progress, statements=statements)
         if dry_run:
-            moved = work.look()
+            moved, stays = work.look(), [one._asdict() for one in work.staying()]
         else:
             moved = work.run()
             if moved:
                 invocation.note(desk.store)
     rows = [one._asdict() for one in moved]
+    if dry_run and invocation.as_json:
+        print_json({"would_go": rows, "stays": stays})
+        return
     columns = {name: title for name, title in _COLUMNS.items() if not dry_run or name not in ("path", "octets")}
     print_rows(invocation.as_json, rows, columns, "Would go" if dry_run else "Gone to the archive")
     if not moved and not invocation.as_json:
         click.echo("nothing that may leave the store")
+    if stays:
+        click.echo()
+        print_table(stays, {"kind": "kind", "rows": "documents", "why": "why"}, "Would stay", fold=("why",))
 
 
 def _wanted(desk: Desk, month: str) -> dict[str, Through]:

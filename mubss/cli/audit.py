@@ -144,6 +144,6 @@ def seal(invocation: Invocation, /) -> None:
 def export(invocation: Invocation, /) -> None:
     """The whole chain as JSON, an entry a line, the first one first."""
     with open_desk(invocation) as desk:
-        audit_chain.seal(desk.store)
+        audit_chain.seal_if_may(desk.store)
         for entry in storage.chain(desk.store, storage.count(desk.store).seq):
             click.echo(json.dumps(entry, ensure_ascii=False, sort_keys=True))

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from mubss.cli.command import Command, Invocation
-from mubss.cli.output import counted, print_json
+from mubss.cli.output import counted, print_json, say
 from mubss.services import backups
 from mubss.services.control import FOLDER
 
@@ -24,7 +24,7 @@ def backup(invocation: Invocation, /, file: str) -> None:
     if invocation.as_json:
         print_json({"file": done.file, "octets": done.octets, "schema_version": done.schema_version})
         return
-    click.echo(f"{done.file}: {counted(done.octets, 'octet')}, schema version {done.schema_version}, checked")
+    say(f"{done.file}: {counted(done.octets, 'octet')}, schema version {done.schema_version}, checked")
 
 
 @click.command("restore", cls=Command)
@@ -37,7 +37,7 @@ def restore(invocation: Invocation, /, file: str) -> None:
     if invocation.as_json:
         print_json(done._asdict())
         return
-    click.echo(f"{done.file}: restored, {counted(done.octets, 'octet')}, schema version {done.schema_version}, checked")
+    say(f"{done.file}: restored, {counted(done.octets, 'octet')}, schema version {done.schema_version}, checked")
     if done.replaced:
-        click.echo(f"{done.replaced}: what was there before")
+        say(f"{done.replaced}: what was there before")
     click.echo("`mubss ledger check` proves that every balance is the sum of its postings")

@@ -9,7 +9,7 @@ import click
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import open_desk
-from mubss.cli.output import print_json
+from mubss.cli.output import counted, print_json, say
 from mubss.runtime import ExitCode
 from mubss.services.formatting import Formatted, Formatter
 
@@ -41,4 +41,4 @@ def _tell(one: Formatted) -> None:
     if one.fault:
         click.echo(f"{one.bill['number']}: {one.fault}", err=True)
     else:
-        click.echo(f"{one.path}: {one.bill['document']['pages']} pages, {one.bill['state']}")
+        say(f"{one.path}: {counted(one.bill['document']['pages'], 'page')}, {one.bill['state']}")

@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from mubss.core.errors import InputError
+from mubss.core.wording import counted
 from mubss.gy.ccr import END_USER_E164, END_USER_IMSI, EVENT, INITIAL, TERMINATION, Ccr, Mscc, Units, UsedUnits
 
 OCTETS, SECONDS, EVENTS = "octets", "seconds", "events"
@@ -49,7 +50,7 @@ def check_units(name: str, unit: str, number: int | None) -> None:
     """InputError where so many units don't go into the AVP for them."""
     if number is not None and number > _MOST[unit]:
         text = str(number)
-        shown = text if len(text) <= 40 else f"{text[:40]}… ({len(text)} digits)"
+        shown = text if len(text) <= 40 else f"{text[:40]}… ({counted(len(text), 'digit')})"
         raise InputError(f"{name}: {shown}; expected 0 to {_MOST[unit]} {unit}")
 
 

@@ -17,7 +17,7 @@ from mubss.cdr.records import to_cdr
 from mubss.cdr.writer import writing
 from mubss.cli.cdr_loaded import files, suspense
 from mubss.cli.command import Group, Invocation
-from mubss.cli.output import print_json, print_table
+from mubss.cli.output import counted, print_json, print_table, say
 from mubss.core.cdr import CdrFault
 from mubss.core.errors import InputError
 from mubss.pb.cdr_pb2 import Record
@@ -82,7 +82,7 @@ def make(invocation: Invocation, /, given: str, source: str, sequence: int, out:
         made = {"file": out, "source": source, "sequence": sequence, "records": writer.count, "bytes": writer.size}
         print_json({**made, **writer.totals._asdict()})
     else:
-        click.echo(f"{out}: {writer.count} records of {source}, sequence {sequence}, {writer.size} bytes")
+        say(f"{out}: {counted(writer.count, 'record')} of {source}, sequence {sequence}, {writer.size} bytes")
 
 
 def _record(row: texts.Row, seen: dict[str, str], now_s: int) -> tuple[Record, str]:
@@ -229,11 +229,11 @@ def _check(path: str, now_s: int) -> dict[str, Any]:
 def _print_result(result: dict[str, Any]) -> None:
     path = result["file"]
     if result["fault"]:
-        click.echo(f"{path}: {result['fault']}")
+        say(f"{path}: {result['fault']}")
         return
-    about = f"{result['records']} records of {result['source']}, sequence {result['sequence']}"
+    about = f"{counted(result['records'], 'record')} of {result['source']}, sequence {result['sequence']}"
     refused = f"; {result['refused']} would be refused" if result["refused"] else ""
-    click.echo(f"{path}: right: {about}{refused}")
+    say(f"{path}: right: {about}{refused}")
     for one in result["first_refused"]:
         click.echo(f"  record {one['number']} at byte {one['offset']}: {one['reason']}: {one['text']}")
     if (more := result["refused"] - len(result["first_refused"])) > 0:

@@ -23,7 +23,7 @@ from mubss.config import Config, load
 from mubss.core.errors import InputError
 from mubss.services import auditing
 from mubss.services.audit_chain import seal
-from mubss.services.stores import open_made
+from mubss.services.stores import open_made, reader_of
 from mubss.storage.database import Doc, Store, StoreError, StoreUnavailable
 
 
@@ -42,8 +42,10 @@ class Invocation:
 
     def open_store(self) -> Store:
         """The configured store; the caller closes it. StoreUnavailable names `mubss init` where there is none yet."""
-        store = open_made(self.config.store_url)
-        return store if self.act is None else _SealingStore(store, self.act)
+        url = self.config.store_url
+        if self.act is None:
+            return open_made(url, reader_of(url))
+        return _SealingStore(open_made(url), self.act)
 
     def note(self, store: Store, about: Doc | None = None) -> None:
         """Audits what this command does outside the store, or in several steps; `about` is a subscriber."""

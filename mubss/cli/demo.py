@@ -28,7 +28,7 @@ from mubss.cli.desk import Desk
 from mubss.cli.init import set_up, summary
 from mubss.cli.ledger import print_postings
 from mubss.cli.output import console, counted, print_json, print_table
-from mubss.cli.status import print_processes
+from mubss.cli.status_processes import print_processes
 from mubss.config import LOGS, Config, load
 from mubss.core.errors import MubssError
 from mubss.core.model import Account

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from mubss.cli.demo_process import run_worker
 from mubss.config import Config
 from mubss.core.errors import MubssError
+from mubss.core.wording import counted
 from mubss.storage import bills as storage
 from mubss.storage.database import Doc, Store
 
@@ -32,5 +33,5 @@ def bill_cycle(config: Config, config_file: Path, store: Store) -> list[Document
         if "document" in doc
     ]
     if len(made) != len(bills) or not all(one.path.is_file() for one in made):
-        raise MubssError(f"mubss-billfmt: {len(made)} of {len(bills)} bills became files; expected all")
+        raise MubssError(f"mubss-billfmt: {len(made)} of {counted(len(bills), 'bill')} became files; expected all")
     return made

@@ -127,7 +127,7 @@ def summary(done: SetUp) -> list[str]:
         prepaid, postpaid, sessions = done.made
         if any(done.made):
             people = f"{prepaid} prepaid and {postpaid} postpaid subscribers"
-            lines.append(f"demo: {people} added, {sessions} sessions of last period's usage charged")
+            lines.append(f"demo: {people} added, {counted(sessions, 'session')} of last period's usage charged")
         else:
             lines.append("demo: subscribers and usage are there already, nothing was added")
     return lines

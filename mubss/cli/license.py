@@ -11,7 +11,7 @@ import click
 
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
-from mubss.cli.output import print_json
+from mubss.cli.output import print_json, say
 from mubss.core import licence as rules
 from mubss.core.errors import InputError
 from mubss.core.licence import Licence
@@ -49,8 +49,8 @@ def keygen(invocation: Invocation, /, key_id: str, folder: str) -> None:
     if invocation.as_json:
         print_json({"key_id": key_id, "private": str(private), "public": str(public), "line": octets.hex()})
         return
-    click.echo(f"private key {private}: keep it apart, whoever has it issues licences")
-    click.echo(f"public key {public}; this line goes into {files.PINNED}:")
+    say(f"private key {private}: keep it apart, whoever has it issues licences")
+    say(f"public key {public}; this line goes into {files.PINNED}:")
     click.echo(files.key_line(key_id, octets))
 
 
@@ -98,7 +98,7 @@ def issue(
     if invocation.as_json:
         print_json({"file": out, **_fields(licence)})
     else:
-        click.echo(f"{out}: {serial} for {licensee}, until {utc(licence.expires_s)}, signed by {licence.key_id}")
+        say(f"{out}: {serial} for {licensee}, until {utc(licence.expires_s)}, signed by {licence.key_id}")
 
 
 def _day(text: str) -> int:
@@ -124,9 +124,12 @@ def show(invocation: Invocation, /, file: str) -> None:
 @license_.command("verify")
 @click.pass_obj
 def verify(invocation: Invocation, /) -> None:
-    """Checks the licence as programs do at their start; exit code 79 where none could start."""
-    config = invocation.config
-    standing = LicenseValidator(config).start("mubss", wall_clock_ms() // 1000)
+    """Checks the licence as programs do at their start, and writes nothing; exit code 79 where none could start."""
+    validator = LicenseValidator(invocation.config)
+    standing = validator.verify("mubss", wall_clock_ms() // 1000)
+    known = utc(standing.known_s)
+    if validator.known_s() is None:
+        known = f"none noted yet; the first start begins with {known}"
     programs = [name for name in rules.NEEDS if not rules.missing(name, standing.licence.features)]
     _print(
         invocation,
@@ -134,6 +137,7 @@ def verify(invocation: Invocation, /) -> None:
             **_fields(standing.licence),
             "state": standing.state.value,
             "days_left": standing.days_left,
+            "known_time": known,
             "programs": programs,
         },
     )

@@ -8,7 +8,7 @@ from contextlib import closing
 import click
 
 from mubss.cli.command import Command, Invocation
-from mubss.cli.output import print_json
+from mubss.cli.output import print_json, say
 from mubss.services import migrating, stores
 
 
@@ -31,4 +31,4 @@ def migrate(invocation: Invocation, /, dry_run: bool) -> None:
         return
     for step in steps:
         click.echo(f"{'to do' if dry_run else 'done'}: {step.version}, {step.title}")
-    click.echo(f"{stores.place(url)}: its schema is version {after.version}")
+    say(f"{stores.place(url)}: its schema is version {after.version}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from mubss.core.money import format_amount
+from mubss.core.wording import counted as counted
 from mubss.runtime import one_line
 
 if TYPE_CHECKING:
@@ -15,6 +16,11 @@ if TYPE_CHECKING:
 
 _UNBOUNDED = 10_000  # columns where no terminal sets a width: a pipe gets whole lines
 _MAX_WORD = 32  # columns; longer words of a text that may be folded, such as paths, are broken
+
+
+def say(text: str) -> None:
+    """A line of what was done; a file's name in it may hold control letters, and they are no terminal's."""
+    click.echo(one_line(text))
 
 
 def print_json(value: Any) -> None:
@@ -42,8 +48,10 @@ def print_table(
     right: Collection[str] = (),
     fold: Collection[str] = (),
     spare: Sequence[str] = (),
+    within: int = 0,
 ) -> None:
     """The rows under headings: `columns` is {key of a row: heading}; integers, and `right`, stand to the right.
+    `within`: so many columns of a terminal at most, and of a pipe; 0: as many as it takes.
 
     On a terminal that is too narrow, texts of the columns `fold` go over several lines between words, then `spare`
     columns are left out, the last first; where that isn't enough each row becomes lines of `heading: value`. Nothing
@@ -54,6 +62,8 @@ def print_table(
     from rich.text import Text
 
     out = console()
+    if within:
+        out.width = min(out.width, within)
     if title:  # not the table's own: that would be folded to the table's width
         out.print(Text(title, style="bold"), soft_wrap=True)
     cells = {key: [cell(row.get(key)) for row in rows] for key in columns}
@@ -132,11 +142,6 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value)
     return one_line(str(value))
-
-
-def counted(number: int, one: str, many: str = "") -> str:
-    """`1 octet`, `1,500 octets`; `many` where it isn't `one` and an s."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
 
 
 def money(micros: int, currency: str, decimals: int = 2) -> str:

@@ -12,12 +12,14 @@ import click
 from mubss.cli.command import Command, Invocation
 from mubss.cli.output import counted, print_json, print_rows, print_table
 from mubss.cli.ref_loaded import maker_of, tell
+from mubss.cli.ref_view import Row, heading, is_rows, ordered, shown
 from mubss.refdata import history
 from mubss.refdata.live import operator_calendar
 from mubss.refdata.load import RowChange
 from mubss.storage.database import Doc
 
 MAX_LISTED = 10_000
+MAX_WITHIN = 3  # rows within a row, such as a plan's rates, whose differences are told
 _NUMBER = click.IntRange(1, history.MAX_NUMBER)
 _COLUMNS = {"version": "version", "loaded": "loaded", "who": "by", "how": "how", "rows": "rows", "digest": "digest"}
 _SPARE = ("digest", "who")
@@ -68,25 +70,45 @@ def diff_command(invocation: Invocation, /, version: int, other: int | None) -> 
         print_json({"version": before._asdict(), "other": after._asdict(), "rows": rows})
         return
     if found:
-        rows = [{"table": one.table, "key": one.key, "change": _change(one)} for one in found]
+        rows = [{"table": one.table, "key": one.key, "change": change_text(one)} for one in found]
         print_table(rows, {"table": "table", "key": "key", "change": "change"}, fold=("change",))
     text = f"from version {before.number} to {after.number}"
     click.echo(f"{counted(len(found), 'row differs', 'rows differ')} {text}" if found else f"Nothing differs {text}")
 
 
-def _change(change: RowChange) -> str:
+def change_text(change: RowChange) -> str:
+    """What became of a row, as a tariff manager writes it."""
     if change.before is None or change.after is None:
         return "added" if change.before is None else "removed"
-    old, new = change.before, change.after
+    return _fields(change.before, change.after)
+
+
+def _fields(old: Row, new: Row) -> str:
     return "; ".join(
-        f"{name}: {_short(old.get(name))} → {_short(new.get(name))}"
-        for name in {**old, **new}
+        f"{heading(name)}: {_values(name, old.get(name), new.get(name))}"
+        for name in ordered({**old, **new})
         if old.get(name) != new.get(name)
     )
 
 
-def _short(value: Any) -> str:
-    text = "none" if value is None else str(value)
+def _values(name: str, old: Any, new: Any) -> str:
+    """`0.02 → 0.03`; of rows within, such as a plan's rates, what differs in each, or how many there are."""
+    if not is_rows(old) and not is_rows(new):
+        return f"{_short(name, old)} → {_short(name, new)}"
+    before, after = old or [], new or []
+    if len(before) != len(after):
+        return f"{counted(len(before), 'row')} → {len(after)}"
+    changed = [(one, other) for one, other in zip(before, after, strict=True) if one != other]
+    parts = [f"{_whose(one)}({_fields(one, other)})" for one, other in changed[:MAX_WITHIN]]
+    return ", ".join(parts) + (f", {len(changed) - MAX_WITHIN} more" if len(changed) > MAX_WITHIN else "")
+
+
+def _whose(row: Row) -> str:
+    return "".join(f"{row[name]} " for name in ("service", "zone", "band") if row.get(name))
+
+
+def _short(name: str, value: Any) -> str:
+    text = "none" if value is None else str(shown(name, value))
     return text if len(text) <= 40 else text[:40] + "…"
 
 

@@ -43,7 +43,7 @@ _COUNTED = ("rates", "rules", "prefixes", "numbers", "codes", "quotas")  # of th
 def ordered(doc: Row) -> dict[str, Any]:
     """A document, and those within it, with its fields in the order in which they are shown."""
     return {
-        name: [ordered(row) for row in value] if _is_rows(value) else value
+        name: [ordered(row) for row in value] if is_rows(value) else value
         for name, value in sorted(doc.items(), key=lambda field: _ORDER.get(field[0], len(_ORDER)))
     }
 
@@ -56,12 +56,12 @@ def print_summaries(docs: Sequence[Row]) -> None:
 def print_one(doc: Row) -> None:
     """All there is of one: its fields, then each of its tables."""
     print_table(
-        [{"field": _heading(name), "value": _shown(name, doc[name])} for name in doc if not _is_rows(doc[name])],
+        [{"field": heading(name), "value": shown(name, doc[name])} for name in doc if not is_rows(doc[name])],
         {"field": "field", "value": "value"},
         fold=("value",),
     )
     for name in doc:
-        if _is_rows(doc[name]):
+        if is_rows(doc[name]):
             click.echo(f"\n{name}")
             _print_rows(doc[name])
 
@@ -69,21 +69,21 @@ def print_one(doc: Row) -> None:
 def _print_rows(rows: Sequence[Row]) -> None:
     """A table of what any of the rows has; columns in which there is nothing are left out."""
     names = sorted({name for row in rows for name in row}, key=lambda name: _ORDER.get(name, len(_ORDER)))
-    texts = [{_heading(name): _shown(name, row[name]) if name in row else "" for name in names} for row in rows]
-    columns = [_heading(name) for name in names if any(text[_heading(name)] not in ("", 0) for text in texts)]
+    texts = [{heading(name): shown(name, row[name]) if name in row else "" for name in names} for row in rows]
+    columns = [heading(name) for name in names if any(text[heading(name)] not in ("", 0) for text in texts)]
     print_table(texts, {heading: heading for heading in columns} or {"key": "key"})
 
 
-def _is_rows(value: Any) -> bool:
+def is_rows(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and isinstance(value[0], dict)
 
 
-def _heading(name: str) -> str:
+def heading(name: str) -> str:
     plain = name.removesuffix("_micros").removesuffix("_quarter").replace("_", " ")
     return _HEADINGS.get(name, plain)
 
 
-def _shown(name: str, value: Any) -> Any:
+def shown(name: str, value: Any) -> Any:
     """A value as a tariff manager writes it; what is a number stays one."""
     if name in _TEXTS and not isinstance(value, str) and not (name in _COUNTED and isinstance(value, int)):
         return _TEXTS[name](value)

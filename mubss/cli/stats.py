@@ -42,7 +42,7 @@ def show(
     period: str,
     first: str,
     last: str,
-    by: str,
+    by: str | None,
     where: tuple[str, ...],
     figure: str,
     each: bool,
@@ -52,10 +52,12 @@ def show(
     with closing(invocation.open_store()) as store:
         passed_s = storage.read_lease(store).passed_s
         if metric == OVERVIEW:
-            if by or where:
+            if by is not None or where:
                 raise InputError("by, where: expected none for the overview")
             rows = overview_rows(
-                lambda name, by: read_series(invocation, store, Wanted(name, period, first, last, by, ()), now_s)
+                lambda name, by: read_series(
+                    invocation, store, Wanted(name, period, first, last, by or None, ()), now_s
+                )
             )
             if invocation.as_json:
                 print_json(rows)

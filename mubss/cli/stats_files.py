@@ -15,7 +15,7 @@ import click
 
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Command, Invocation
-from mubss.cli.output import counted
+from mubss.cli.output import counted, say
 from mubss.cli.stats_chart import draw
 from mubss.cli.stats_draw import chosen_figure
 from mubss.cli.stats_read import Series, Wanted, read_series, series_options
@@ -49,7 +49,7 @@ def export(
     else:
         _write(path, lambda file: file.write(_csv_text(columns).encode()))
     if not invocation.as_json:
-        click.echo(f"{counted(len(found.points), 'row')} in {path}")
+        say(f"{counted(len(found.points), 'row')} in {path}")
 
 
 @click.command("chart", cls=Command)
@@ -67,7 +67,7 @@ def chart(invocation: Invocation, /, metric: str, figure: str, out: str, **asked
     drawn = chosen_figure(found, figure)
     _write(path, lambda file: draw(found, drawn, file, path.suffix[1:]))
     if not invocation.as_json:
-        click.echo(f"{metric} by {found.period} in {path}")
+        say(f"{metric} by {found.period} in {path}")
 
 
 def _read(invocation: Invocation, metric: str, asked: Mapping[str, Any]) -> Series:

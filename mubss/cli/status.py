@@ -13,85 +13,59 @@ import click
 from mubss.cli.command import Command, Invocation
 from mubss.cli.desk import Desk
 from mubss.cli.output import counted, print_json, print_table
+from mubss.cli.status_processes import WIDTH, print_processes
 from mubss.core.errors import MubssError
 from mubss.runtime import ExitCode, exit_code
 from mubss.services import stores
 from mubss.services.control import FOLDER, PROGRAMS
-from mubss.services.group import Running, processes
+from mubss.services.group import processes
 from mubss.storage import refdata, sessions, subscribers, suspense
 from mubss.storage.database import COLLECTIONS
 
 PROBE_SECONDS = 1
-_COLUMNS = {name: name for name in ("program", "process", "version", "state", "up", "doing")}
 
 
 @click.command("status", cls=Command)
 @click.option("--host", help="Where mubss-gy listens; gy.host by default.")
 @click.option("--port", type=click.IntRange(1, 65_535), help="Its port; gy.port by default.")
 @click.option("--expect", multiple=True, type=click.Choice(PROGRAMS), help="A program that must be ready; repeatable.")
+@click.option("--wide", is_flag=True, help=f"All there is of each process, on lines of more than {WIDTH} columns.")
 @click.pass_obj
-def status(invocation: Invocation, /, host: str | None, port: int | None, expect: tuple[str, ...]) -> ExitCode:
+def status(
+    invocation: Invocation, /, host: str | None, port: int | None, expect: tuple[str, ...], wide: bool
+) -> ExitCode:
     """The store, what is in it, whether a server listens, and the processes of this machine.
 
-    The exit code isn't 0 if the store can't be used, or if a program that is expected has no process that is ready.
+    The exit code isn't 0 if the store can't be used, if a program that is expected has no process that is ready, or
+    (79) if a program has no good licence any more.
     """
     config = invocation.config
     code = ExitCode.OK
     found: dict[str, Any] = {"store": {"place": stores.place(config.store_url), "usable": True}}
     try:
-        with closing(stores.open_made(config.store_url)) as store:
+        with closing(invocation.open_store()) as store:
             found |= _contents(Desk(config, store))
     except MubssError as error:
         code = exit_code(error)
         found["store"] |= {"usable": False, "error": str(error)}
-    found["gy"] = _gy(host or config.gy.hosts[0], port or config.gy.port)
     running = processes(config.resolve(FOLDER))
+    found["gy"] = _gy(host or config.gy.hosts[0], port or config.gy.port)  # last: mubss-gy would count the connection
     found["processes"] = [asdict(one) for one in running]
     found["missing"] = sorted(set(expect) - {one.program for one in running if one.state == "ready"})
     if invocation.as_json:
         print_json(found)
     else:
-        print_table(_rows(found), {"what": "", "value": ""}, fold=("value",))
+        print_table(_rows(found), {"what": "", "value": ""}, fold=("value",), within=0 if wide else WIDTH)
         if running:
             click.echo()
-            print_processes(running)
+            print_processes(running, wide=wide)
     if found["missing"]:
         click.echo(f"mubss: not ready: {', '.join(found['missing'])}", err=True)
         code = code or ExitCode.FAILURE
+    if unlicensed := sorted({one.program for one in running if one.licence_fault}):
+        click.echo(f"mubss: no good licence: {', '.join(unlicensed)}", err=True)
+        code = code or ExitCode.LICENCE
     return code
-
-
-def print_processes(running: list[Running]) -> None:
-    """A line for each process."""
-    print_table([_process_row(one) for one in running], _COLUMNS, right=("process", "up"), fold=("doing",))
-
-
-def _process_row(one: Running) -> dict[str, str]:
-    """A process in a line: what its program tells of itself, then its last error."""
-    doing = [_fact(name, value) for name, value in one.facts.items() if value not in ("", {}, None)]
-    if one.last_error:
-        doing.append(f"last error: {one.last_error}")
-    return {
-        "program": one.program,
-        "process": str(one.pid),
-        "version": one.version,
-        "state": one.state,
-        "up": _span(one.uptime_s),
-        "doing": ", ".join(doing),
-    }
-
-
-def _fact(name: str, value: Any) -> str:
-    """`ccr/s 12.5`, `sessions 3`."""
-    return f"{name.removesuffix('_per_second')}/s {value}" if name.endswith("_per_second") else f"{name} {value}"
-
-
-def _span(seconds: int) -> str:
-    """A length of time in its two largest units: "3d 4h", "5m 9s"."""
-    days, hours, minutes = seconds // 86_400, seconds // 3600 % 24, seconds // 60 % 60
-    if days:
-        return f"{days}d {hours}h"
-    return f"{hours}h {minutes}m" if hours else f"{minutes}m {seconds % 60}s"
 
 
 def _contents(desk: Desk) -> dict[str, Any]:

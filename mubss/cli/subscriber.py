@@ -11,7 +11,7 @@ import click
 from mubss.cli.account_view import money_of, view
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
-from mubss.cli.output import counted, print_json, print_rows, print_table
+from mubss.cli.output import counted, print_json, print_rows, print_table, say
 from mubss.cli.progress import progress_bar
 from mubss.cli.subscriber_erase import erase_command
 from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
@@ -126,7 +126,7 @@ def import_command(invocation: Invocation, /, file: str, skip_existing: bool, ch
         print_json({**summary, "seconds": round(seconds, 3), "per_second": per_second})
         return
     if not found.new and not found.skipped:
-        click.echo(f"{file}: no rows below the first line; nothing was added")
+        say(f"{file}: no rows below the first line; nothing was added")
         return
     skipped = f", {counted(found.skipped, 'was', 'were')} there already" if found.skipped else ""
     if check:

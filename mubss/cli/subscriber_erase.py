@@ -31,6 +31,5 @@ def erase_command(invocation: Invocation, /, msisdn: str, yes: bool, bills: bool
         print_json(done._asdict())
     else:
         usage, suspense = counted(done.usage, "usage record"), counted(done.suspense, "report")
-        click.echo(
-            f"{done.subscriber} is erased: {usage}, {suspense} in suspense, {done.notifications:,} notifications"
-        )
+        notices = counted(done.notifications, "notification")
+        click.echo(f"{done.subscriber} is erased: {usage}, {suspense} in suspense, {notices}")

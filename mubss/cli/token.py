@@ -12,7 +12,7 @@ import click
 from mubss.charging.engine import wall_clock_ms
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import open_desk
-from mubss.cli.output import print_json, print_rows
+from mubss.cli.output import print_json, print_rows, say
 from mubss.config import Config
 from mubss.core.errors import InputError
 from mubss.core.roles import ROLES
@@ -50,7 +50,7 @@ def key(invocation: Invocation, /, kid: str) -> None:
     if invocation.as_json:
         print_json({"kid": kid, "file": str(file)})
     else:
-        click.echo(f"key {kid}: {file}")
+        say(f"key {kid}: {file}")
 
 
 @token.command("issue")

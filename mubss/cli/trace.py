@@ -53,7 +53,7 @@ def trace(
     if sum(map(bool, (subscriber, session, peer))) != 1:
         raise click.UsageError("Expected one of --msisdn or --imsi, --session, --peer.")
     if peer is not None and len(peer) > MAX_NAME_LETTERS:
-        raise InputError(f"--peer: {len(peer)} letters; expected an Origin-Host of up to {MAX_NAME_LETTERS}")
+        raise InputError(f"--peer: {counted(len(peer), 'letter')}; expected an Origin-Host of up to {MAX_NAME_LETTERS}")
     if session is not None and (octets := len(session.encode())) > MAX_SESSION_ID_OCTETS:
         raise InputError(f"--session: {octets} octets; expected a Session-Id of up to {MAX_SESSION_ID_OCTETS}")
     wanted = {"subscriber": subscriber, "session_id": session or "", "peer": peer or "", "seconds": seconds}
@@ -129,7 +129,10 @@ def _messages(folder: Path, wanted: dict[str, Any]) -> Iterator[tuple[int, dict[
             asked += 1
             click.echo(f"tracing mubss-gy {pid}", err=True)
         elif said["lost"]:
-            click.echo(f"mubss-gy {pid}: {said['lost']} messages are lost: they weren't read fast enough", err=True)
+            click.echo(
+                f"mubss-gy {pid}: {counted(said['lost'], 'message is', 'messages are')} lost: not read fast enough",
+                err=True,
+            )
     if not asked and (there := sockets(folder, GY)):
         raise InputError(f"none of {counted(len(there), 'mubss-gy', 'mubss-gy')} answered in {folder}")
     if not asked:

@@ -14,7 +14,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.cli.account_view import balance_view, money_of
 from mubss.cli.command import Group, Invocation
 from mubss.cli.desk import Desk, open_desk
-from mubss.cli.output import counted, money, print_json, print_rows, print_table
+from mubss.cli.output import counted, money, print_json, print_rows, print_table, say
 from mubss.cli.progress import progress_bar
 from mubss.core.errors import InputError
 from mubss.core.money import parse_amount
@@ -91,7 +91,7 @@ def make(
         else:
             each = f"{counted(count, 'voucher')} of {_worth(desk, batch)}, until {batch['last_day']}"
             how = "encrypted" if sealed_for is not None else "not encrypted: keep it from others"
-            click.echo(f"batch {batch['number']}: {each}; the PINs are in {out} alone, {how}")
+            say(f"batch {batch['number']}: {each}; the PINs are in {out} alone, {how}")
 
 
 def _day(text: str) -> date:
@@ -261,4 +261,4 @@ def decrypt(invocation: Invocation, /, file: str, key_file: str, out: str) -> No
         print_json({"file": str(Path(out).absolute())})
     else:
         pins = content.count(b"\n") - 1  # below the first line, which names the columns
-        click.echo(f"{out}: {counted(pins, 'PIN')}; keep it from others")
+        say(f"{out}: {counted(pins, 'PIN')}; keep it from others")

@@ -6,7 +6,7 @@ that posting. Usage leaves record by record: no balance is the sum of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from mubss.core.draft import member_key
@@ -18,6 +18,14 @@ Doc = dict[str, Any]
 Record = Mapping[str, Any]
 MonthOf = Callable[[int], str]  # UTC seconds → the operator's month
 SETTLED = (PAID, VOID)  # states of bills that need nothing of the past any more
+# Why something stays, as people are told.
+UNBILLED = "on no bill yet"
+UNSETTLED = "of a bill that isn't settled"
+UNCOUNTED = "not counted by statistics yet"
+OPEN_SESSION = "of an open session"
+NEW = "written while this looked"
+BEHIND = "behind a posting that stays: they go in their order"
+TOGETHER = "priced together with usage that stays"
 _SUMS = ("drawn", "paid", "shared")  # of units, month → service → units
 
 
@@ -83,30 +91,34 @@ class Needs:
         self._is_billed = has_cycle or "billing" in account
         billing: Any = account.get("billing") or {"sequence": 0, "usage": []}
         open_bills = [one for one in bills if one["state"] not in SETTLED]
-        last = billing["sequence"]
-        behind = [billing.get("looked", last), billing.get("payments", last)]
-        behind += [one["postings"][0] for one in open_bills if one.get("postings")]
-        self._last = min([last, *behind]) if self._is_billed else account["sequence"]
+        self._last: dict[str, int] = {}  # why postings are needed → the last one that isn't
+        if self._is_billed:
+            last = billing["sequence"]
+            self._last[UNBILLED] = min(last, billing.get("looked", last), billing.get("payments", last))
+            if behind := [one["postings"][0] for one in open_bills if one.get("postings")]:
+                self._last[UNSETTLED] = min(behind)
+        else:
+            self._last[NEW] = account["sequence"]
         self._counted_usage = account["usage_sequence"]
         if counted is not None:
-            self._last, self._counted_usage = min(self._last, counted[0]), counted[1]
+            self._last[UNCOUNTED], self._counted_usage = counted
         self._billed = billing["usage"]
         self._open = [span for one in open_bills for span in one.get("usage") or ()]
 
-    def posting(self, posting: Record) -> bool:
-        """Whether it is needed."""
-        return bool(posting["sequence"] > self._last)
+    def posting(self, posting: Record) -> str:
+        """Why it is needed; "" where it isn't."""
+        return next((why for why, last in self._last.items() if posting["sequence"] > last), "")
 
-    def record(self, record: Record) -> bool:
-        """Whether a usage record is needed."""
+    def record(self, record: Record) -> str:
+        """Why a usage record is needed; "" where it isn't."""
         if record.get("session") in self._sessions:
-            return True
+            return OPEN_SESSION
         sequence = record["sequence"]
         if sequence > self._counted_usage:
-            return True
+            return UNCOUNTED
         if self._is_billed and find_range(self._billed, sequence) is None:
-            return True
-        return find_range(self._open, sequence) is not None
+            return UNBILLED
+        return UNSETTLED if find_range(self._open, sequence) is not None else ""
 
 
 def leaving_postings(
@@ -124,6 +136,20 @@ def leaving_postings(
         month = max(month, month_of(posting["at_ms"] // 1000))
         found.append((month, posting))
     return found
+
+
+def staying_postings(postings: Iterable[Record], left: int, needs: Needs, until_s: int) -> Iterator[str]:
+    """Why each posting from before `until_s` stays, of those behind sequence `left`, the last one that may leave."""
+    for posting in postings:
+        if posting["sequence"] > left and posting["at_ms"] < until_s * 1000:
+            yield needs.posting(posting) or BEHIND
+
+
+def staying_usage(usage: Sequence[Record], left: Container[str], needs: Needs, until_s: int) -> Iterator[str]:
+    """Why each usage record begun before `until_s` stays; `left`: the ids of those that may leave."""
+    for one in usage:
+        if one["_id"] not in left and one["from_s"] < until_s:
+            yield needs.record(one) or TOGETHER
 
 
 def leaving_usage(usage: Sequence[Record], needs: Needs, until_s: int, month_of: MonthOf) -> list[tuple[str, Record]]:

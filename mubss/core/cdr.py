@@ -12,6 +12,7 @@ from typing import NamedTuple, NoReturn
 
 from mubss.core.errors import InputError
 from mubss.core.tariff import Unit
+from mubss.core.wording import counted
 
 TYPES = ("VOICE", "SMS", "MMS", "DATA", "OTHER")
 EARLIEST_S = 946_684_800  # 2000-01-01
@@ -239,4 +240,4 @@ def _refuse(field: str, text: str, expected: str, reason: str = BAD_FIELD) -> No
 def _shape(text: str) -> str:
     """What a text looks like, not what it says: `'+99-99x'` in place of a number, for logs."""
     shown = _LETTER.sub("x", _DIGIT.sub("9", text[:SHOWN_LETTERS]))
-    return f"{shown!r}, {len(text)} letters" if len(text) > SHOWN_LETTERS else repr(shown)
+    return f"{shown!r}, {counted(len(text), 'letter')}" if len(text) > SHOWN_LETTERS else repr(shown)

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mubss.core import wording
 from mubss.core.allowance import KEPT_MONTHS
 from mubss.core.archive import counted, nothing, units_of
 from mubss.core.bill_ledger import (
@@ -242,8 +243,9 @@ def check_account(
         if "units" in posting:
             bought[posting["bucket"]] = bought.get(posting["bucket"], 0) + posting["units"]
     if account["sequence"] != first + len(postings):
-        there = f"there are {len(postings)} postings" + (f" behind {first} that are archived" if first else "")
-        faults.append(f"sequence: {account['sequence']}; {there}")
+        there = wording.counted(len(postings), "posting is", "postings are")
+        behind = f" behind {first} in the archive" if first else ""
+        faults.append(f"sequence: {account['sequence']}; {there} there{behind}")
     if account["balance_micros"] != balance:
         faults.append(f"balance_micros: {account['balance_micros']}; the postings sum to {balance}")
     reserved = sum(session["reserved_micros"] for session in account["sessions"].values())

@@ -14,6 +14,7 @@ from enum import Enum, IntFlag
 from typing import Any
 
 from mubss.core.errors import LicenceError
+from mubss.core.wording import counted
 
 DAY_S = 86_400
 WARN_DAYS = 30  # before the end
@@ -103,7 +104,7 @@ def _encode(document: dict[str, Any]) -> bytes:
 def parse(octets: bytes) -> Licence:
     """The licence of a document; LicenceError names the field, the shape of its value and what was expected."""
     if not 0 < len(octets) <= MAX_DOCUMENT_OCTETS:
-        raise LicenceError(f"licence: {len(octets)} octets; expected 1 to {MAX_DOCUMENT_OCTETS}")
+        raise LicenceError(f"licence: {counted(len(octets), 'octet')}; expected 1 to {MAX_DOCUMENT_OCTETS}")
     try:
         document = json.loads(octets.decode("ascii"))
     except (ValueError, RecursionError):
@@ -128,11 +129,11 @@ def parse(octets: bytes) -> Licence:
 def _shape(value: Any) -> str:
     """A value as errors show it: bounded, on one line."""
     if isinstance(value, str):
-        return f"text of {len(value)} letters {value[:40]!r}"
+        return f"text of {counted(len(value), 'letter')} {value[:40]!r}"
     if isinstance(value, list | tuple | dict):
         return f"{'object' if isinstance(value, dict) else 'list'} of {len(value)}"
     if isinstance(value, int) and not isinstance(value, bool):
-        return str(value) if abs(value) < 10**20 else f"integer of {value.bit_length()} bits"
+        return str(value) if abs(value) < 10**20 else f"integer of {counted(value.bit_length(), 'bit')}"
     return type(value).__name__
 
 

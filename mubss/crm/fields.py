@@ -7,6 +7,7 @@ from base64 import urlsafe_b64decode, urlsafe_b64encode
 from typing import Any
 
 from mubss.core.errors import InputError
+from mubss.core.wording import counted
 
 MAX_PAGE, DEFAULT_PAGE = 500, 100
 MAX_TOKEN_LETTERS = 200
@@ -34,7 +35,9 @@ def text(request: Any, name: str, most: int = 200, least: int = 0) -> str:
     """A short text of one line."""
     value = str(getattr(request, name))
     if not least <= len(value) <= most or not value.isprintable():
-        raise InputError(f"{name}: {value[:40]!r}, {len(value)} letters; expected {least} to {most} printable ones")
+        raise InputError(
+            f"{name}: {value[:40]!r}, {counted(len(value), 'letter')}; expected {least} to {most} printable ones"
+        )
     return value
 
 

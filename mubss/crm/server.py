@@ -15,6 +15,7 @@ from grpc_reflection.v1alpha import reflection
 
 from mubss import metrics
 from mubss.core.errors import ConfigError, InputError, LicenceError
+from mubss.core.wording import counted
 from mubss.crm import audited
 from mubss.crm.auth import AuthInterceptor, Revoked
 from mubss.crm.balances import Balances
@@ -196,7 +197,7 @@ def _parsed(do: Callable[[Any, Call], Any], form: type[Message]) -> Callable[[by
             request.ParseFromString(octets)
         except DecodeError:
             raise InputError(
-                f"request: {len(octets)} octets; expected a {form.DESCRIPTOR.full_name} in UTF-8"
+                f"request: {counted(len(octets), 'octet')}; expected a {form.DESCRIPTOR.full_name} in UTF-8"
             ) from None
         return do(request, call)
 

@@ -9,6 +9,7 @@ from typing import Any
 from mubss.core.errors import InputError
 from mubss.core.periods import DAY, Periods, checked_period
 from mubss.core.stats_views import VIEWS, ask
+from mubss.core.wording import counted
 from mubss.crm import fields
 from mubss.crm.call import Call
 from mubss.crm.office import Office
@@ -86,17 +87,19 @@ class Statistics:
 def _names(request: Any) -> list[str]:
     names = list(request.group_by)
     if len(names) > MAX_NAMES:
-        raise InputError(f"group_by: {len(names)} names; expected up to {MAX_NAMES}")
+        raise InputError(f"group_by: {counted(len(names), 'name')}; expected up to {MAX_NAMES}")
     return names
 
 
 def _filters(request: Any) -> dict[str, str]:
     found = dict(request.filters)
     if len(found) > MAX_NAMES:
-        raise InputError(f"filters: {len(found)} names; expected up to {MAX_NAMES}")
+        raise InputError(f"filters: {counted(len(found), 'name')}; expected up to {MAX_NAMES}")
     for name, value in found.items():
         if len(value) > MAX_VALUE_LETTERS:
-            raise InputError(f"filters: {len(value)} letters for {name[:40]!r}; expected up to {MAX_VALUE_LETTERS}")
+            raise InputError(
+                f"filters: {counted(len(value), 'letter')} for {name[:40]!r}; expected up to {MAX_VALUE_LETTERS}"
+            )
     return found
 
 

@@ -48,7 +48,7 @@ class System:
             serial=licence.serial,
             licensee=licence.licensee,
             kind=licence.kind,
-            state=standing.state.value,
+            state=str(gate.facts()["licence"]),
             issued_s=licence.issued_s,
             expires_s=licence.expires_s,
             days_left=standing.days_left,

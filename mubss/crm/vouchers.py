@@ -12,6 +12,7 @@ from mubss.charging.order import Order
 from mubss.core.errors import Busy, InputError
 from mubss.core.model import Account
 from mubss.core.vouchers import MAX_BATCH, parse_serial
+from mubss.core.wording import counted
 from mubss.crm import fields
 from mubss.crm.audited import audited_store
 from mubss.crm.balances import available_micros
@@ -146,8 +147,8 @@ class Vouchers:
 def _recipient(request: Any) -> Recipient:
     text = str(request.recipient)
     if not 0 < len(text) <= _MAX_RECIPIENT_LETTERS:
-        raise InputError(f"recipient: {len(text)} letters; expected an age public key, or an RSA one in PEM")
-    return recipient_of(text.encode(), f"{len(text)} letters")
+        raise InputError(f"recipient: {counted(len(text), 'letter')}; expected an age public key, or an RSA one in PEM")
+    return recipient_of(text.encode(), counted(len(text), "letter"))
 
 
 def _new_batch(request: Any) -> service.NewBatch:

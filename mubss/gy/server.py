@@ -18,6 +18,7 @@ from mubss import metrics
 from mubss.charging.engine import Engine, Limits, wall_clock_ms
 from mubss.config import Config
 from mubss.core.model import Rules
+from mubss.core.wording import counted
 from mubss.gy.answer_minutes import AnswerMinutes
 from mubss.gy.connection import BRAKE, Connection
 from mubss.gy.message import Identity
@@ -264,14 +265,14 @@ class Server:
             return
         ended, _ = sweep(self.engine, self._store, now_s, self._match_s)
         if ended:
-            log.info("%d sessions ended: their supervision time ran out", ended)
+            log.info("%s ended: supervision time ran out", counted(ended, "session"))
 
     # ── the end ────────────────────────────────────────────────────────────────────────────────────
 
     def drain(self) -> None:
         """Says goodbye to every peer, answers what is under way, and closes; bounded by `gy.drain_seconds`."""
         connections = list(self._connections.values())
-        log.info("draining: %d peers, %d requests under way", len(connections), self.pending)
+        log.info("draining: %s, %s under way", counted(len(connections), "peer"), counted(self.pending, "request"))
         gevent.killall(self._timers)
         self.is_draining = True
         for connection in connections:

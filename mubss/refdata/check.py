@@ -8,6 +8,7 @@ from typing import Any
 
 from mubss.core.errors import InputError, RefdataError
 from mubss.core.money import MICROS_PER_UNIT, parse_amount
+from mubss.core.wording import counted
 
 MAX_FAULTS = 200  # told one by one; a file can hold millions
 MAX_NAME_CHARACTERS = 80
@@ -47,7 +48,7 @@ def shown(value: Any) -> str:
     if isinstance(value, int) and abs(value) >= 10**20:
         return "a number of over 20 digits"
     if isinstance(value, str) and len(value) > _SHOWN_CHARACTERS:
-        return f"{value[:_SHOWN_CHARACTERS]!r}… of {len(value)} characters"
+        return f"{value[:_SHOWN_CHARACTERS]!r}… of {counted(len(value), 'character')}"
     return repr(value)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from mubss.core.errors import RefdataError
+from mubss.core.wording import counted
 from mubss.refdata.check import one_of, shown
 from mubss.storage.refdata import TABLES
 
@@ -53,7 +54,7 @@ def parse(name: str, data: bytes) -> Source:
         elif not isinstance(rows, list):
             source.faults.append(f"{table}: {shown(rows)}; expected rows, each under [[{table}]]")
         elif len(rows) > MAX_ROWS:
-            source.faults.append(f"{table}: {len(rows)} rows; expected up to {MAX_ROWS} in a file")
+            source.faults.append(f"{table}: {counted(len(rows), 'row')}; expected up to {MAX_ROWS} in a file")
         else:
             source.tables[table] = rows
     return source

@@ -7,6 +7,7 @@ from datetime import date
 
 from mubss.core.model import POSTPAID, PREPAID
 from mubss.core.tariff import ANY
+from mubss.core.wording import counted
 from mubss.refdata.bill_rows import plan_bill
 from mubss.refdata.check import Row
 from mubss.refdata.plan_fields import MAX_PRICE_MICROS, currency_code, percent_ppm
@@ -48,7 +49,9 @@ def plan_key(row: Row, key: str) -> str:
     if code == ANY:
         row.fault(key, f"{ANY!r} stands for all of them; expected another code")
     if code and since and len(code) > MAX_VERSIONED_CODE:
-        row.fault(key, f"{len(code)} letters; expected up to {MAX_VERSIONED_CODE} where there is a valid_from")
+        row.fault(
+            key, f"{counted(len(code), 'letter')}; expected up to {MAX_VERSIONED_CODE} where there is a valid_from"
+        )
     return f"{code}@{since}" if code and since else code
 
 

@@ -16,6 +16,7 @@ import logging
 import os
 import secrets
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from datetime import date, timedelta, tzinfo
@@ -24,11 +25,21 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from mubss.core.archive import SETTLED, Needs, carry, leaving_postings, leaving_usage, nothing
+from mubss.core.archive import (
+    SETTLED,
+    Needs,
+    carry,
+    leaving_postings,
+    leaving_usage,
+    nothing,
+    staying_postings,
+    staying_usage,
+)
 from mubss.core.bill_period import checked_label, start_of
 from mubss.core.calendar import OperatorCalendar
 from mubss.core.errors import Busy, InputError
 from mubss.core.model import POSTPAID, PREPAID, Account
+from mubss.core.wording import counted
 from mubss.services import archive_files as files
 from mubss.storage import archives, stats, subscribers
 from mubss.storage.archives import KINDS, WRITTEN, Owner
@@ -59,6 +70,14 @@ class Moved(NamedTuple):
     micros: int
     path: str = ""
     octets: int = 0
+
+
+class Stays(NamedTuple):
+    """Documents from before the end of the months that stay, and why."""
+
+    kind: str
+    why: str
+    rows: int
 
 
 def through(month: str, zone: tzinfo, now_s: int) -> Through:
@@ -114,6 +133,27 @@ class Archiving:
             found[kind, month] = rows + 1, micros + doc[files.SUMMED[kind]]
         return [Moved(kind, month, *found[kind, month]) for kind, month in sorted(found)]
 
+    def staying(self) -> list[Stays]:
+        """What is from before the end of the months and stays, and why; nothing is written."""
+        found: Counter[tuple[str, str]] = Counter()
+        for account in subscribers.all_accounts(self._store):
+            leaving: dict[str, dict[str, int]] = {POSTINGS: {}, USAGE: {}}
+            for kind, _, doc in self._of_account(account["_id"]):
+                leaving[kind][doc["_id"]] = doc["sequence"]
+            read = self._account(account["_id"])
+            if read is None:
+                continue
+            needs, end_s = read[1], self._wanted[POSTINGS].end_s
+            if end_s:
+                left = max(leaving[POSTINGS].values(), default=0)
+                there = subscribers.walk_postings(self._store, account["_id"])
+                found.update((POSTINGS, why) for why in staying_postings(there, left, needs, end_s))
+            end_s = self._wanted[USAGE].end_s
+            if end_s:
+                usage = subscribers.usage(self._store, account["_id"])
+                found.update((USAGE, why) for why in staying_usage(usage, leaving[USAGE], needs, end_s))
+        return [Stays(kind, why, rows) for (kind, why), rows in sorted(found.items())]
+
     def run(self) -> list[Moved]:
         """Does it; Busy where another process does. The files that were written, and those of an earlier run ended."""
         files.pyarrow()
@@ -146,7 +186,7 @@ class Archiving:
             yield from self._of_account(account["_id"])
             if count % BEAT_ACCOUNTS == 0:
                 beat()
-                self._progress(f"{count:,} accounts looked at")
+                self._progress(f"{counted(count, 'account')} looked at")
 
     def _of_account(self, account_id: str) -> Iterator[tuple[str, str, Doc]]:
         found = self._account(account_id)
@@ -238,13 +278,20 @@ class Archiving:
             archives.drop(self._store, self._owner, manifest["_id"])
             return False
         files.name(path)
-        if files.digest_of(path) != manifest["sha256"]:
-            raise InputError(f"{path}: not as it was written; expected its copy: nothing more leaves the store")
+        check_octets(path, manifest, "nothing more leaves the store")
         done = manifest["done"]
         for docs in files.pages(path, PAGE_DOCUMENTS, done):
             done = archives.remove_page(self._store, self._owner, manifest["_id"], done, docs)
             self._progress(f"{manifest['_id']}: {done:,} of {manifest['rows']:,} have left the store")
         return True
+
+
+def check_octets(path: Path, manifest: Doc, otherwise: str) -> None:
+    """InputError where a file isn't there, or isn't as it was written; it says what isn't done then."""
+    if not path.exists():
+        raise InputError(f"{path}: isn't there; expected the file of the archive, or its copy: {otherwise}")
+    if files.digest_of(path) != manifest["sha256"]:
+        raise InputError(f"{path}: not as it was written; expected its copy: {otherwise}")
 
 
 class Fault(NamedTuple):
@@ -279,6 +326,8 @@ def _file_fault(manifest: Doc, folder: Path) -> str:
     if manifest["state"] == WRITTEN:
         return "its run broke off: `mubss archive run` ends it"
     try:
+        if not path.exists():
+            return "isn't there: put its copy back"
         if files.digest_of(path) != manifest["sha256"]:
             return "its octets aren't those that were written: put its copy back"
         found = files.sums_of(path, manifest["kind"])
@@ -323,13 +372,18 @@ def _carried_faults(store: Store, folder: Path, postings: Sequence[Doc]) -> Iter
 
 
 def read(store: Store, folder: Path, kind: str, account_id: str, month: str = "") -> Iterator[Doc]:
-    """An account's documents of a kind in the archive, in order of months; of one month, or all."""
+    """An account's documents of a kind in the archive, in order of months; of one month, or all.
+
+    InputError where a file isn't as it was written: its octets are compared first.
+    """
     if kind not in KINDS:
         raise InputError(f"kind: {kind[:20]!r}; expected one of {', '.join(KINDS)}")
     for manifest in archives.manifests(store):
         if manifest["kind"] != kind or month not in ("", manifest["month"]) or not manifest["done"]:
             continue  # without any done, all is in the store, and the file may not even have its name yet
-        found = files.of_account(folder / manifest["path"], account_id)
+        path = folder / manifest["path"]
+        check_octets(path, manifest, "nothing is shown of it")
+        found = files.of_account(path, account_id)
         if manifest["state"] == WRITTEN:  # some of them are in the store still
             ids = [doc["_id"] for doc in found]
             there = store.run(lambda session, ids=ids: session.collection(kind).get_many(ids))  # type: ignore[misc]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import NamedTuple
 
 from mubss.core.audit import START, Fault, first_fault
+from mubss.core.wording import counted
 from mubss.storage import audit as storage
-from mubss.storage.database import Store, StoreConflict
+from mubss.storage.database import Store, StoreConflict, StoreUnavailable
 
 _TRIES = 5
 
@@ -31,6 +33,12 @@ def seal(store: Store) -> int:
     return count
 
 
+def seal_if_may(store: Store) -> None:
+    """As `seal`, for who goes on to read: where the store can't be written, what waits stays waiting."""
+    with suppress(StoreUnavailable):
+        seal(store)
+
+
 def _page(store: Store) -> int:
     for _ in range(_TRIES - 1):
         try:
@@ -42,7 +50,7 @@ def _page(store: Store) -> int:
 
 def verify(store: Store) -> Verified:
     """Seals what waits, then walks the whole chain to its head."""
-    seal(store)
+    seal_if_may(store)
     known = storage.count(store)
     fault, seq, last = first_fault(storage.chain(store, known.seq), 0, START)
     if fault is None and seq < known.seq:
@@ -51,5 +59,6 @@ def verify(store: Store) -> Verified:
         fault = Fault(seq, f"entry {seq} isn't the one that was sealed last: it was changed")
     outside = known.entries - known.seq - known.unsealed
     if fault is None and outside:
-        fault = Fault(known.seq + 1, f"{outside:,} entries stand outside the chain: they were added, or its head was")
+        who = counted(outside, "entry stands", "entries stand")
+        fault = Fault(known.seq + 1, f"{who} outside the chain: added, or its head was changed")
     return Verified(known.seq, known.hash, known.unsealed, fault)

@@ -8,6 +8,7 @@ from typing import NamedTuple, cast
 
 from mubss.core.ledger import check_account
 from mubss.core.model import Account
+from mubss.core.wording import counted
 from mubss.storage import archives, subscribers
 from mubss.storage.database import Doc, Store
 
@@ -79,7 +80,7 @@ def _archived(store: Store) -> Iterator[tuple[str, Doc]]:
 
 def _orphans(store: Store, account_id: str, count: int) -> Iterator[Finding]:
     if subscribers.get_account(store, account_id) is None:  # else it was opened a moment ago
-        yield Finding(account_id, f"{count} postings of an account that isn't there")
+        yield Finding(account_id, f"{counted(count, 'posting')} of an account that isn't there")
 
 
 def check_one(store: Store, account_id: str) -> Iterator[Finding]:

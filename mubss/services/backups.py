@@ -16,7 +16,7 @@ from urllib.parse import quote
 from mubss.core.errors import Busy, InputError
 from mubss.services.durable import sync
 from mubss.services.group import processes
-from mubss.services.stores import file_of, missing, place
+from mubss.services.stores import file_of, missing, place, reader_of
 from mubss.storage.database import (
     SCHEMA_VERSION,
     StoreError,
@@ -48,7 +48,7 @@ def back_up(url: str, target: Path) -> Copied:
     if target.exists() or target.is_symlink():
         raise InputError(f"file: {target} is there already; expected the name of a new file")
     with _draft(target) as draft:
-        with closing(open_database(url)) as store:
+        with closing(reader_of(url)(url)) as store:
             store.copy_to(str(draft))
         version = _check(draft, str(target))
         sync(draft)

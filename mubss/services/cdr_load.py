@@ -24,6 +24,7 @@ from mubss.charging.engine import Engine
 from mubss.core.errors import InputError
 from mubss.core.identity import session_hash
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.services.cdr_payers import Payers, Rejects
 from mubss.services.cdr_window import Judged, Lanes, Under, judge, settle
 from mubss.storage import cdr as storage
@@ -127,7 +128,7 @@ class Loader:
         if total * 100 <= doc["records"] * most:
             return
         why = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
-        text = f"{total} of {doc['records']} records can't be rated ({why}); expected up to {most} %"
+        text = f"{total} of {counted(doc['records'], 'record')} can't be rated ({why}); expected up to {most} %"
         text += " (cdr.max_reject_percent); none was taken"
         storage.put_file(self._store, {**doc, "state": REFUSED, "text": text, "ended_s": self._now_s()})
         raise TooManyRejects(f"{TooManyRejects.reason}: {text}")

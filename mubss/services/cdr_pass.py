@@ -20,6 +20,7 @@ from pathlib import Path
 
 from mubss.cdr.frames import FileFault
 from mubss.core.errors import ConfigError, InputError
+from mubss.core.wording import counted
 from mubss.runtime import one_line
 from mubss.services.cdr_load import Loader
 from mubss.storage.cdr import DONE
@@ -175,7 +176,7 @@ def _is_text(name: str) -> bool:
 def summary(doc: Doc) -> str:
     """`5 records of pgw1, number 7: 4 charged, 1 suspended`."""
     counts = ", ".join(f"{count} {state}" for state, count in sorted(doc["counts"].items()))
-    return f"{doc['records']} records of {doc['source']}, number {doc['sequence']}: {counts or 'none'}"
+    return f"{counted(doc['records'], 'record')} of {doc['source']}, number {doc['sequence']}: {counts or 'none'}"
 
 
 @contextmanager

@@ -29,6 +29,7 @@ from mubss.config import Config, data_path
 from mubss.core.errors import Busy, InputError
 from mubss.core.settling import NEW, PAID, VOID, issued_state
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.services.auditing import Act
 from mubss.services.durable import sync
 from mubss.storage import bill_documents, bills, subscribers
@@ -188,7 +189,8 @@ class Formatter:
             usage = [one for one in there if any(first <= one["sequence"] <= last for first, last in ranges)]
             whole = sum(last - first + 1 for first, last in ranges)
             if len(usage) != whole:
-                raise InputError(f"usage: {len(usage)} records are kept; expected the {whole} that the bill is of")
+                kept = counted(len(usage), "record is", "records are")
+                raise InputError(f"usage: {kept} kept; expected the {whole} that the bill is of")
         postings: list[Doc] = []
         if bill["kind"] == PREPAID:
             after, last = bill["postings"]

@@ -8,10 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mubss.core.licence import USABLE
 from mubss.services.control import PROGRAMS, ask, ask_all
 
 ASK_SECONDS = 1.0  # for all processes of a program
 
+_USABLE = {one.value for one in USABLE}
 _COMMON = ("program", "pid", "leader", "version", "uptime_s", "state", "last_error")
 
 
@@ -28,6 +30,14 @@ class Running:
     last_error: str  # "": none since it started
     last_error_s: int
     facts: Mapping[str, Any]
+
+    @property
+    def licence_fault(self) -> str:
+        """Why it wouldn't start again, or lets nothing new begin; "" where its licence is good."""
+        if fault := self.facts.get("licence_fault"):
+            return str(fault)
+        state = self.facts.get("licence", "")
+        return "" if not state or state in _USABLE else f"the licence is {state}"
 
 
 def processes(folder: Path, programs: tuple[str, ...] = PROGRAMS) -> list[Running]:

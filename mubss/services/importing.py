@@ -12,6 +12,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.core.errors import InputError
 from mubss.core.money import parse_amount
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.services.lifecycle import NewSubscriber, create, faults_of, taken
 from mubss.storage import subscribers
 from mubss.storage.database import Store
@@ -126,7 +127,7 @@ def _read_lines(found: Import, file: TextIO, tables: Tables, progress: Progress)
         if not any(cell.strip() for cell in row):
             continue
         if len(row) != len(columns):
-            found.fault(line, f"{len(row)} cells; expected {len(columns)}: {', '.join(columns)}")
+            found.fault(line, f"{counted(len(row), 'cell')}; expected {len(columns)}: {', '.join(columns)}")
             continue
         cells = {name: cell.strip() for name, cell in zip(columns, row, strict=True)}
         _take(found, line, cells, tables, known)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from mubss.config import data_path
 from mubss.core.errors import InputError, LicenceError
 from mubss.core.licence import MAX_DOCUMENT_OCTETS, Licence, canonical, is_machine_id, parse
+from mubss.core.wording import counted
 from mubss.services.secret_files import private_file, read_secret
 
 if TYPE_CHECKING:
@@ -56,7 +57,9 @@ def read_keys(path: Path) -> Keys:
             continue
         found = _KEY_LINE.fullmatch(line.strip())
         if found is None:
-            raise LicenceError(f"licence keys: {path}:{number}: {len(line)} letters; expected KEY-ID and 64 hex digits")
+            raise LicenceError(
+                f"licence keys: {path}:{number}: {counted(len(line), 'letter')}; expected KEY-ID and 64 hex digits"
+            )
         if found[1] in keys:
             raise LicenceError(f"licence keys: {path}:{number}: {found[1]} stands twice; expected each id once")
         keys[found[1]] = bytes.fromhex(found[2])
@@ -77,7 +80,9 @@ def read_machine_id(path: Path) -> str:
     """What machine-id(5) says."""
     text = read_file(path, 256, "license.machine_id_file").decode("ascii", errors="replace").strip()
     if not is_machine_id(text):
-        raise LicenceError(f"license.machine_id_file: {path} holds {len(text)} letters; expected 32 hex digits, not 0")
+        raise LicenceError(
+            f"license.machine_id_file: {path} holds {counted(len(text), 'letter')}; expected 32 hex digits, not 0"
+        )
     return text
 
 
@@ -85,13 +90,17 @@ def split(octets: bytes) -> tuple[bytes, bytes]:
     """Document and signature of a licence file; LicenceError where it isn't exactly these two lines."""
     lines = octets.split(b"\n")
     if len(lines) != 3 or lines[2]:
-        raise LicenceError(f"licence file: {len(octets)} octets, {len(lines) - 1} whole lines; expected 2 lines")
+        raise LicenceError(
+            f"licence file: {counted(len(octets), 'octet')}, {counted(len(lines) - 1, 'whole line')}; expected 2 lines"
+        )
     try:
         signature = b64decode(lines[1], validate=True)
     except ValueError:
         signature = b""
     if len(signature) != SIGNATURE_OCTETS or b64encode(signature) != lines[1]:
-        raise LicenceError(f"licence file: a second line of {len(lines[1])} octets; expected a signature in base64")
+        raise LicenceError(
+            f"licence file: a second line of {counted(len(lines[1]), 'octet')}; expected a signature in base64"
+        )
     return lines[0], signature
 
 
@@ -149,5 +158,5 @@ def read_private(path: Path) -> Ed25519PrivateKey:
 
     text = read_secret(path, "key", "`mubss license keygen` makes one").decode("ascii", errors="replace")
     if re.fullmatch(r"[0-9a-f]{64}", text) is None:
-        raise InputError(f"key: {path} holds {len(text)} letters; expected 64 hex digits")
+        raise InputError(f"key: {path} holds {counted(len(text), 'letter')}; expected 64 hex digits")
     return Ed25519PrivateKey.from_private_bytes(bytes.fromhex(text))

@@ -50,7 +50,22 @@ class StateFile:
 
     def read(self) -> int | None:
         """The last known good time without a lock, as it is only ever replaced whole; None where there is no file."""
-        return self._read() if self.path.exists() else None
+        try:
+            return self._read() if self.path.exists() else None
+        except OSError as error:  # its folder can't be looked into
+            raise self._unusable(error) from None
+
+    def expected(self, floor_s: int) -> int:
+        """What `open` would give, without making anything."""
+        known_s = self.read()
+        if known_s is not None:
+            return known_s
+        try:
+            return max(floor_s, int(self.secret_path.stat().st_mtime))
+        except FileNotFoundError:
+            return floor_s
+        except OSError as error:
+            raise self._unusable(error) from None
 
     def raise_to(self, known_s: int) -> int:
         """Notes `known_s` unless the file knows a later time; what it knows now."""

@@ -17,6 +17,7 @@ from mubss.config import Config
 from mubss.core import licence as rules
 from mubss.core.errors import LicenceError, MubssError
 from mubss.core.licence import DAY_S, DEMO, Licence, State
+from mubss.core.wording import counted
 from mubss.services import licence_files as files
 from mubss.services.durable import sync
 from mubss.services.licence_files import Keys
@@ -25,6 +26,7 @@ from mubss.services.licence_state import StateFile
 log = logging.getLogger(__name__)
 
 
+BROKEN = "broken"  # in place of a state: it can't be looked at any more
 DEMO_WARN_DAYS = 7  # before its end; the 30 of others are its whole life
 
 
@@ -51,6 +53,10 @@ class LicenseValidator:
 
     def read(self) -> Licence:
         """The licence, with its signature and this machine checked; LicenceError says what is wrong."""
+        if not os.path.lexists(self._file):
+            trial = "`mubss init --demo` makes one to try this out"
+            issued = "for production it comes from who issues licences (`mubss license machine-id`, docs/LICENCE.md)"
+            raise LicenceError(f"license.file: {self._file}: No such file; {trial}, {issued}")
         pinned = files.pinned_keys() if self._pinned is None else self._pinned
         octets = files.read_file(self._file, files.MAX_FILE_OCTETS, "license.file")
         document, _ = files.split(octets)
@@ -59,7 +65,9 @@ class LicenseValidator:
         machine = files.read_machine_id(self._machine_file)
         if machine not in licence.machine_ids:
             shown = f"{machine[:8]}…"
-            raise LicenceError(f"licence.machine_ids: {len(licence.machine_ids)} ids; expected this machine's, {shown}")
+            raise LicenceError(
+                f"licence.machine_ids: {counted(len(licence.machine_ids), 'id')}; expected this machine's, {shown}"
+            )
         if is_demo:
             self._check_demo()
         return licence
@@ -78,10 +86,23 @@ class LicenseValidator:
 
     def start(self, program: str, now_s: int) -> Standing:
         """What must hold before `program` starts; LicenceError says what doesn't."""
+        licence = self._licence_of(program)
+        standing = self._at_start(licence, now_s, self._state().open(licence.issued_s))
+        self._noted_s = self._state().raise_to(max(standing.known_s, now_s))
+        return standing._replace(known_s=self._noted_s)
+
+    def verify(self, program: str, now_s: int) -> Standing:
+        """As `start`, for who only looks: nothing is written, `known_s` is what a start would find, or begin with."""
+        licence = self._licence_of(program)
+        return self._at_start(licence, now_s, self._state().expected(licence.issued_s))
+
+    def _licence_of(self, program: str) -> Licence:
         licence = self.read()
         if lacking := rules.missing(program, licence.features):
             raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it to start")
-        known_s = self._state().open(licence.issued_s)
+        return licence
+
+    def _at_start(self, licence: Licence, now_s: int, known_s: int) -> Standing:
         if rules.is_rolled_back(now_s, known_s):
             raise LicenceError(
                 f"clock: {utc(now_s)}; expected {utc(known_s)} or later, which was reached before: set the clock right"
@@ -93,8 +114,7 @@ class LicenseValidator:
             raise LicenceError(
                 f"licence.issued_s: {utc(licence.issued_s)}; expected a time that has come: {utc(now_s)}"
             )
-        self._noted_s = self._state().raise_to(max(known_s, now_s))
-        return standing._replace(known_s=self._noted_s)
+        return standing
 
     def look(self, program: str, now_s: int, elapsed_s: int) -> Standing:
         """How it stands `elapsed_s` after the last look; notes the time. LicenceError as `start`, but for the end."""
@@ -131,6 +151,7 @@ class Gate:
         pinned: Keys | None = None,
     ) -> None:
         self.is_open = False
+        self.fault = ""  # why the licence couldn't be looked at the last time
         self._program = program
         self._validator = LicenseValidator(config, pinned)
         self._grace_s = config.license.grace_days * DAY_S
@@ -162,7 +183,11 @@ class Gate:
         elapsed_s, self._looked_s = int(at - self._looked_s), at
         try:
             standing = self._validator.look(self._program, self._now_s(), elapsed_s)
+            if self.fault:
+                log.info("the licence %s can be looked at again", standing.licence.serial)
+            self.fault = ""
         except MubssError as error:
+            self.fault = str(error)
             log.error("the licence can't be looked at: %s", error)
             last = self.standing
             now_s = max(self._now_s(), last.known_s)
@@ -185,22 +210,28 @@ class Gate:
             log.info("the licence %s is good until %s: new work begins again", standing.licence.serial,
                      utc(standing.licence.expires_s))  # fmt: skip
         metrics.LICENCE_DAYS.set(standing.days_left)
+        metrics.LICENCE_VALID.set(self.is_open and not self.fault)
         told = f"{standing.state.value} {standing.days_left}"
         if told != self._told:
             self._told = told
             _tell(standing, self._grace_s)
 
     def facts(self) -> dict[str, object]:
-        """What `mubss status` tells of it."""
+        """What `mubss status` tells of it: BROKEN where only the licence last read keeps this program at work."""
         standing = self.standing
-        return {"licence": standing.state.value, "licence_days": standing.days_left}
+        facts: dict[str, object] = {"licence": standing.state.value, "licence_days": standing.days_left}
+        if self.fault and self.is_open:
+            facts |= {"licence": BROKEN, "licence_fault": self.fault}
+        return facts
 
 
 def _tell(standing: Standing, grace_s: int) -> None:
     end = utc(standing.licence.expires_s)
     is_soon = standing.licence.kind != DEMO or standing.days_left < DEMO_WARN_DAYS
     if standing.state is State.EXPIRING and is_soon:
-        log.warning("the licence %s ends at %s, in %d days", standing.licence.serial, end, standing.days_left)
+        log.warning(
+            "the licence %s ends at %s, in %s", standing.licence.serial, end, counted(standing.days_left, "day")
+        )
     elif standing.state is State.GRACE:
         last = utc(standing.licence.expires_s + grace_s)
         log.error("the licence %s ended at %s; nothing new begins from %s on", standing.licence.serial, end, last)

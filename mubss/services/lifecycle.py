@@ -31,6 +31,7 @@ from mubss.core.model import (
 from mubss.core.money import format_amount
 from mubss.core.next_plan import plan_at, plans_of, without
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.storage import subscribers
 from mubss.storage.database import Doc, DuplicateId, Store, StoreUnavailable
 
@@ -84,7 +85,7 @@ def faults_of(new: NewSubscriber, tables: Tables) -> Iterator[str]:
         yield f"language: {new.language[:20]!r}; expected a code like en or pt-BR"
     yield from postal_faults(new.name, new.address)
     if new.email and (len(new.email) > MAX_EMAIL_LETTERS or not _EMAIL.fullmatch(new.email)):
-        yield f"email: {len(new.email)} letters; expected an address like someone@mail.example"
+        yield f"email: {counted(len(new.email), 'letter')}; expected an address like someone@mail.example"
     if abs(new.balance_micros) > MAX_OPENING_MICROS:
         amount, limit = format_amount(new.balance_micros), format_amount(MAX_OPENING_MICROS)
         yield f"balance: {amount}; expected at most {limit} either way"
@@ -102,7 +103,7 @@ def _number_faults(msisdn: str, imsi: str) -> Iterator[str]:
 def postal_faults(name: str, address: str) -> Iterator[str]:
     """What is wrong with a name and the lines of an address as bills have them."""
     if len(name) > MAX_NAME_LETTERS or not name.isprintable():
-        yield f"name: {name[:40]!r}, {len(name)} letters; expected up to {MAX_NAME_LETTERS} printable ones"
+        yield f"name: {name[:40]!r}, {counted(len(name), 'letter')}; expected up to {MAX_NAME_LETTERS} printable ones"
     lines = address.split("\n")
     if len(lines) > MAX_ADDRESS_LINES or any(len(one) > MAX_NAME_LETTERS or not one.isprintable() for one in lines):
         yield (

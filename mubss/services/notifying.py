@@ -19,6 +19,7 @@ from mubss.core.notice_kinds import BILL_READY, EXPIRY_SOON, OPERATOR, TEST
 from mubss.core.notice_texts import text_kind, words_of
 from mubss.core.settling import VOID
 from mubss.core.tariff import Tables
+from mubss.core.wording import counted
 from mubss.services.lifecycle import find_subscriber
 from mubss.services.notice_sinks import Message, NotTaken, Sink, Undeliverable
 from mubss.services.notice_texts import Texts
@@ -128,7 +129,13 @@ def _deliver_one(post: Post, doc: Doc) -> Delivered:
     if not why:
         return _settle(post, doc, done, SENT, "")
     if hopeless or doc["tries"] >= post.options.tries:
-        log.warning("notification %s, %s, is dead after %d tries: %s", doc["_id"], doc["kind"], doc["tries"], why)
+        log.warning(
+            "notification %s, %s, is dead after %s: %s",
+            doc["_id"],
+            doc["kind"],
+            counted(doc["tries"], "try", "tries"),
+            why,
+        )
         return _settle(post, doc, done, DEAD, why)
     return _settle(post, doc, done, NEW, why)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from mubss.core.errors import ConfigError, InputError
+from mubss.core.wording import counted
 from mubss.services.durable import sync
 
 LEAST_OCTETS = 32  # of a secret that keys an HMAC (RFC 2104 §3: no less than the hash's output)
@@ -37,7 +38,7 @@ def read_secret(path: Path, option: str, hint: str = "", least: int = LEAST_OCTE
         raise ConfigError(f"{option}: {path} has mode {mode:03o}; expected 600: none but its owner may use it")
     secret = octets.strip()
     if not least <= len(secret) or len(octets) > MAX_OCTETS:
-        raise ConfigError(f"{option}: {path} holds {len(secret)} octets; expected {least} to {MAX_OCTETS}")
+        raise ConfigError(f"{option}: {path} holds {counted(len(secret), 'octet')}; expected {least} to {MAX_OCTETS}")
     return secret
 
 

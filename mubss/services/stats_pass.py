@@ -21,7 +21,7 @@ from functools import partial
 from typing import NamedTuple
 
 from mubss.config_stats import StatsOptions
-from mubss.core import stats
+from mubss.core import stats, wording
 from mubss.core.errors import InputError
 from mubss.core.periods import DAY, HOUR, MONTH, PERIODS, Periods
 from mubss.core.settling import PARTLY_PAID, UNPAID
@@ -105,7 +105,7 @@ class Counter:
         finally:
             self._leave(now_s if passed.finished else 0)
         if passed.missing:
-            log.warning("%d documents that were to be counted are gone", passed.missing)
+            log.warning("gone, and to be counted: %s", wording.counted(passed.missing, "document"))
         return passed
 
     def _leave(self, passed_s: int) -> None:

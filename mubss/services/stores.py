@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
@@ -19,6 +20,7 @@ from mubss.storage.database import (
     StoreUnavailable,
     create_collections,
     open_database,
+    open_to_read,
     read_schema,
 )
 
@@ -86,6 +88,14 @@ def newer(url: str, schema: Schema, program: int = SCHEMA_VERSION) -> str:
     """How a store is refused that a newer program has migrated."""
     text = f"{place(url)}: its schema is version {schema.version}, this program's {program}"
     return f"{text}: use the mubss that made it, or another store"
+
+
+def reader_of(url: str) -> Callable[[str], Store]:
+    """How who only reads opens a store: where this user can't write the embedded one, without writing."""
+    file = file_of(url)
+    if file is None or not file.exists() or (os.access(file.parent, os.W_OK | os.X_OK) and os.access(file, os.W_OK)):
+        return open_database
+    return open_to_read
 
 
 def open_existing(url: str, open_store: Callable[[str], Store] = open_database) -> Store:

@@ -19,6 +19,7 @@ from jose.exceptions import JWTError
 from mubss.config_crm import CrmOptions
 from mubss.core.errors import ConfigError, InputError, MubssError
 from mubss.core.roles import ROLES, Principal
+from mubss.core.wording import counted
 
 ALGORITHM = "HS256"
 LEAST_KEY_OCTETS = 32  # RFC 7518 §3.2
@@ -75,7 +76,7 @@ def _read_key(file: Path) -> bytes:
     except OSError as error:
         raise ConfigError(f"{file}: {error.strerror}; expected a key") from None
     if not LEAST_KEY_OCTETS <= len(key) <= MAX_KEY_OCTETS:
-        raise ConfigError(f"{file}: {len(key)} octets; expected {LEAST_KEY_OCTETS} to {MAX_KEY_OCTETS}")
+        raise ConfigError(f"{file}: {counted(len(key), 'octet')}; expected {LEAST_KEY_OCTETS} to {MAX_KEY_OCTETS}")
     if len(set(key)) < LEAST_KEY_OCTETS // 4:
         raise ConfigError(f"{file}: {len(set(key))} different octets; expected a key made by chance")
     return key
@@ -124,7 +125,7 @@ def issue(keys: Keys, terms: Terms, subject: str, role: str, lasts_s: int, now_s
 def verify(token: str, keys: Mapping[str, bytes], terms: Terms, now_s: int) -> Principal:
     """Whom a token stands for; TokenRefused says what is wrong with it, which its sender must not hear."""
     if len(token) > MAX_TOKEN_LETTERS or not token.isascii():
-        raise TokenRefused(f"{len(token)} letters; expected up to {MAX_TOKEN_LETTERS} of ASCII")
+        raise TokenRefused(f"{counted(len(token), 'letter')}; expected up to {MAX_TOKEN_LETTERS} of ASCII")
     try:
         header = jwt.get_unverified_header(token)
     except JWTError:

@@ -15,6 +15,7 @@ import click
 
 from mubss import metrics
 from mubss.config import Config, load
+from mubss.core.wording import counted
 from mubss.refdata.live import Refdata
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.control import BILLFMT
@@ -110,7 +111,7 @@ class Worker:
         self._made += made
         self._faults += faults
         if made or faults:
-            log.info("%d bills rendered, %d can't be", made, faults)
+            log.info("%s rendered, %d can't be", counted(made, "bill"), faults)
         return faults
 
 

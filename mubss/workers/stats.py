@@ -18,6 +18,7 @@ from mubss.charging.engine import wall_clock_ms
 from mubss.config import Config, load
 from mubss.core.errors import Busy
 from mubss.core.periods import Periods
+from mubss.core.wording import counted
 from mubss.refdata.live import operator_calendar
 from mubss.runtime import ExitCode, on_drain, run_main, setup_logging
 from mubss.services.control import STATS
@@ -114,7 +115,7 @@ class Worker:
             "passed_s": now_s,
         }
         if passed.documents:
-            log.info("%d documents counted", passed.documents)
+            log.info("%s counted", counted(passed.documents, "document"))
 
 
 def main() -> None:

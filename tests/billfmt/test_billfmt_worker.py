@@ -41,7 +41,7 @@ def test_a_pass_and_what_it_says(sqlite_world: World) -> None:
     good, bad = sqlite_world.add(), sqlite_world.add(currency=1)
     code, _, err = run(sqlite_world, "--once")
     assert code == ExitCode.FAILURE
-    assert "bill INV-2026-0000002 can't be rendered: bill: TypeError" in err and "1 bills rendered, 1 can't be" in err
+    assert "bill INV-2026-0000002 can't be rendered: bill: TypeError" in err and "1 bill rendered, 1 can't be" in err
     assert [sqlite_world.get(one)["state"] for one in (good, bad)] == ["BILL_STATUS_UNPAID", "BILL_STATUS_FAILED"]
     assert run(sqlite_world, "--once")[0] == ExitCode.OK
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -103,7 +104,7 @@ FAULTS = [
     (CSV + f"a,VOICE,12345,,{START},1\n" * 2, "line 3: record_id: line 2 has the same one; expected each once"),
     ("record_id,start,start_s\na,2026-11-03T10:00:00Z,1\n", "line 2: start: given beside start_s"),
     ("record_id,is_last_partial\na,perhaps\n", "line 2: is_last_partial: 'perhaps'; expected true or false"),
-    (CSV + '"a\n', "line 2: 1 cells; expected 6"),
+    (CSV + '"a\n', "line 2: 1 cell; expected 6"),
     ("{", "line 1: no JSON ("),
     (CALL + "\n7\n", "line 2: int; expected an object with fields of a record"),
     ('{"recordid": 1}', "line 1: 'recordid': no such field; expected some of start, record_id,"),
@@ -148,9 +149,23 @@ def test_what_cannot_be_opened_or_written(run: Run, tmp_path: Path) -> None:
     assert (done.returncode, done.stderr) == (65, "mubss: source: 'a/b'; expected 1 to 32 of A-Z a-z 0-9 . _ -\n")
     done = run("make", "--source", "a", "--sequence", "1", "--out", "no/out.cdr", "--from", "-", given=CALL)
     assert (done.returncode, done.stderr) == (65, "mubss: no/out.cdr.tmp: No such file or directory\n")
+    os.mkfifo(tmp_path / "fifo.cdr")
+    for there in ("fifo.cdr", "/dev/null"):
+        done = run("make", "--source", "a", "--sequence", "1", "--out", there, "--from", "-", given=CALL)
+        assert done.returncode == 65
+        assert done.stderr == f"mubss: {there}: is no plain file; expected one, or a name that is free\n"
+    assert (tmp_path / "fifo.cdr").is_fifo() and Path("/dev/null").is_char_device()
     for command in ("dump", "check"):
         assert run(command, "none.cdr").returncode == 65
         assert run(command, ".").returncode == 65
+
+
+def test_one_record_is_no_records_and_names_are_escaped(run: Run, tmp_path: Path) -> None:
+    done = run("make", "--source", "a", "--sequence", "1", "--out", "a\x1b[31m.cdr", "--from", "-", given=CALL)
+    assert done.returncode == 0 and done.stdout.startswith(r"a\x1b[31m.cdr: 1 record of a, sequence 1, "), done
+    done = run("check", "a\x1b[31m.cdr")
+    assert done.stdout == r"a\x1b[31m.cdr: right: 1 record of a, sequence 1" + "\n", done
+    assert len(list(tmp_path.iterdir())) == 1
 
 
 def test_check_says_what_is_wrong_with_each_file(run: Run, tmp_path: Path) -> None:
@@ -162,7 +177,7 @@ def test_check_says_what_is_wrong_with_each_file(run: Run, tmp_path: Path) -> No
     done = run("check", "right.cdr", "half.cdr", "odd.cdr", "none.cdr")
     lines = done.stdout.splitlines()
     assert (done.returncode, done.stderr, len(lines)) == (65, "", 25)
-    assert lines[0] == "right.cdr: right: 1 records of msc1, sequence 7"
+    assert lines[0] == "right.cdr: right: 1 record of msc1, sequence 7"
     assert lines[1].startswith("half.cdr: truncated at byte 30: the file ends with 20 bytes of an entry")
     assert lines[2] == "odd.cdr: right: 26 records of msc1, sequence 7; 25 would be refused"
     offset = sum(map(len, entries_of(file_of(record()))[:2]))

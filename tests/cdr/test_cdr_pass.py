@@ -165,7 +165,7 @@ def test_a_file_that_comes_again(world: World) -> None:
 
 def test_a_file_with_too_many_rejects(world: World) -> None:
     world.drop("a.cdr", file_of(record(calling="555500000000")))
-    assert world.run().refused["a.cdr"].startswith("too-many-rejects: 1 of 1 records can't be rated")
+    assert world.run().refused["a.cdr"].startswith("too-many-rejects: 1 of 1 record can't be rated")
     assert world.there() == ["error/a.cdr.error", "error/a.cdr.error.reason"]
 
 

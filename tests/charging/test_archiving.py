@@ -26,6 +26,7 @@ from bill_office import FIRST, bill, format_all, people, put, run
 from charging_world import World
 from core_builders import BERLIN, utc
 from mubss.config_stats import StatsOptions
+from mubss.core.archive import OPEN_SESSION, TOGETHER, UNBILLED, UNCOUNTED, UNSETTLED
 from mubss.core.errors import Busy, InputError, LedgerError
 from mubss.core.periods import Periods
 from mubss.services import archive_files, archiving
@@ -42,6 +43,11 @@ ONE, TWO = "999700000001", "999700000002"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return tmp_path / "archive"
+
+
+def why(world: World, folder: Path) -> dict[tuple[str, str], int]:
+    """(kind, reason) → how many documents stay for it."""
+    return {(one.kind, one.why): one.rows for one in archiving_of(world, folder).staying()}
 
 
 def made(world: World) -> list[str]:
@@ -76,6 +82,10 @@ def test_what_is_of_closed_months_goes_to_files(world: World, folder: Path) -> N
     assert check(world.store)[1] == []
 
 
+def _is_old(doc: dict[str, Any]) -> bool:
+    return bool(doc.get("at_ms", 0) // 1000 + doc.get("from_s", 0) < utc(2026, 10, 31, 23))
+
+
 def test_what_statistics_have_not_counted_stays(world: World, folder: Path) -> None:
     made(world)
 
@@ -86,6 +96,8 @@ def test_what_statistics_have_not_counted_stays(world: World, folder: Path) -> N
     call(world, ONE, OCTOBER + 86_400, "late")
     before = past(world, folder)
     stats.ask_rebuild(world.store)
+    count_of = {kind: len([one for one in world.all(kind) if _is_old(one)]) for kind in ("postings", "usage")}
+    assert why(world, folder) == {(kind, UNCOUNTED): count for kind, count in count_of.items()}
     assert archive(world, folder) == [], "all is to be counted again"
     count()
     call(world, TWO, OCTOBER + 86_400, "later")
@@ -171,6 +183,7 @@ def test_an_open_session_keeps_what_it_used(world: World, folder: Path) -> None:
     [session] = world.get("accounts", account)["sessions"]  # type: ignore[index]
     record = next(doc for doc in world.all("usage") if doc["account"] == account)
     put(world, [{**record, "session": session}], "usage")  # a part of it that was written at a month's turn
+    assert why(world, folder) == {("usage", OPEN_SESSION): 1}
     archive(world, folder)
     assert world.get("usage", record["_id"]) is not None and check(world.store)[1] == []
 
@@ -181,6 +194,7 @@ def test_what_is_priced_together_leaves_together(world: World, folder: Path) -> 
     last = next(doc for doc in docs if doc["from_s"] > NOVEMBER)
     first = next(doc for doc in docs if doc["account"] == last["account"] and doc["from_s"] < OCTOBER)
     put(world, [{**first, "session": last["session"]}], "usage")
+    assert why(world, folder) == {("usage", TOGETHER): 1}
     archive(world, folder)
     assert world.get("usage", first["_id"]) is not None
 
@@ -202,6 +216,7 @@ def billed(world: World, state: str = "BILL_STATUS_PAID") -> str:
 def test_what_a_bill_needs_that_is_not_settled_stays(world: World, folder: Path, state: str) -> None:
     billed(world, state)
     usage = world.all("usage")
+    assert why(world, folder)["usage", UNSETTLED] == len(usage)
     assert archive(world, folder) == [] and world.all("usage") == usage
     put(world, [{**one, "state": "BILL_STATUS_PAID"} for one in world.all("bills")])
     assert {one.kind for one in archive(world, folder)} >= {"usage"}
@@ -227,6 +242,7 @@ def test_what_no_bill_has_yet_stays(world: World, folder: Path) -> None:
 def test_a_cycle_without_a_bill_yet_keeps_all(world: World, folder: Path) -> None:
     [account] = people(world, 1)
     top_up(world, account, FIRST.start_s + 60)
+    assert why(world, folder) == {("postings", UNBILLED): 1}
     assert archive(world, folder) == []
 
 
@@ -375,7 +391,7 @@ def test_a_file_that_is_gone_or_damaged_is_told(world: World, folder: Path) -> N
     second.write_bytes(b"PAR1")
     third.rename(third.with_name("postings-2026-09-0077.parquet"))
     found = {one.where: one.text for one in verify(world.store, folder)}
-    assert len(found) == 4 and "can't be read" in found["postings/2026/postings-2026-09-0001.parquet"]
+    assert len(found) == 4 and "isn't there" in found["postings/2026/postings-2026-09-0001.parquet"]
     assert "no manifest" in found[third.with_name("postings-2026-09-0077.parquet").relative_to(folder).as_posix()]
 
 

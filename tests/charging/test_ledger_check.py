@@ -70,6 +70,4 @@ def test_postings_before_between_and_behind_all_accounts(world: World, accounts:
         )
     )
     _, findings = check(world.store)
-    assert sorted(findings) == sorted(
-        Finding(owner, "1 postings of an account that isn't there") for owner in strangers
-    )
+    assert sorted(findings) == sorted(Finding(owner, "1 posting of an account that isn't there") for owner in strangers)

@@ -17,8 +17,13 @@ def test_a_month_goes_and_is_shown(demo_shell: Shell) -> None:
     shell = demo_shell
     assert shell.json("archive", "list") == []
     postings = shell.json("ledger", "postings", ONE)
-    look = shell.json("archive", "run", "--month", MONTH, "--dry-run")
+    told = shell.json("archive", "run", "--month", MONTH, "--dry-run")
+    look = told["would_go"]
     assert [one["kind"] for one in look] and not (shell.folder / "archive").exists()
+    stays = {(one["kind"], one["why"]): one["rows"] for one in told["stays"]}
+    assert all(rows > 0 for rows in stays.values()) and ("usage", "on no bill yet") in stays, stays
+    shown = shell.ok("archive", "run", "--month", MONTH, "--dry-run").out
+    assert "Would stay" in shown and "on no bill yet" in shown
     moved = shell.json("archive", "run", "--month", MONTH)
     assert [(one["kind"], one["month"], one["rows"]) for one in moved] == [
         (one["kind"], one["month"], one["rows"]) for one in look
@@ -41,7 +46,23 @@ def test_a_file_that_is_gone_is_told(demo_shell: Shell) -> None:
     next((demo_shell.folder / "archive").rglob("*.parquet")).unlink()
     done = demo_shell("archive", "verify", "--json")
     assert done.code == ExitCode.FAILURE and len(done.json["faults"]) == 1
-    assert "can't be read" in demo_shell("archive", "verify").out
+    assert "isn't there: put its copy back" in demo_shell("archive", "verify").out
+
+
+def test_nothing_is_shown_of_a_file_that_is_not_as_it_was_written(demo_shell: Shell) -> None:
+    demo_shell.ok("archive", "run", "--month", MONTH)
+    [file] = (demo_shell.folder / "archive").rglob("*.parquet")
+    octets = bytearray(file.read_bytes())
+    octets[len(octets) // 2] ^= 1
+    file.chmod(0o600)
+    file.write_bytes(octets)
+    refused = demo_shell("archive", "show", ONE, "--kind", "postings")
+    assert refused.code == ExitCode.INPUT and refused.out == ""
+    assert refused.err == f"mubss: {file}: not as it was written; expected its copy: nothing is shown of it\n"
+    file.unlink()
+    refused = demo_shell("archive", "show", ONE, "--kind", "postings")
+    assert refused.code == ExitCode.INPUT
+    assert refused.err.startswith(f"mubss: {file}: isn't there; expected the file of the archive, or its copy")
 
 
 def test_retention_says_what_goes(demo_shell: Shell, monkeypatch: pytest.MonkeyPatch) -> None:

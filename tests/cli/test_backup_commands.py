@@ -79,6 +79,14 @@ def test_what_came_after_the_backup_is_gone_after_the_restore(demo_shell: Shell)
     assert not drafts(file.parent) and not drafts(demo_shell.folder)
 
 
+def test_a_name_with_control_letters_is_escaped(demo_shell: Shell) -> None:
+    file = demo_shell.folder / "copy\x1b[2J\n.db"
+    done = demo_shell.ok("backup", file)
+    assert file.is_file() and r"/copy\x1b[2J\n.db: " in done.out and done.out.count("\n") == 1
+    done = demo_shell.ok("restore", file)
+    assert "\x1b" not in done.out and done.out.splitlines()[-1].startswith("`mubss ledger check`")
+
+
 def test_a_backup_beside_a_writer_is_of_one_moment(demo_shell: Shell) -> None:
     file, copy = store_file(demo_shell), demo_shell.folder / "copy.db"
     writer = start(WRITER, file)

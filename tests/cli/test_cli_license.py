@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
 
 from cli_tools import Shell
 from licences import MACHINE, OTHER_MACHINE, DemoLicence
+from mubss.config import load
 from mubss.core.licence import DAY_S
 from mubss.runtime import ExitCode
 from mubss.services import licence_files as files
+from mubss.services.licensing import LicenseValidator, utc
 
 TERMS = ("--licensee", "Example Telecom", "--serial", "S-1", "--expires", "2990-01-01", "--subscribers", "500")
 
@@ -44,7 +48,7 @@ def test_a_licence_from_its_key_to_its_check(machine: Shell, monkeypatch: pytest
     found = machine.json("license", "verify")
     assert (found["state"], found["serial"], len(found["programs"])) == ("valid", "S-1", 6)
     Path("machine-id").write_text(OTHER_MACHINE)
-    assert "licence.machine_ids: 1 ids; expected this machine's" in machine("license", "verify").err
+    assert "licence.machine_ids: 1 id; expected this machine's" in machine("license", "verify").err
 
 
 @pytest.mark.parametrize(
@@ -65,10 +69,37 @@ def test_what_no_licence_may_say(machine: Shell, more: tuple[str, ...], told: st
     assert not Path("new").exists()
 
 
+def _state_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (folder / "var").glob("licence.state*")}
+
+
+def test_a_check_reads_and_never_writes(machine: Shell) -> None:
+    machine.ok("init", "--demo")
+    assert "known time    none noted yet; the first start begins with 20" in machine.ok("license", "verify").out
+    assert _state_files(machine.folder) == {}
+    validator, now_s = LicenseValidator(load()), int(time.time())
+    begun_s = validator.start("mubss-gy", now_s).known_s
+    before = _state_files(machine.folder)
+    assert len(before) == 3
+    assert machine.json("license", "verify")["known_time"] == utc(begun_s)
+    assert _state_files(machine.folder) == before
+    (machine.folder / "var/licence.state").unlink()  # as a start then: no earlier than the secret's making
+    secret = machine.folder / "var/licence.state.secret"
+    os.utime(secret, (begun_s + 20, begun_s + 20))
+    assert utc(begun_s + 20) in machine.json("license", "verify")["known_time"]
+    os.utime(secret, (now_s + DAY_S, now_s + DAY_S))
+    refused = machine("license", "verify")
+    assert refused.code == ExitCode.LICENCE and "which was reached before: set the clock right" in refused.err
+    (machine.folder / "var/licence.state").write_bytes(b"forged")
+    assert "isn't as it was written" in machine("license", "verify").err
+    assert (machine.folder / "var/licence.state").read_bytes() == b"forged"
+
+
 def test_no_licence_is_told(machine: Shell) -> None:
     for command in ("show", "verify"):
         done = machine("license", command)
         assert done.code == ExitCode.LICENCE and "license.file: " in done.err and "No such file" in done.err
+    assert "`mubss init --demo` makes one to try this out" in done.err and "license machine-id" in done.err
 
 
 def test_a_demo_brings_its_own(machine: Shell) -> None:

@@ -136,6 +136,15 @@ def _sql(shell: Shell, *statements: str) -> None:
             link.execute(statement)
 
 
+def _open_store(shell: Shell, setenv: Setenv) -> None:
+    (shell.folder / "var/mubss.db").chmod(0o640)
+
+
+def _open_log(shell: Shell, setenv: Setenv) -> None:
+    (shell.folder / "var/mubss.db-wal").touch(0o600)
+    (shell.folder / "var/mubss.db-wal").chmod(0o604)
+
+
 def _other_schema(shell: Shell, setenv: Setenv) -> None:
     _sql(shell, "UPDATE meta SET doc = json_set(doc, '$.version', 99, '$.least_reader', 99) WHERE _id = 'schema'")
 
@@ -353,6 +362,8 @@ BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("configuration", _open_password, "WARN", "holds the store's password and has mode 644"),
     ("store", _no_store, "FAIL", "there is no store yet"),
     ("store", _no_server, "FAIL", "127.0.0.1"),
+    ("store", _open_store, "WARN", "var/mubss.db has mode 640: others may read"),
+    ("store", _open_log, "WARN", "var/mubss.db-wal has mode 604: others may read"),
     ("store", _other_schema, "FAIL", "99"),
     ("store", _lost_collection, "FAIL", "no collection payments"),
     ("store", _lost_index, "FAIL", "bills.due"),

@@ -5,18 +5,22 @@ from __future__ import annotations
 import logging
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cli_tools import Shell
+from licences import DemoLicence
 from mubss import __version__
 from mubss.config import load
+from mubss.core.licence import DAY_S
 from mubss.runtime import ExitCode
 from mubss.services import private_ca
 from mubss.services.control import BILLFMT, BILLING, CDR, CRM, FOLDER, GY, PROGRAMS, STATS
@@ -121,14 +125,70 @@ def test_what_is_missing_is_named(place: Shell) -> None:
     with running(CDR) as started:
         wait_for(place.folder, are_ready(started[CDR].pid))
         shown = place.ok("status", "--expect", CDR)
-        assert re.search(rf"{CDR} +{started[CDR].pid} .*ready +\d+m \d+s +passes", shown.out)
-        assert "records/s 0" in " ".join(shown.out.split())
+        assert re.search(rf"{CDR} +{started[CDR].pid} .*ready +expiring, 29 d +\d+m \d+s +records/s 0", shown.out)
+        assert "waiting 0" in place.ok("status", "--wide").out
         missing = place("status", "--expect", CDR, "--expect", CRM)
         assert (missing.code, missing.err) == (ExitCode.FAILURE, "mubss: not ready: mubss-crm\n")
         assert place("status", "--expect", "mubss-x").code == ExitCode.USAGE
         started[CDR].send_signal(signal.SIGKILL)
         started[CDR].wait()
         assert place("status", "--expect", CDR).code == ExitCode.FAILURE
+
+
+def test_a_licence_that_breaks_while_a_program_runs_is_seen(place: Shell, monkeypatch: pytest.MonkeyPatch) -> None:
+    licence = DemoLicence(place.folder / "mine")
+    for name, value in licence.variables.items():
+        monkeypatch.setenv(name, value)
+    with running(CDR) as started:
+        wait_for(place.folder, are_ready(started[CDR].pid))
+        assert place("status").code == 0
+        file = place.folder / "mine/platform.lic"
+        file.write_bytes(b"torn")
+        wait_for(place.folder, lambda found: found[0].facts["licence"] == "broken")
+        shown = place("status", "--expect", CDR)
+        assert (shown.code, shown.err) == (ExitCode.LICENCE, f"mubss: no good licence: {CDR}\n")
+        assert re.search(rf"{CDR} +{started[CDR].pid} .*ready +broken +\d", shown.out), shown.out
+        assert f"{CDR} {started[CDR].pid}: licence: licence file: 4 octets" in shown.out
+        licence.ends(licence.now_s - 1)  # its end counts, and without grace it is over
+        wait_for(place.folder, lambda found: found[0].facts["licence"] == "expired")
+        assert place("status").code == ExitCode.LICENCE
+        licence.ends(licence.now_s + DAY_S)
+        wait_for(place.folder, lambda found: found[0].facts["licence"] == "expiring")
+        assert place("status").code == 0
+
+
+def _facts_of_gy() -> dict[str, Any]:
+    """As much as a mubss-gy tells after a busy week, and more."""
+    names = ["queue", "pending", "answered", "sessions", "outbox", "suspense", "reserved", "overdrawn", "peers_known"]
+    counts = dict.fromkeys(names, 1234567)
+    return {"licence": "valid", "licence_days": 364, "connections": 12, **counts, "ccr_per_second": 8234.5, "idle": 0}
+
+
+def test_a_status_fits_120_columns(place: Shell) -> None:
+    with Process(GY, load(), _facts_of_gy, lambda: False), Process(CDR, load(), dict, lambda: False):
+        logging.getLogger("mubss.gy").error("it goes on and on, %s", "and on, " * 50)
+        shown, wide = place.ok("status").out, place.ok("status", "--wide").out
+    assert max(map(len, shown.splitlines())) <= 120
+    assert "ccr/s 8234.5" in shown and "idle" not in shown and "valid, 364 d" in shown
+    assert re.search(rf"^{GY} \d+: last error: it goes on.*…$", shown, re.M)
+    [line] = re.findall(rf"^{GY} +\d+ .*", wide, re.M)
+    assert line.endswith("peers_known 1234567, idle 0"), "all on one line"
+
+
+def test_a_status_does_not_count_its_own_probe(place: Shell) -> None:
+    taken: list[socket.socket] = []
+
+    def facts() -> dict[str, Any]:
+        with suppress(BlockingIOError):
+            taken.append(server.accept()[0])
+        return {"connections": len(taken)}
+
+    with socket.create_server(("127.0.0.1", 0)) as server, Process(GY, load(), facts, lambda: False):
+        server.setblocking(False)
+        found = place.json("status", "--port", server.getsockname()[1])
+        assert found["gy"]["listening"] and found["processes"][0]["facts"] == {"connections": 0}
+        assert facts() == {"connections": 1}, "it did look"
+        taken[0].close()
 
 
 def test_a_status_tells_the_last_error_masked_and_in_one_line(place: Shell) -> None:

@@ -18,7 +18,7 @@ OPEN = ("--session-id", "x", "--number", 1)
     [
         (("session", "--use", 10**23 - 1), f"--use: {10**23 - 1}; expected 0 to {U64 - 1} octets"),
         (("session", "--use", 1, "--use", U64), f"--use: {U64}; expected 0 to {U64 - 1} octets"),
-        (("session", "--use", "9" * 4000), f"--use: {'9' * 40}… (4000 digits); expected 0 to {U64 - 1} octets"),
+        (("session", "--use", "9" * 4000), f"--use: {'9' * 40}… (4,000 digits); expected 0 to {U64 - 1} octets"),
         (("session", *VOICE, "--use", U32), f"--use: {U32}; expected 0 to {U32 - 1} seconds"),
         (("session", *VOICE, "--last", U32), f"--last: {U32}; expected 0 to {U32 - 1} seconds"),
         (("session", *SMS, "--unit", "seconds", "--use", U32), f"--use: {U32}; expected 0 to {U32 - 1} seconds"),
@@ -71,7 +71,7 @@ def test_a_files_name_may_be_any_octets(demo_shell: Shell) -> None:
         (("--session", "x", "--out", "a", "--pcap", "a"), "--pcap: a: the file of --out; expected another one"),
         (("--session", "x", "--out", "b", "--pcap", "./b"), "--pcap: ./b: the file of --out; expected another one"),
         (("--session", "x", "--out", "b", "--pcap", "link"), "--pcap: link: the file of --out; expected another one"),
-        (("--peer", "a" * 100_000), "--peer: 100000 letters; expected an Origin-Host of up to 255"),
+        (("--peer", "a" * 100_000), "--peer: 100,000 letters; expected an Origin-Host of up to 255"),
         (("--session", "ä" * 50_000), "--session: 100000 octets; expected a Session-Id of up to 60000"),
         (("--session", "x"), "no mubss-gy runs here that could be asked: there is none in {folder}/var/run"),
     ],

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import closing
 
@@ -12,8 +15,9 @@ from cli_tools import Shell
 from mubss.core.errors import Busy
 from mubss.runtime import ExitCode
 from mubss.services.migrating import LEASE_SECONDS, Run, Step, migrate, pending
-from mubss.services.stores import may_run
+from mubss.services.stores import may_run, missing
 from mubss.storage.database import (
+    COLLECTIONS,
     META,
     SCHEMA_VERSION,
     Doc,
@@ -127,6 +131,64 @@ def test_a_newer_store_is_refused(store: Store) -> None:
 )
 def test_which_program_runs_on_which_store(schema: Schema, program: int, oldest: int, runs: bool) -> None:
     assert may_run(schema, program, oldest) is runs
+
+
+# `mubss migrate` that ends by SIGKILL just before, or behind, the given call of a step's part.
+KILLED = """
+import os, signal, sys
+from mubss.cli.main import main
+from mubss.services.migrating import Run
+
+name, left, behind = sys.argv[1], [int(sys.argv[2])], sys.argv[3] == "behind"
+real = getattr(Run, name)
+
+def part_or_die(*arguments):
+    left[0] -= 1
+    if not left[0] and not behind:
+        os.kill(os.getpid(), signal.SIGKILL)
+    real(*arguments)
+    if not left[0]:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+setattr(Run, name, part_or_die)
+sys.argv = ["mubss", "migrate"]
+main()
+"""
+
+
+def kill_amid(part: str, count: int, behind: str) -> None:
+    done = subprocess.run([sys.executable, "-c", KILLED, part, str(count), behind], capture_output=True, check=False)
+    assert done.returncode == -signal.SIGKILL, done
+
+
+@pytest.mark.parametrize(
+    ("part", "count", "behind"),
+    [("take", 1, "behind"), ("beat", 12, "before"), ("beat", len(COLLECTIONS), "behind"), ("finish", 1, "before")],
+)
+def test_a_process_that_is_killed_amid_its_steps_leaves_a_store_that_becomes_whole(
+    shell: Shell, monkeypatch: pytest.MonkeyPatch, empty_store_url: str, part: str, count: int, behind: str
+) -> None:
+    monkeypatch.setenv("MUBSS_STORE__URL", empty_store_url)
+    with closing(open_database(empty_store_url)) as store:
+        store.make()
+        store.run(lambda session: session.create_collections({META: {}}))  # all else is what a step has to add
+        store.run(lambda session: session.collection(META).put_many([{"_id": "schema", "version": 1}]))
+        kill_amid(part, count, behind)
+        assert read_schema(store).version == 1 and bool(missing(store)) == (part != "finish")
+        refused = shell("subscriber", "list")
+        assert refused.code == ExitCode.STORE_UNAVAILABLE and "`mubss migrate` brings it up" in refused.err
+        held = shell("migrate")
+        assert held.code == ExitCode.TRY_AGAIN and "migrates this store; should it have ended, wait for " in held.err
+        state = store.run(lambda session: session.collection(META).get_one("migration"))
+        assert state is not None
+        over = {**state, "until_s": 0}  # as a minute later
+        store.run(lambda session: session.collection(META).put_many([over]))
+        kill_amid(part, count, behind)  # once more: what was done is no obstacle
+        store.run(lambda session: session.collection(META).put_many([over]))
+        assert shell.json("migrate")["version"] == SCHEMA_VERSION
+        found = store.run(lambda session: session.inspect(COLLECTIONS))
+        assert missing(store) == [] and not found.missing_indexes and read_schema(store).version == SCHEMA_VERSION
+    assert shell("subscriber", "list").code == 0 and shell.json("migrate")["steps"] == []
 
 
 def as_version_1(shell: Shell) -> None:

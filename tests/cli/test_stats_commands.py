@@ -90,17 +90,41 @@ def test_what_is_drawn(demo_shell: Shell) -> None:
     ("arguments", "code", "named"),
     [
         (("show", "nope"), ExitCode.USAGE, "nope"),
-        (("show", "usage", "--by", "state"), ExitCode.INPUT, "group_by: 'state'"),
+        (("show", "usage", "--by", "state"), ExitCode.INPUT, "by: 'state'; expected any of "),
+        (("show", "usage", "--by", ""), ExitCode.INPUT, "by: ''; expected any of "),
+        (("show", "usage", "--by", ","), ExitCode.INPUT, "by: ','; expected any of "),
+        (("show", "usage", "--where", "colour=red"), ExitCode.INPUT, "where: 'colour'; expected any of "),
+        (("show", "overview", "--by", ""), ExitCode.INPUT, "by, where: "),
         (("show", "usage", "--where", "plan"), ExitCode.INPUT, "where: 'plan'"),
         (("show", "usage", "--from", "yesterday"), ExitCode.INPUT, "from: 'yesterday'; expected a day like"),
         (("show", "usage", "--until", "2026-02-30"), ExitCode.INPUT, "until: '2026-02-30'"),
-        (("show", "usage", "--from", "2027-01-01", "--until", "2026-01-01"), ExitCode.INPUT, "from_s: "),
+        (
+            ("show", "usage", "--from", "2027-01-01", "--until", "2026-01-01"),
+            ExitCode.INPUT,
+            "from: 2027-01-01; expected a day before the end, 2026-01-01, and up to ",
+        ),
+        (
+            ("show", "usage", "--from", "1971-01-01", "--period", "hour"),
+            ExitCode.INPUT,
+            "from: 1971-01-01; expected a day before the end, now, and up to 10,000 periods (hour) in all",
+        ),
         (("show", "overview", "--by", "plan"), ExitCode.INPUT, "by, where: "),
     ],
 )
 def test_refused(demo_shell: Shell, arguments: tuple[str, ...], code: ExitCode, named: str) -> None:
     done = demo_shell("stats", *arguments)
     assert done.code == code and named in done.err
+
+
+def test_a_value_that_is_not_there_is_told_with_those_that_are(demo_shell: Shell) -> None:
+    demo_shell.ok("stats", "run")
+    since = ("show", "usage", "--from", "2020-01", "--period", "month", "--where")
+    nothing = demo_shell("stats", *since, "plan=demo-prepayed")
+    assert nothing.code == 0
+    told = "where: plan=demo-prepayed has no figures here; there are demo-postpaid\n"
+    assert nothing.err == told
+    assert demo_shell("stats", *since, "plan=demo-postpaid").err == ""
+    assert demo_shell("stats", *since, "plan=demo-prepayed", "--json").json == []
 
 
 def rows_of(text: str) -> list[dict[str, str]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -41,6 +42,51 @@ def test_what_is_killed_comes_back_and_the_end_is_clean(tmp_path: Path) -> None:
         assert not Path(f"/proc/{one.pid}").exists(), one
     assert not processes(tmp_path / FOLDER) and not list((tmp_path / FOLDER).glob("*.sock"))
     assert "drained" in (tmp_path / "var/log/gy.log").read_text("utf-8")
+
+
+def test_a_take_over_under_the_supervisor_as_the_docs_have_it(tmp_path: Path) -> None:
+    docs = data_path("conf").parent / "docs/UPGRADING.md"
+    programs = [
+        line[4:] for line in docs.read_text("utf-8").splitlines() if re.match(r"    (\[program:|[a-z_]+ = )", line)
+    ]
+    shipped = data_path("conf/supervisord.conf").read_text("utf-8")
+    (tmp_path / "conf").write_text("\n".join([shipped[: shipped.index("; Charging.")], *programs]))
+    write_config(tmp_path / "mubss.toml", free_port(), free_port())
+    set_up(load(tmp_path / "mubss.toml", {}), with_demo=True)
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MUBSS_")}
+    environ["PATH"] = f"{Path(sys.executable).parent}{os.pathsep}{environ['PATH']}"
+
+    def control(*words: str) -> str:
+        command = [sys.executable, "-m", "supervisor.supervisorctl", "-c", "conf", *words]
+        return subprocess.run(command, cwd=tmp_path, env=environ, capture_output=True, text=True, check=False).stdout
+
+    def until(name: str, other: str) -> int:
+        """The process of mubss-gy once it is `name`'s alone, and supervisord has seen the end of `other`'s."""
+        deadline, told = time.monotonic() + WAIT_SECONDS, ""
+        while True:
+            assert time.monotonic() < deadline, told
+            told = control("status")
+            [pid] = re.findall(rf"{name} +RUNNING +pid (\d+)", told) or [""]
+            ready = {str(one.pid) for one in processes(tmp_path / FOLDER) if one.state == "ready"}
+            if ready == {pid} and not re.search(rf"{other} +(RUNNING|STARTING|BACKOFF|STOPPING)", told):
+                return int(pid)
+
+    command = [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", "conf"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, env=environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    ) as all_:
+        try:
+            pids = [until("gy-a", "gy-b")]
+            control("start", "gy-b")
+            pids.append(until("gy-b", "gy-a"))
+            assert re.search(r"gy-a +EXITED", control("status")), "with 0, and so it is left alone"
+            os.kill(pids[-1], signal.SIGKILL)
+            pids.append(until("gy-b", "gy-a"))  # what is killed comes back all the same
+            assert len(set(pids)) == 3
+        finally:
+            all_.terminate()
+    assert "drained" in (tmp_path / "var/log/gy-a.log").read_text("utf-8")
+    assert f"took over from process {pids[0]}, which drains" in (tmp_path / "var/log/gy-b.log").read_text("utf-8")
 
 
 def test_the_demo_shows_the_whole_group(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def _session_reserves_more(account: Any, postings: Any) -> None:
 
 FAULTS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "balance": (_set("balance_micros", 1), "balance_micros: "),
-    "sequence": (_set("sequence", 1), "sequence: 9; there are 8 postings"),
+    "sequence": (_set("sequence", 1), "sequence: 9; 8 postings are there"),
     "reserved": (_set("reserved_micros", -1), "reserved_micros: 59999; the sessions reserve 60000"),
     "session's reserved": (_session_reserves_more, "reserved_micros: 60000; the sessions reserve 60001"),
     "amount": (_posting(3, amount_micros=1), "posting 4: balance_micros "),
@@ -97,10 +97,10 @@ FAULTS: dict[str, tuple[Callable[[Any, Any], Any], str]] = {
     "another's posting": (_posting(3, account="acc2"), "posting 4: account 'acc2'"),
     "first posting lost": (lambda a, p: p.pop(0), "sequence: 2; expected 1"),
     "middle posting lost": (lambda a, p: p.pop(4), "sequence: 6; expected 5"),
-    "last posting lost": (lambda a, p: p.pop(), "sequence: 8; there are 7 postings"),
+    "last posting lost": (lambda a, p: p.pop(), "sequence: 8; 7 postings are there"),
     "posting twice": (lambda a, p: p.insert(2, p[2]), "sequence: 3; expected 4"),
     "two postings swapped": (lambda a, p: p.insert(2, p.pop(3)), "sequence: 4; expected 3"),
-    "posting too many": (lambda a, p: p.append(p[-1] | {"sequence": 9}), "sequence: 8; there are 9 postings"),
+    "posting too many": (lambda a, p: p.append(p[-1] | {"sequence": 9}), "sequence: 8; 9 postings are there"),
     "free units": (_posting(1, free_units=1), "counters.2026-11.DATA: 3000000; the postings drew 3000001"),
     "counter": (
         lambda a, p: a["counters"]["2026-11"].update(SMS=2),

@@ -60,7 +60,7 @@ def test_a_licence_comes_back_from_its_canonical_form(licence: Licence) -> None:
         ("machine_ids", {"a": 1}, "licence.machine_ids: object of 1"),
         ("issued_s", True, "licence.issued_s: bool; expected an integer"),
         ("issued_s", 1.5, "licence.issued_s: float; expected an integer"),
-        ("expires_s", 10**400, "licence.expires_s: integer of 1329 bits"),
+        ("expires_s", 10**400, "licence.expires_s: integer of 1,329 bits"),
         ("expires_s", PLAIN.issued_s, "licence.expires_s: 1799913600; expected a time after issued_s"),
         ("subscribers", -1, "licence.subscribers: -1; expected an integer from 0"),
         ("features", 2**32, "licence.features: 4294967296; expected an integer from 0 to 4294967295"),
@@ -79,7 +79,7 @@ def test_a_field_that_cannot_be_is_named(name: str, value: object, told: str) ->
     ("octets", "told"),
     [
         (b"", "licence: 0 octets"),
-        (b"{" * 16_385, "licence: 16385 octets; expected 1 to 16384"),
+        (b"{" * 16_385, "licence: 16,385 octets; expected 1 to 16384"),
         (b"[" * 16_000, "licence: no JSON"),
         (b"\xff", "licence: no JSON in ASCII"),
         (b"[]", "licence: list of 0; expected an object"),

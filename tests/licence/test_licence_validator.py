@@ -114,7 +114,7 @@ def test_keys_are_rotated(world: World) -> None:
 
 def test_another_machine_is_refused(world: World) -> None:
     (world.folder / "machine-id").write_text(OTHER_MACHINE)
-    assert refusal(world) == "licence.machine_ids: 1 ids; expected this machine's, ffffffff…"
+    assert refusal(world) == "licence.machine_ids: 1 id; expected this machine's, ffffffff…"
 
 
 @pytest.mark.parametrize("text", ["", "uninitialized\n", "0" * 32, "g" * 32, "1" * 33, "é" * 32])
@@ -242,6 +242,7 @@ def test_a_gate_closes_after_the_grace_period_and_opens_with_the_next_licence(
         ("grace", True),
         ("expired", False),
     ]
+    assert metrics.LICENCE_VALID.values[()] == 0
     assert [record.levelname for record in caplog.records] == ["WARNING"] * 2 + ["ERROR"] * 3
     assert "the licence S-1 ends at" in caplog.text and "nothing new begins" in caplog.text
     world.issue(serial="S-2", expires_s=clock.now_s + 365 * DAY_S)
@@ -257,7 +258,37 @@ def test_a_licence_that_vanishes_ends_no_call(world: World, caplog: pytest.LogCa
     assert gate.is_open and "the licence can't be looked at: license.file" in caplog.text
     clock.now_s = PLAIN.expires_s + 7 * DAY_S
     gate.look()
-    assert not gate.is_open
+    assert not gate.is_open and gate.facts()["licence"] == "expired", "that is worse than broken"
+
+
+@pytest.mark.parametrize(
+    ("breaks", "told"),
+    [
+        (lambda world: world.file.unlink(), "license.file: "),
+        (lambda world: world.file.write_bytes(b"\0\xff"), "licence file: 2 octets"),
+        (_edit(b'"subscribers":1000', b'"subscribers":9000'), "licence file: the signature isn't that of key k1"),
+        (lambda world: world.state.write_bytes(b"1"), "license.state_file: "),
+        (lambda world: world.issue(features=1), "licence.features: DIAMETER missing"),
+    ],
+)
+def test_a_licence_that_breaks_is_seen_at_a_glance(
+    world: World, breaks: Callable[[World], None], told: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    gate = Gate("mubss-gy", world.config, Clock(), world.pinned)
+    assert metrics.LICENCE_VALID.values[()] == 1
+    kept = world.file.read_bytes(), world.state.read_bytes()
+    breaks(world)
+    gate.look()
+    facts = gate.facts()
+    assert (facts["licence"], facts["licence_days"]) == ("broken", 90), "judged by the one that was last read"
+    assert str(facts["licence_fault"]).startswith(told), facts
+    assert gate.is_open and metrics.LICENCE_VALID.values[()] == 0
+    world.file.write_bytes(kept[0])
+    world.state.write_bytes(kept[1])
+    gate.look()
+    assert gate.facts() == {"licence": "valid", "licence_days": 90} and metrics.LICENCE_VALID.values[()] == 1
+    assert "the licence S-1 can be looked at again" in caplog.text
 
 
 def test_a_clock_set_back_while_running_does_not_stretch_a_licence(world: World) -> None:

@@ -10,6 +10,8 @@ from typing import Any, NamedTuple
 import pytest
 
 from mubss.cli.main import main
+from mubss.cli.ref_versions import change_text
+from mubss.refdata.load import RowChange
 from mubss.runtime import ExitCode
 from mubss.storage.database import Store
 from refdata_samples import TARIFF
@@ -112,6 +114,24 @@ def test_calls_that_are_wrong(ref: Call, arguments: list[str], code: int, said: 
     assert said in answer.err
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "shown"),
+    [
+        ({"rate_ppm": 200_000}, {"rate_ppm": 195_000}, "rate percent: 20 → 19.5"),
+        ({"monthly_fee_micros": 5_000_000}, {}, "monthly fee: 5.00 → none"),
+        ({"validity_s": 0}, {"validity_s": 259_200}, "validity: month → 3d"),
+        ({"rates": []}, {"rates": [{"service": "DATA"}]}, "rates: 0 rows → 1"),
+        (
+            {"rates": [{"service": str(n), "price_micros": 1} for n in range(5)]},
+            {"rates": [{"service": str(n), "price_micros": 20_000} for n in range(5)]},
+            "rates: 0 (price: 0.000001 → 0.02), 1 (price: 0.000001 → 0.02), 2 (price: 0.000001 → 0.02), 2 more",
+        ),
+    ],
+)
+def test_a_difference_is_shown_as_people_write_it(before: dict[str, Any], after: dict[str, Any], shown: str) -> None:
+    assert change_text(RowChange("any", "A", before, after)) == shown
+
+
 def test_versions_diff_rollback(ref: Call, tariff: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert json.loads(ref("versions", "--json").out) == []
     ref("load", tariff)
@@ -125,6 +145,7 @@ def test_versions_diff_rollback(ref: Call, tariff: str, monkeypatch: pytest.Monk
     assert [one["version"] for one in ref("versions", "--before", "2", "--json").json] == [1]
     told = ref("diff", "1").out
     assert "2 rows differ from version 1 to 2" in told and ["taxes", "T", "added"] in table(told) and "rates: " in told
+    assert "price: 0.02 → 0.03)" in told, told
     found = ref("diff", "2", "1", "--json").json
     assert (found["version"]["number"], found["other"]["number"], len(found["rows"])) == (2, 1, 2)
     assert ref("diff", "2").out == "Nothing differs from version 2 to 2\n"

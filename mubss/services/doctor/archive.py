@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from importlib.util import find_spec
 
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 from mubss.storage import archives
 from mubss.storage.database import StoreError
@@ -29,6 +30,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     if broken:
         yield warn(f"a run broke off, or is under way: {', '.join(broken[:3])}", "`mubss archive run` ends it")
     if gone:
-        yield fail(f"{folder}: {len(gone)} files are gone: {', '.join(gone[:3])}", "put them back from their copy")
+        text = f"{folder}: {counted(len(gone), 'file is', 'files are')} gone: {', '.join(gone[:3])}"
+        yield fail(text, "put back what is gone from its copy")
     if not broken and not gone:
-        yield ok(f"{folder}: {len(known)} files, all there")
+        yield ok(f"{folder}: {counted(len(known), 'file')}, all there")

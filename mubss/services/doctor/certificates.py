@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 
 _DAY_S = 86_400
@@ -80,9 +81,9 @@ def _days(scene: Scene, option: str, file: Path, do: str) -> Iterator[Finding]:
     elif early > now:
         yield fail(f"{option}: {file} isn't good before {early:%Y-%m-%d %H:%M}Z", "look at the clock; else " + do)
     elif days < scene.config.doctor.certificate_warn_days:
-        yield warn(f"{option}: {file} ends {first:%Y-%m-%d}, in {days} days", do)
+        yield warn(f"{option}: {file} ends {first:%Y-%m-%d}, in {counted(days, 'day')}", do)
     else:
-        yield ok(f"{option}: {file}, {days} days left")
+        yield ok(f"{option}: {file}, {counted(days, 'day')} left")
 
 
 def _no_password() -> str:

@@ -6,6 +6,7 @@ import os
 import stat
 from collections.abc import Iterator
 
+from mubss.core.wording import counted
 from mubss.options import DEFAULT, mask
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 
@@ -15,7 +16,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     config = scene.config
     own = sum(source != DEFAULT for source in config.sources.values())
     if scene.config_file is None:
-        yield ok(f"no configuration file; {own} options by the environment, the others at their defaults")
+        yield ok(f"no configuration file; {counted(own, 'option')} by the environment, the others at their defaults")
     else:
         yield from _file(scene, own)
     folder = config.resolve(".")
@@ -38,4 +39,4 @@ def _file(scene: Scene, own: int) -> Iterator[Finding]:
     if has_password and in_file and mode & (stat.S_IRWXG | stat.S_IRWXO):
         yield warn(f"{file} holds the store's password and has mode {mode:03o}", f"chmod 600 {file}")
     else:
-        yield ok(f"{file}: read, every key known; {own} options are set")
+        yield ok(f"{file}: read, every key known; {counted(own, 'option is', 'options are')} set")

@@ -10,6 +10,7 @@ from mubss.billfmt.wkhtmltopdf import PROGRAM
 from mubss.config import data_path
 from mubss.config_billfmt import PLUTOBOOK
 from mubss.core.errors import ConfigError
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok
 
 _FONTS = (".ttf", ".otf")
@@ -33,7 +34,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         return
     fonts = sum(name.lower().endswith(_FONTS) for name in folder.files)
     if fonts:
-        yield ok(f"templates: {len(folder.files)} files, {fonts} of them fonts")
+        yield ok(f"templates: {counted(len(folder.files), 'file')}, {fonts} of them fonts")
     else:
         yield fail("templates: no font among them", "install mubss anew, or put fonts into fonts/ of your templates")
 

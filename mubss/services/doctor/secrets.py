@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mubss.core.errors import ConfigError
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 from mubss.services.pepper import OPTION, read_pepper
 from mubss.services.tokens import Keys
@@ -20,7 +21,7 @@ def check(scene: Scene) -> Iterator[Finding]:
     else:
         try:
             keys = Keys(folder)
-            yield ok(f"crm.keys_folder: {folder}, {len(keys.by_id)} keys; {keys.signing_id} signs")
+            yield ok(f"crm.keys_folder: {folder}, {counted(len(keys.by_id), 'key')}; {keys.signing_id} signs")
         except ConfigError as error:
             yield fail(f"crm.keys_folder: {error}", "mend that file, or take it away; then `mubss reload mubss-crm`")
     yield _pepper(scene)

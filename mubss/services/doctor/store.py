@@ -1,16 +1,20 @@
-"""The store: there, of our schema, with all collections and indexes, sound, its log short, its tariffs loaded."""
+"""The store: there, its owner's alone, of our schema, with all collections and indexes, sound, its tariffs loaded."""
 
 from __future__ import annotations
 
+import stat
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
+from mubss.core.wording import counted
 from mubss.services.doctor.scene import Finding, Scene, fail, ok, warn
 from mubss.services.stores import place
 from mubss.storage import refdata
 from mubss.storage.database import COLLECTIONS, Inspection, Store, StoreError
 
 MEGABYTE = 1_000_000
+_OTHERS = stat.S_IRWXG | stat.S_IRWXO
 AGAIN_S = 0.2  # between two looks at a file that seems damaged
 
 
@@ -22,6 +26,7 @@ def check(scene: Scene) -> Iterator[Finding]:
         return found, store.run(refdata.read_version).number
 
     url = scene.config.store_url
+    yield from _modes(scene.store_file)
     try:
         found, version = scene.look(look)
     except StoreError as error:
@@ -31,18 +36,35 @@ def check(scene: Scene) -> Iterator[Finding]:
             do = "stop all programs and put the last copy back: `mubss restore`, docs/BACKUP.md"
         yield fail(str(error), do)
         return
-    yield ok(f"{place(url)}: {found.engine}, {len(COLLECTIONS)} collections, its schema is this program's")
+    yield ok(f"{place(url)}: {found.engine}, {counted(len(COLLECTIONS), 'collection')}, its schema is this program's")
     if found.missing_indexes:
         names = ", ".join(found.missing_indexes[:5])
-        text = f"{len(found.missing_indexes)} indexes are missing, or over other fields: {names}"
-        yield fail(text, "`mubss init` makes those that are missing; drop one that is over other fields first")
+        count = counted(len(found.missing_indexes), "index is", "indexes are")
+        yield fail(
+            f"{count} missing, or over other fields: {names}",
+            "`mubss init` makes those that are missing; drop one that is over other fields first",
+        )
     else:
-        yield ok(f"{sum(map(len, COLLECTIONS.values()))} indexes, all there")
+        yield ok(f"{counted(sum(map(len, COLLECTIONS.values())), 'index', 'indexes')}, all there")
     yield from _log(scene, found)
     if version:
         yield ok(f"reference data: version {version}")
     else:
         yield fail("no reference data: every request is refused", "`mubss ref load FILE`; conf/refdata has an example")
+
+
+def _modes(file: Path | None) -> Iterator[Finding]:
+    """Who else may read the embedded store, or its log, which holds what was written last."""
+    if file is None or not file.exists():
+        return  # a server's files are its own; that there is none is told by who opens it
+    parts = [file, *(part for end in ("-wal", "-shm") if (part := file.with_name(file.name + end)).exists())]
+    open_ones = [part for part in parts if stat.S_IMODE(part.stat().st_mode) & _OTHERS]
+    if open_ones:
+        mode = stat.S_IMODE(open_ones[0].stat().st_mode)
+        text = f"{open_ones[0]} has mode {mode:03o}: others may read people's numbers and usage"
+        yield warn(text, f"chmod 600 {' '.join(map(str, open_ones))}")
+    else:
+        yield ok(f"{file}: for its owner alone")
 
 
 def _log(scene: Scene, found: Inspection) -> Iterator[Finding]:

@@ -8,7 +8,7 @@ import re
 import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Protocol
 
 from mubss.xdev.errors import (
     InvalidExpression,
@@ -43,6 +43,16 @@ _CLOSED = sqlite3.connect(":memory:")  # what an abandoned connection points at:
 _CLOSED.close()
 
 
+class Turn(Protocol):
+    """A place in the queue of writers."""
+
+    def acquire(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Connection:
     """A connection in autocommit mode, so that every BEGIN, COMMIT and ROLLBACK is ours to see."""
 
@@ -50,6 +60,7 @@ class Connection:
         self.path = path
         self.broken = False
         self._in_transaction = False
+        self._turnstile: Turn
         if sqlite3.sqlite_version_info < _LEAST_SQLITE:
             raise StoreUnavailable(f"{path}: SQLite 3.38 or later is needed, this is {sqlite3.sqlite_version}")
         try:
@@ -218,11 +229,24 @@ class Connection:
         for prefix, meaning in _UNAVAILABLE.items():
             if name.startswith(prefix):
                 self.broken = True
-                folder = os.path.dirname(self.path)
-                if prefix == "SQLITE_CANTOPEN" and not os.path.isdir(folder):
-                    meaning = f"there is no folder {folder}"
+                if prefix in ("SQLITE_CANTOPEN", "SQLITE_READONLY"):
+                    meaning = obstacle(self.path) or meaning
                 return StoreUnavailable(f"{self.path}: {meaning} ({name}: {text})")
         return StoreError(f"{self.path}: {name or type(error).__name__}: {text}")
+
+
+def obstacle(path: str) -> str:
+    """Why this user can't work with a store's file; "" where nothing in its rights says so."""
+    folder, who = os.path.dirname(path), f"uid {os.getuid()}"
+    if not os.path.isdir(folder):
+        return f"there is no folder {folder}"
+    if os.path.exists(path) and not os.access(path, os.R_OK):
+        return f"{who} may not read it; expected its owner"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"{who} can't write to its folder {folder}; expected its owner, and a disk that may be written"
+    if os.path.exists(path) and not os.access(path, os.W_OK):
+        return f"{who} may not write it; expected its owner"
+    return ""
 
 
 def _upper(text: str | None) -> str | None:

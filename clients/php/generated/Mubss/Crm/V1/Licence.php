@@ -29,7 +29,7 @@ class Licence extends \Google\Protobuf\Internal\Message
      */
     protected $kind = '';
     /**
-     * "valid", "expiring" (30 days before its end), "grace", "expired" or "not yet valid"
+     * "valid", "expiring" (30 days to its end), "grace", "expired", "not yet valid", "broken" (unreadable)
      *
      * Generated from protobuf field <code>string state = 4;</code>
      */
@@ -76,7 +76,7 @@ class Licence extends \Google\Protobuf\Internal\Message
      *     @type string $kind
      *           "platform", or "demo"
      *     @type string $state
-     *           "valid", "expiring" (30 days before its end), "grace", "expired" or "not yet valid"
+     *           "valid", "expiring" (30 days to its end), "grace", "expired", "not yet valid", "broken" (unreadable)
      *     @type int|string $issued_s
      *           UTC seconds
      *     @type int|string $expires_s
@@ -165,7 +165,7 @@ class Licence extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "valid", "expiring" (30 days before its end), "grace", "expired" or "not yet valid"
+     * "valid", "expiring" (30 days to its end), "grace", "expired", "not yet valid", "broken" (unreadable)
      *
      * Generated from protobuf field <code>string state = 4;</code>
      * @return string
@@ -176,7 +176,7 @@ class Licence extends \Google\Protobuf\Internal\Message
     }
 
     /**
-     * "valid", "expiring" (30 days before its end), "grace", "expired" or "not yet valid"
+     * "valid", "expiring" (30 days to its end), "grace", "expired", "not yet valid", "broken" (unreadable)
      *
      * Generated from protobuf field <code>string state = 4;</code>
      * @param string $var
