@@ -84,9 +84,9 @@ def document_id(doc: object) -> str:
         raise InvalidDocument(f"document: expected an _id, got keys {list(doc)[:10]!r}") from None
 
 
-def with_ids(docs: Iterable[Doc]) -> list[Doc]:
+def with_ids(docs: Iterable[Any]) -> list[Doc]:
     """The documents, copied with a new time-ordered `_id` in front where they have none."""
-    whole = []
+    whole: list[Any] = []  # what is no document is refused later
     for doc in docs:
         if isinstance(doc, dict) and "_id" not in doc:
             doc = {"_id": ordered_id(time.time_ns() // 1_000_000, secrets.randbits(50)), **doc}

@@ -72,7 +72,7 @@ def remove(collection: str, table: str, ids: Sequence[str]) -> list[Step]:
     return steps
 
 
-def _chunks(collection: str, docs: Sequence[Doc], max_packet_octets: int) -> Iterator[list[bytes]]:
+def _chunks(collection: str, docs: Sequence[object], max_packet_octets: int) -> Iterator[list[bytes]]:
     """The documents in sets of a size in `_SIZES`, each of which fits a packet."""
     for doc in docs:
         document_id(doc)

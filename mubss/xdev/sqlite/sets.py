@@ -81,7 +81,7 @@ def remove(link: Connection, table: str, ids: Sequence[str]) -> int:
     return removed
 
 
-def _flat(docs: Sequence[Doc]) -> list[str]:
+def _flat(docs: Sequence[object]) -> list[str]:  # not documents yet: each is checked
     """`_id` and JSON text of each document in turn, as they are bound."""
     flat: list[str] = []
     for doc in docs:
