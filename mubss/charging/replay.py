@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import threading
+from base64 import b64encode
 from typing import Any
 
 from mubss.charging.engine import Engine
@@ -49,10 +50,12 @@ class Replay:
         self._outage.close()
 
     def _loop(self) -> None:
-        while not self._stopping.wait(LOOK_SECONDS):
+        while True:
             try:
-                self._outage.adopt()
                 self.run()
+                if self._stopping.wait(LOOK_SECONDS):
+                    return
+                self._outage.adopt()
             except Exception:
                 log.exception("what was granted in an outage can't be done just now")
 
@@ -82,7 +85,11 @@ class Replay:
             return False
         unsaid = [order for order in orders if order.account_after is None]
         missing = storage.missing(self._store, [_id(order) for order in unsaid]) if unsaid else set()
-        docs = [_without_account(order) for order in unsaid if _id(order) in missing]
+        docs = [
+            _without_account(order, record.payload)
+            for order, record in zip(orders, records, strict=True)
+            if _id(order) in missing
+        ]
         if docs:
             storage.put(self._store, docs)
         return True
@@ -97,7 +104,6 @@ class Replay:
             "replayed_s": self._outage.clock_ms() // 1000,
             "account": entry.account,
             "session": command.session_hash,
-            "session_id": command.session_id,
             "type": int(command.type),
             "number": command.number,
             "peer": command.peer,
@@ -111,12 +117,13 @@ def _id(order: Order) -> str:
     return str(order.guards[0].doc["_id"])
 
 
-def _without_account(order: Order) -> dict[str, Any]:
-    """What is kept of one whose account is gone, or that can't be done at all."""
+def _without_account(order: Order, payload: bytes) -> dict[str, Any]:
+    """What is kept of one whose account is gone; of one that can't be done at all, whatever the reason, all of it."""
     result = int(order.outcome.result) if order.outcome is not None else 0
     doc = order.guards[0].doc | {"charged_micros": 0, "short_micros": 0, "result": result}
     if order.error is None or isinstance(order.error, GuardConflict):
         reported = any(one.used_units or one.foreign_units for one in order.credit.requests) if order.credit else False
         return {**doc, "state": REFUSED, "suspended": int(reported)}
     log.error("a request that was granted in an outage can't be done: %s", order.error)
-    return {**doc, "state": FAILED, "error": str(order.error)[:200], "suspended": 0}
+    request = b64encode(payload).decode()
+    return {**doc, "state": FAILED, "error": str(order.error)[:200], "request": request, "suspended": 0}

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from mubss.charging.engine import Engine, wall_clock_ms
+from mubss.charging.journal import DAMAGED, SUFFIX
+from mubss.charging.journal import records as journal_records
 from mubss.charging.outage import Outage, Risk
 from mubss.charging.replay import Replay
 from mubss.config import Config
@@ -97,3 +99,26 @@ def records(store: Store, *, since_s: int = 0, journal: str = "", state: str = "
         for doc in storage.scan(store)
         if doc["at_s"] >= since_s and journal in ("", doc["journal"]) and state in ("", doc["state"])
     ]
+
+
+def waiting(config: Config) -> list[dict[str, Any]]:
+    """The journals on this machine that aren't done, with how many requests each holds; OSError where one can't be read.
+
+    Some of them may be in the store already: they count until the journal is gone.
+    """
+    folder = config.resolve(config.outage.folder)
+    rows = []
+    for path in sorted((*folder.glob("*" + SUFFIX), *folder.glob("*" + DAMAGED))):
+        try:
+            found = journal_records(path.read_bytes())
+        except FileNotFoundError:  # it has just been done
+            continue
+        rows.append(
+            {
+                "journal": path.stem,
+                "requests": len(found.payloads),
+                "damaged_octets": found.lost,
+                "is_kept": path.suffix == DAMAGED,
+            }
+        )
+    return rows

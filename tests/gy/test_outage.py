@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from gy_wire import WAIT_SECONDS, Raw, find
+from gy_wire import WAIT_SECONDS, Raw
 from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person, World, data, octets
-from mubss.gy.codec import Ccr, Mscc, Units, encode_ccr
+from mubss.gy.codec import Ccr, Mscc, Units
 from mubss.services.audit_ledger import check
-from mubss.services.outage import records, report
+from mubss.services.outage import report
 
 MB = 1_000_000
 MB_MICROS = 20_000
