@@ -48,7 +48,8 @@ def records(data: bytes) -> Found:
         length = int.from_bytes(data[pos + 4 : pos + 8], "big")
         payload = data[pos + _HEAD : pos + _HEAD + length]
         crc = int.from_bytes(data[pos + 8 : pos + 12], "big")
-        if length > MAX_PAYLOAD or len(payload) != length or zlib.crc32(payload) != crc:
+        is_whole = pos + _HEAD + length <= len(data)
+        if not is_whole or length > MAX_PAYLOAD or zlib.crc32(payload) != crc:
             pos += 1
             continue
         payloads.append(payload)

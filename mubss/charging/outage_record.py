@@ -52,8 +52,12 @@ def decode(payload: bytes) -> Entry:
     """Back from it; ValueError where it is of no version that is known."""
     try:
         found: dict[str, Any] = msgpack.unpackb(payload)
-        if found["version"] != VERSION:
-            raise ValueError(f"version: {found['version']!r}; expected {VERSION}")
+        version = found["version"]
+    except (KeyError, TypeError, ValueError, msgpack.UnpackException) as error:
+        raise ValueError(f"a journal's record: {error!r}; expected a request that was answered") from error
+    if version != VERSION:
+        raise ValueError(f"a journal's record: version {version!r}; expected {VERSION}")
+    try:
         requests = [_request(one) for one in found["requests"]]
         command = CreditControl(
             type=RequestType(found["type"]), tables=None, requests=requests, **found["command"]  # type: ignore[arg-type]
@@ -67,8 +71,8 @@ def decode(payload: bytes) -> Entry:
             Outcome.from_list(found["outcome"]),
             command,
         )
-    except (KeyError, TypeError, msgpack.UnpackException) as error:
-        raise ValueError(f"a journal's record: {error!r}; expected a request that was answered") from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"a journal's record: {error!r}; expected a request as version {VERSION} has it") from error
 
 
 def _request(stored: dict[str, Any]) -> UnitRequest:

@@ -102,7 +102,7 @@ def records(store: Store, *, since_s: int = 0, journal: str = "", state: str = "
 
 
 def waiting(config: Config) -> list[dict[str, Any]]:
-    """The journals on this machine that aren't done, with how many requests each holds; OSError where one can't be read.
+    """The journals on this machine that aren't done, with how many requests each holds; OSError where it can't be read.
 
     Some of them may be in the store already: they count until the journal is gone.
     """
