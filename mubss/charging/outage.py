@@ -14,12 +14,15 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
+from typing import TypeVar, cast
 
 from mubss import metrics
 from mubss.charging import journal as files
 from mubss.charging.journal import Journal, Offload
 from mubss.charging.order import Order
+from mubss.charging.outage_others import Others
 from mubss.charging.outage_record import Entry, decode, encode
 from mubss.charging.outage_waiting import Waiting
 from mubss.core import ledger
@@ -32,6 +35,7 @@ from mubss.storage.database import StoreError
 
 log = logging.getLogger(__name__)
 
+T = TypeVar("T")
 PROBE_MS = 1000  # how often a store that is away is tried
 
 
@@ -82,7 +86,8 @@ class Outage:
         self.is_on = False  # requests may have to be served from here
         self.is_away = False  # the store, as the last that was tried found
         self.waiting = Waiting()
-        self.tables, self.clock_ms, self.offload = tables, clock_ms, offload
+        self.others = Others(risk.folder)
+        self.tables, self.clock_ms, self._offload = tables, clock_ms, offload
         self.lock = threading.Lock()  # of the journal, of what waits and of those who stand in
         self.journals: dict[str, Journal] = {}  # all that this process has the lock of
         self._own: Journal | None = None
@@ -122,15 +127,14 @@ class Outage:
                 return []
             mine = [order for order in orders if order.credit is not None]
         else:
-            accounts = self.waiting.accounts
-            mine = [
-                order
-                for order in orders
-                if order.credit is not None and (self._account_id(order, order.credit) in accounts)
-            ]
+            mine = [order for order in orders if order.credit is not None and self._waits(order, order.credit)]
         for order in self._serve(mine):
             order.fail(Busy("the store is away; a repeat is welcome"))
         return mine
+
+    def _waits(self, order: Order, command: CreditControl) -> bool:
+        held = self.others.hold(order.identities, command.session_hash)
+        return held or self._account_id(order, command) in self.waiting.accounts
 
     def after(self, orders: list[Order], error: StoreError) -> list[Order]:
         """The store couldn't be had for these: those that can't be done here, either."""
@@ -145,7 +149,7 @@ class Outage:
 
     def look(self) -> None:
         """Sees whether there is anything to do here, and says so to monitoring."""
-        self.is_on = self.is_away or bool(self.waiting.records)
+        self.is_on = self.is_away or bool(self.waiting.records) or bool(self.others.names)
         metrics.GY_OUTAGE_WAITING.set(len(self.waiting))
         metrics.GY_OUTAGE_RISK.set(self.waiting.risk_micros)
 
@@ -199,6 +203,8 @@ class Outage:
 
         `risk_micros` is that of all accounts; `beside` entries are about to be kept.
         """
+        if self.others.hold(order.identities, command.session_hash):
+            raise _Refused("another process has served it, and it isn't in the store yet")
         account_id = self._account_id(order, command)
         stand_in = changed.get(account_id) or self._stand_in(account_id, now_ms)
         if command.type is RequestType.EVENT and command.action != Action.DIRECT_DEBITING:
@@ -272,6 +278,13 @@ class Outage:
             self._by_identity.update(dict.fromkeys(account["identities"], account_id))
             self._by_session.update(dict.fromkeys(account["sessions"], account_id))
 
+    def _offloaded(self, work: Callable[[], T]) -> T:
+        """Work on files, beside the event loop; gevent's pool would log an error that only passes through it."""
+        result = self._offload(partial(_caught, work))
+        if isinstance(result, OSError):
+            raise result
+        return cast(T, result)
+
     # ── the journal ────────────────────────────────────────────────────────────────────────────────
 
     def _keep(self, entries: list[Entry]) -> bool:
@@ -279,12 +292,12 @@ class Outage:
         payloads = [encode(entry) for entry in entries]
         try:
             if self._own is None:
-                self._own = self.offload(lambda: files.create(self.risk.folder))
+                self._own = self._offloaded(lambda: files.create(self.risk.folder))
                 self.journals[self._own.name] = self._own
             own = self._own
             if own.is_broken:
                 return False
-            self.offload(lambda: own.append(payloads))
+            self._offloaded(lambda: own.append(payloads))
         except OSError as error:
             if str(error) != self._fault:
                 self._fault = str(error)
@@ -296,17 +309,20 @@ class Outage:
         return True
 
     def adopt(self) -> None:
-        """Takes over the journals of processes that ended without having done all that is in them."""
-        if not self.risk.folder.is_dir():
-            return
+        """Takes over the journals of processes that ended without having done all that is in them.
+
+        Those of others that live are looked at. A folder that isn't there has none.
+        """
         with self.lock:
-            for journal in self.offload(lambda: files.adopt(self.risk.folder, list(self.journals))):
+            for journal in self._offloaded(lambda: files.adopt(self.risk.folder, list(self.journals))):
                 self._adopt(journal)
+            mine = list(self.journals)
+            self._offloaded(lambda: self.others.look(mine))
             self.look()
 
     def _adopt(self, journal: Journal) -> None:
         try:
-            found = self.offload(journal.read)
+            found = self._offloaded(journal.read)
         except OSError as error:
             log.error("%s: %s; it stays", journal.path, error)
             journal.close()
@@ -349,7 +365,7 @@ class Outage:
         del self.journals[journal.name]
         self.waiting.forget(journal)
         try:
-            self.offload(lambda: journal.remove(keeps=journal.is_broken))
+            self._offloaded(lambda: journal.remove(keeps=journal.is_broken))
         except OSError as error:
             log.warning("%s: %s; another process will look at it again", journal.path, error)
 
@@ -359,6 +375,13 @@ class Outage:
             for journal in self.journals.values():
                 journal.close()
             self.journals.clear()
+
+
+def _caught(work: Callable[[], object]) -> object:
+    try:
+        return work()
+    except OSError as error:
+        return error
 
 
 def _kept(applied: Applied, account: Account, session_hash: str, outcome: Outcome) -> Account:

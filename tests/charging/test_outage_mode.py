@@ -250,6 +250,30 @@ def test_a_session_of_before_a_crash_waits_until_it_is_done(made: OutageWorld) -
     assert balance(made, account) == 10_000_000 - SMS_MICROS - MB_MICROS
 
 
+def test_what_another_process_has_granted_it_alone_goes_on_with(made: OutageWorld) -> None:
+    account = a_subscriber(made)
+    other = OutageWorld(made.world, made.risk.folder)
+    known = other.request(ALICE, EVENT, 0, mscc(service="SMS"), session="known there, too")
+    assert other.ask(known)[0].result == 2001
+    made.store.is_away = True
+    made.ask(made.request(ALICE, INITIAL, 0, mscc(1), session="s"))
+    next_one = other.request(ALICE, UPDATE, 1, mscc(1, MB), session="s")
+    other.outage.adopt()
+    other.store.is_away = True
+    assert [is_busy(answer) for answer in other.ask(next_one)] == [True]
+    other.store.is_away = False
+    made.world.clock.now_ms += PROBE_MS
+    assert [is_busy(answer) for answer in other.ask(next_one)] == [True], "the store is there, the session isn't yet"
+    made.ask(made.request(ALICE, INITIAL, 0, mscc(1), session="another"))
+    made.outage.close()  # it ends
+    other.outage.adopt()
+    assert len(other.outage.waiting) == 2
+    other.back()
+    assert units(other.ask(next_one)[0]) == [10 * MB]
+    assert balance(made, account) == 10_000_000 - 2 * SMS_MICROS - MB_MICROS
+    other.outage.close()
+
+
 def test_spent_elsewhere_meanwhile_it_is_charged_all_the_same(made: OutageWorld) -> None:
     account = a_subscriber(made, session="s")
     made.store.is_away = True
