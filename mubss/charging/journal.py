@@ -31,6 +31,7 @@ class Found(NamedTuple):
     """What a journal holds."""
 
     payloads: list[bytes]
+    places: list[int]  # where each begins
     lost: int  # octets between records that are no records
     tail: int  # octets behind the last record that are none
 
@@ -43,6 +44,7 @@ def frame(payload: bytes) -> bytes:
 def records(data: bytes) -> Found:
     """The records of a file's content."""
     payloads: list[bytes] = []
+    places: list[int] = []
     pos = end = lost = 0
     while (pos := data.find(MAGIC, pos)) >= 0:
         length = int.from_bytes(data[pos + 4 : pos + 8], "big")
@@ -53,9 +55,10 @@ def records(data: bytes) -> Found:
             pos += 1
             continue
         payloads.append(payload)
+        places.append(pos)
         lost += pos - end
         pos = end = pos + _HEAD + length
-    return Found(payloads, lost, len(data) - end)
+    return Found(payloads, places, lost, len(data) - end)
 
 
 class Journal:
@@ -64,6 +67,7 @@ class Journal:
     def __init__(self, path: Path, descriptor: int) -> None:
         self.path = path
         self.is_broken = False  # nothing more may be appended
+        self.keeps = False  # it isn't removed when it is done
         self._descriptor = descriptor
         self._end = 0
 
@@ -72,9 +76,10 @@ class Journal:
         """What its records are known by in the store."""
         return self.path.name.removesuffix(SUFFIX)
 
-    def append(self, payloads: Sequence[bytes]) -> None:
-        """Writes records, all or none, and returns when they are on the disk; OSError if that can't be."""
-        data = b"".join(map(frame, payloads))
+    def append(self, payloads: Sequence[bytes]) -> list[int]:
+        """Writes records, all or none; when they are on the disk, gives the place of each. OSError if that can't be."""
+        framed = [frame(payload) for payload in payloads]
+        data = b"".join(framed)
         try:
             done = 0
             while done < len(data):
@@ -88,7 +93,11 @@ class Journal:
             self.is_broken = True  # after that nobody knows what of it is on the disk
             self._cut()
             raise
-        self._end += len(data)
+        places = []
+        for one in framed:
+            places.append(self._end)
+            self._end += len(one)
+        return places
 
     def _cut(self) -> None:
         try:
@@ -102,13 +111,15 @@ class Journal:
         self._end = self.path.stat().st_size
         return found
 
-    def remove(self, *, keeps: bool = False) -> None:
-        """It is done: the file goes, or is kept under another name."""
-        if keeps:
-            self.path.rename(self.path.with_suffix(DAMAGED))
-        else:
-            self.path.unlink()
-        self.close()
+    def remove(self) -> None:
+        """It is done: the file goes, or where something in it couldn't be read it is kept under another name."""
+        try:
+            if self.keeps:
+                self.path.rename(self.path.with_suffix(DAMAGED))
+            else:
+                self.path.unlink()
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Leaves it to whoever comes."""
@@ -122,16 +133,21 @@ def create(folder: Path) -> Journal:
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        of_folder = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(of_folder)
-        finally:
-            os.close(of_folder)
+        for one in (folder, folder.parent):  # which may have been made just now
+            _sync_folder(one)
     except OSError:
         os.close(descriptor)
         path.unlink(missing_ok=True)
         raise
     return Journal(path, descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def adopt(folder: Path, mine: Sequence[str] = ()) -> list[Journal]:

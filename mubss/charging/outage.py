@@ -14,15 +14,12 @@ import logging
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import partial
 from pathlib import Path
-from typing import TypeVar, cast
 
 from mubss import metrics
-from mubss.charging import journal as files
-from mubss.charging.journal import Journal, Offload
+from mubss.charging.journal import Offload, call
 from mubss.charging.order import Order
-from mubss.charging.outage_others import Others
+from mubss.charging.outage_journals import Journals
 from mubss.charging.outage_record import Entry, decode, encode
 from mubss.charging.outage_waiting import Waiting
 from mubss.core import ledger
@@ -35,7 +32,6 @@ from mubss.storage.database import StoreError
 
 log = logging.getLogger(__name__)
 
-T = TypeVar("T")
 PROBE_MS = 1000  # how often a store that is away is tried
 
 
@@ -80,24 +76,22 @@ class Outage:
         rules: Rules,
         tables: Callable[[], Tables],
         clock_ms: Callable[[], int],
-        offload: Offload = files.call,
+        offload: Offload = call,
     ) -> None:
         self.risk = risk
         self.is_on = False  # requests may have to be served from here
         self.is_away = False  # the store, as the last that was tried found
         self.waiting = Waiting()
-        self.others = Others(risk.folder)
-        self.tables, self.clock_ms, self._offload = tables, clock_ms, offload
-        self.lock = threading.Lock()  # of the journal, of what waits and of those who stand in
-        self.journals: dict[str, Journal] = {}  # all that this process has the lock of
-        self._own: Journal | None = None
+        self.tables, self.clock_ms = tables, clock_ms
+        self.lock = threading.Lock()  # of the journals, of what waits and of those who stand in
+        self.journals = Journals(risk.folder, offload)
+        self.others = self.journals.others
         self._rules = rules
         self._known: dict[str, tuple[int, Account]] = {}  # account id → when it was charged last, as it was then
         self._stand_ins: dict[str, StandIn] = {}
         self._by_identity: dict[str, str] = {}  # of those known, while the store is away
         self._by_session: dict[str, str] = {}
         self._probe_ms = 0
-        self._fault = ""  # why the journal couldn't be written last
 
     # ── what the engine says ───────────────────────────────────────────────────────────────────────
 
@@ -278,75 +272,36 @@ class Outage:
             self._by_identity.update(dict.fromkeys(account["identities"], account_id))
             self._by_session.update(dict.fromkeys(account["sessions"], account_id))
 
-    def _offloaded(self, work: Callable[[], T]) -> T:
-        """Work on files, beside the event loop; gevent's pool would log an error that only passes through it."""
-        result = self._offload(partial(_caught, work))
-        if isinstance(result, OSError):
-            raise result
-        return cast(T, result)
-
     # ── the journal ────────────────────────────────────────────────────────────────────────────────
 
     def _keep(self, entries: list[Entry]) -> bool:
         """Whether they are on the disk."""
         payloads = [encode(entry) for entry in entries]
-        try:
-            if self._own is None:
-                self._own = self._offloaded(lambda: files.create(self.risk.folder))
-                self.journals[self._own.name] = self._own
-            own = self._own
-            if own.is_broken:
-                return False
-            self._offloaded(lambda: own.append(payloads))
-        except OSError as error:
-            if str(error) != self._fault:
-                self._fault = str(error)
-                log.error("outage mode grants nothing: its journal in %s: %s", self.risk.folder, error)
+        kept = self.journals.append(payloads)
+        if kept is None:
             return False
-        self._fault = ""
-        for entry, payload in zip(entries, payloads, strict=True):
-            self.waiting.add(own, entry, payload)
+        journal, places = kept
+        for place, entry, payload in zip(places, entries, payloads, strict=True):
+            self.waiting.add(journal, place, entry, payload)
         return True
 
     def adopt(self) -> None:
         """Takes over the journals of processes that ended without having done all that is in them.
 
-        Those of others that live are looked at. A folder that isn't there has none.
+        Those of others that live are looked at, and one of ours that nothing waits in goes.
         """
         with self.lock:
-            for journal in self._offloaded(lambda: files.adopt(self.risk.folder, list(self.journals))):
-                self._adopt(journal)
-            mine = list(self.journals)
-            self._offloaded(lambda: self.others.look(mine))
+            for journal, found in self.journals.adopt():
+                for place, payload in zip(found.places, found.payloads, strict=True):
+                    try:
+                        self.waiting.add(journal, place, decode(payload), payload)
+                    except ValueError as error:
+                        journal.keeps = True
+                        log.error("%s at %d: %s; it is kept", journal.path, place, error)
+            for journal in self.journals.all():
+                if not self.waiting.has(journal) and not (self.is_away and self.journals.takes_more(journal)):
+                    self.journals.finish(journal)
             self.look()
-
-    def _adopt(self, journal: Journal) -> None:
-        try:
-            found = self._offloaded(journal.read)
-        except OSError as error:
-            log.error("%s: %s; it stays", journal.path, error)
-            journal.close()
-            return
-        journal.is_broken = bool(found.lost)
-        count = 0
-        for payload in found.payloads:
-            try:
-                self.waiting.add(journal, decode(payload), payload)
-                count += 1
-            except ValueError as error:
-                self.waiting.skip(journal)
-                journal.is_broken = True
-                log.error("%s: %s", journal.path, error)
-        self.journals[journal.name] = journal
-        if found.lost:
-            log.error("%s: %d octets are damaged; it is kept as *%s", journal.path, found.lost, files.DAMAGED)
-        elif found.tail:
-            log.warning(
-                "%s: %d octets at its end were torn off; nobody had an answer to them", journal.path, found.tail
-            )
-        log.info("%s: %d requests that were granted in an outage are done now", journal.path, count)
-        if not count:
-            self.finish(journal)
 
     def finished(self, count: int) -> None:
         """The first records are in the store; with the lock."""
@@ -354,34 +309,13 @@ class Outage:
         for account_id in accounts:
             self._stand_ins.pop(account_id, None)
         for journal in journals:
-            self.finish(journal)
+            self.journals.finish(journal)
         self.look()
-
-    def finish(self, journal: Journal) -> None:
-        """All of a journal is in the store."""
-        if self._own is journal:
-            self._own = None
-            journal.is_broken = False  # what couldn't be written was answered to nobody
-        del self.journals[journal.name]
-        self.waiting.forget(journal)
-        try:
-            self._offloaded(lambda: journal.remove(keeps=journal.is_broken))
-        except OSError as error:
-            log.warning("%s: %s; another process will look at it again", journal.path, error)
 
     def close(self) -> None:
         """Leaves what waits to the next process."""
         with self.lock:
-            for journal in self.journals.values():
-                journal.close()
-            self.journals.clear()
-
-
-def _caught(work: Callable[[], object]) -> object:
-    try:
-        return work()
-    except OSError as error:
-        return error
+            self.journals.close()
 
 
 def _kept(applied: Applied, account: Account, session_hash: str, outcome: Outcome) -> Account:
@@ -390,10 +324,10 @@ def _kept(applied: Applied, account: Account, session_hash: str, outcome: Outcom
     after = applied.account.copy()
     after["credit_limit_micros"] = account["credit_limit_micros"]
     for record in applied.records:
-        if record["_id"] == session_hash and record["outcomes"]:
+        if record["_id"] == session_hash and record["outcomes"] and record["outcomes"][-1][0] == outcome.key:
             record["outcomes"] = [*record["outcomes"][:-1], outcome.to_list()]
     session = after["sessions"].get(session_hash)
-    if session is not None:
+    if session is not None and session["outcomes"][-1][0] == outcome.key:
         session = session.copy()
         session["outcomes"] = [*session["outcomes"][:-1], outcome.to_list()]
         after["sessions"] = {**after["sessions"], session_hash: session}

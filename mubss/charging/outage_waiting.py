@@ -18,7 +18,7 @@ class Record(NamedTuple):
     """One record of a journal that this process has."""
 
     journal: Journal
-    number: int  # its place in it, from 0
+    place: int  # in it, in octets: whatever becomes of other records, this one's stays
     account: str
     session: str  # hash
     payload: bytes
@@ -26,7 +26,7 @@ class Record(NamedTuple):
     @property
     def id(self) -> str:
         """Of the document that is kept of it in the store: 32 letters."""
-        return f"{self.journal.name}{self.number:08x}"
+        return f"{self.journal.name}{self.place:08x}"
 
 
 @dataclass(slots=True)
@@ -45,7 +45,6 @@ class Waiting:
         self._by_identity: dict[str, str] = {}
         self._by_session: dict[str, str] = {}
         self._left: dict[str, int] = {}  # journal → its records that wait
-        self._written: dict[str, int] = {}  # journal → all its records
 
     def __len__(self) -> int:
         return len(self.records)
@@ -55,10 +54,6 @@ class Waiting:
         found = self.accounts.get(account)
         return found.risk_micros if found else 0
 
-    def next_number(self, journal: Journal) -> int:
-        """The place of the next record of a journal."""
-        return self._written.get(journal.name, 0)
-
     def account_of(self, identities: list[str], session: str) -> str:
         """The account that waits and has the session or an identity; "" if none does."""
         found = self._by_session.get(session, "")
@@ -66,16 +61,14 @@ class Waiting:
             found = found or self._by_identity.get(identity, "")
         return found if found in self.accounts else ""
 
-    def skip(self, journal: Journal) -> None:
-        """A place in the journal whose record can't be read."""
-        self._written[journal.name] = self.next_number(journal) + 1
+    def has(self, journal: Journal) -> bool:
+        """Whether any of a journal waits."""
+        return journal.name in self._left
 
-    def add(self, journal: Journal, entry: Entry, payload: bytes) -> None:
+    def add(self, journal: Journal, place: int, entry: Entry, payload: bytes) -> None:
         """One more, behind those of its journal."""
         command = entry.command
-        number = self.next_number(journal)
-        self.records.append(Record(journal, number, entry.account, command.session_hash, payload))
-        self._written[journal.name] = number + 1
+        self.records.append(Record(journal, place, entry.account, command.session_hash, payload))
         self._left[journal.name] = self._left.get(journal.name, 0) + 1
         account = self.accounts.setdefault(entry.account, _Account())
         account.records += 1
@@ -117,7 +110,3 @@ class Waiting:
             self._by_identity.clear()
             self._by_session.clear()
         return accounts, journals
-
-    def forget(self, journal: Journal) -> None:
-        """A journal is gone."""
-        self._written.pop(journal.name, None)

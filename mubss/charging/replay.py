@@ -53,11 +53,14 @@ class Replay:
         while True:
             try:
                 self.run()
-                if self._stopping.wait(LOOK_SECONDS):
-                    return
-                self._outage.adopt()
             except Exception:
                 log.exception("what was granted in an outage can't be done just now")
+            if self._stopping.wait(LOOK_SECONDS):
+                return
+            try:
+                self._outage.adopt()
+            except Exception:
+                log.exception("journals of outages can't be looked for just now")
 
     def run(self) -> int:
         """Does what waits, until nothing does or the store is away; how many records."""

@@ -56,8 +56,10 @@ def is_granted(command: CreditControl, outcome: Outcome) -> bool:
     """Whether that may be answered: all that was asked for is granted, as far as credit decides about it."""
     if outcome.result != Result.SUCCESS:
         return False
-    if command.type in (RequestType.TERMINATION, RequestType.EVENT):
+    if command.type is RequestType.TERMINATION:
         return True
+    if command.type is RequestType.EVENT:
+        return all(answer.result != Result.CREDIT_LIMIT_REACHED for answer in outcome.answers)
     for request, answer in zip(command.requests, outcome.answers, strict=True):
         short = answer.result == Result.CREDIT_LIMIT_REACHED
         if request.wants_grant and (short or (answer.result == Result.SUCCESS and not answer.granted_units)):

@@ -262,6 +262,8 @@ class Server:
             self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
 
     def _sweep(self) -> None:
+        if self.engine.outage is not None and self.engine.outage.is_on:
+            return  # what looks abandoned may have gone on in a journal
         now_s = wall_clock_ms() // 1000
         forget_old(self._store, now_s)
         forget_stale(self._store, now_s)

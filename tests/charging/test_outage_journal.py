@@ -39,7 +39,9 @@ def flipped(data: bytes, at: int) -> bytes:
     ],
 )
 def test_what_can_be_read_of_a_file(data: bytes, payloads: list[bytes], lost: int, tail: int) -> None:
-    assert records(data) == (payloads, lost, tail)
+    found = records(data)
+    assert (found.payloads, found.lost, found.tail) == (payloads, lost, tail)
+    assert all(data.startswith(frame(one), at) for at, one in zip(found.places, payloads, strict=True))
 
 
 @given(st.lists(st.binary(max_size=30), max_size=6), st.data())
@@ -55,20 +57,20 @@ def test_a_tail_torn_anywhere_costs_only_what_it_was_torn_from(payloads: list[by
 def test_a_journal_is_adopted_only_when_its_process_is_gone(tmp_path: Path) -> None:
     mine = create(tmp_path / "outage")
     assert mine.path.stat().st_mode & 0o777 == 0o600
-    mine.append([ONE, TWO])
-    mine.append([THREE])
+    places = mine.append([ONE, TWO]) + mine.append([THREE])
     assert adopt(tmp_path / "outage") == []
     mine.close()
     [adopted] = adopt(tmp_path / "outage")
     assert adopt(tmp_path / "outage") == [] and adopt(tmp_path / "outage", [adopted.name]) == []
-    assert adopted.read() == ([ONE, TWO, THREE], 0, 0)
+    assert adopted.read() == ([ONE, TWO, THREE], places, 0, 0)
     adopted.remove()
     assert list((tmp_path / "outage").iterdir()) == []
 
 
 def test_one_that_was_damaged_is_kept_and_adopted_by_nobody(tmp_path: Path) -> None:
     made = create(tmp_path)
-    made.remove(keeps=True)
+    made.keeps = True
+    made.remove()
     assert [path.suffix for path in tmp_path.iterdir()] == [".damaged"]
     assert adopt(tmp_path) == []
 
@@ -79,9 +81,9 @@ def test_a_full_disk_takes_all_of_a_write_or_nothing(tmp_path: Path) -> None:
         journal.append([ONE])
         with pytest.raises(OSError, match="No space"):
             journal.append([TWO, os.urandom(40_000), THREE])
-        assert not journal.is_broken and records(journal.path.read_bytes()) == ([ONE], 0, 0)
+        assert not journal.is_broken and records(journal.path.read_bytes()) == ([ONE], [0], 0, 0)
         journal.append([TWO])
-        assert records(journal.path.read_bytes()) == ([ONE, TWO], 0, 0)
+        assert records(journal.path.read_bytes()) == ([ONE, TWO], [0, len(frame(ONE))], 0, 0)
         journal.close()
 
 
@@ -95,7 +97,7 @@ def test_what_the_disk_may_not_have_ends_a_journal(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr("mubss.charging.journal.os.fdatasync", fails)
     with pytest.raises(OSError):
         journal.append([TWO])
-    assert journal.is_broken and records(journal.path.read_bytes()) == ([ONE], 0, 0)
+    assert journal.is_broken and records(journal.path.read_bytes()) == ([ONE], [0], 0, 0)
     journal.close()
 
 

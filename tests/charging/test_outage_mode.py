@@ -233,6 +233,51 @@ def test_replayed_twice_it_moves_once(made: OutageWorld) -> None:
     assert made.report()["requests"] == 2
 
 
+def test_damage_between_two_tries_costs_only_what_is_damaged(
+    made: OutageWorld, caplog: pytest.LogCaptureFixture
+) -> None:
+    account = a_subscriber(made, session="s")
+    made.store.is_away = True
+    for number in range(1, 6):
+        made.ask(made.request(ALICE, UPDATE, number, mscc(1, MB), session="s"))
+    made.store.is_away = False
+    for _ in range(2):  # done, and the process dies before it can note so
+        assert made.replay._do(made.outage.waiting.first(1))
+        made.outage.finished(1)
+    [path] = made.journals()
+    data = bytearray(path.read_bytes())
+    data[made.outage.waiting.records[1].place + 20] ^= 1  # in the request of number 4
+    path.write_bytes(data)
+    made.crash()
+    made.back()
+    assert balance(made, account) == 10_000_000 - 4 * MB_MICROS
+    assert [doc["number"] for doc in records(made.world.store)] == [1, 2, 3, 5]
+    assert made.journals() == [] and len(list(made.risk.folder.glob("*.damaged"))) == 1
+    assert "octets are damaged" in caplog.text
+    made.outage.adopt()
+    assert not len(made.outage.waiting), "it is done"
+
+
+def test_a_journal_that_nothing_came_into_goes(made: OutageWorld, monkeypatch: pytest.MonkeyPatch) -> None:
+    a_subscriber(made)
+    made.store.is_away = True
+
+    def fails(_descriptor: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("mubss.charging.journal.os.fdatasync", fails)
+        assert is_busy(made.ask(made.request(ALICE, INITIAL, 0, mscc(1)))[0])
+    assert is_busy(made.ask(made.request(ALICE, INITIAL, 0, mscc(1)))[0]), "nobody knows what that disk has"
+    assert len(made.journals()) == 1
+    made.outage.adopt()
+    assert made.journals() == []
+    made.world.clock.now_ms -= 1  # no time for a look at the store
+    assert units(made.ask(made.request(ALICE, INITIAL, 0, mscc(1)))[0]) == [MB], "in another one"
+    made.back()
+    assert made.journals() == []
+
+
 def test_a_session_of_before_a_crash_waits_until_it_is_done(made: OutageWorld) -> None:
     account = a_subscriber(made)
     made.store.is_away = True

@@ -94,7 +94,8 @@ def test_a_journal_that_waits_is_told_and_the_exit_code_says_so(demo_shell: Shel
     journal.append([b"a request", b"another"])
     done = demo_shell("outage", "report")
     assert (done.code, done.err) == (1, f"{journal.name}: 2 requests, not done yet\n")
-    journal.remove(keeps=True)
+    journal.keeps = True
+    journal.remove()
     done = demo_shell("outage", "report", "--json")
     assert done.code == 1 and "damaged" in done.err
     assert done.json["waiting"] == [{"journal": journal.name, "requests": 2, "damaged_octets": 0, "is_kept": True}]
