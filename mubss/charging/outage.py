@@ -114,17 +114,20 @@ class Outage:
 
     def instead(self, orders: list[Order]) -> list[Order]:
         """Those of the orders that are not for the store now; each is done or has failed."""
-        if self.is_away:
-            now_ms = self.clock_ms()
-            if not self.waiting.records and now_ms >= self._probe_ms:
-                self._probe_ms = now_ms + PROBE_MS
-                return []
-            mine = [order for order in orders if order.credit is not None]
-        else:
-            mine = [order for order in orders if order.credit is not None and self._waits(order, order.credit)]
+        mine = [order for order in orders if order.credit is not None]
+        if not self.is_away or self._may_probe():
+            mine = [order for order in mine if order.credit is not None and self._waits(order, order.credit)]
         for order in self._serve(mine):
             order.fail(Busy("the store is away; a repeat is welcome"))
         return mine
+
+    def _may_probe(self) -> bool:
+        """Whether a store that is away is to be tried with what comes; while records wait it is tried with them."""
+        now_ms = self.clock_ms()
+        if self.waiting.records or now_ms < self._probe_ms:
+            return False
+        self._probe_ms = now_ms + PROBE_MS
+        return True
 
     def _waits(self, order: Order, command: CreditControl) -> bool:
         held = self.others.hold(order.identities, command.session_hash)

@@ -25,10 +25,12 @@ class Switch:
         self.url, self._store = store.url, store
         self.is_away = self.loses = False
         self.runs = 0  # how often anybody asked it
+        self.misses = 0  # how often it isn't there next
 
     def run(self, work: Any) -> Any:
         self.runs += 1
-        if self.is_away:
+        self.misses -= (missed := self.misses > 0)
+        if self.is_away or missed:
             raise StoreUnavailable("it is away")
         if self.loses:
             self._store.run(work)

@@ -233,6 +233,33 @@ def test_replayed_twice_it_moves_once(made: OutageWorld) -> None:
     assert made.report()["requests"] == 2
 
 
+def test_a_store_that_is_missed_once_costs_no_record(made: OutageWorld) -> None:
+    account = a_subscriber(made, session="s")
+    made.store.is_away = True
+    for number in range(1, 4):
+        made.ask(made.request(ALICE, UPDATE, number, mscc(1, MB), session="s"))
+    made.store.is_away, made.store.misses = False, 1
+    assert made.replay.run() == 0 and len(made.outage.waiting) == 3 and made.outage.is_on
+    made.back()
+    assert balance(made, account) == 10_000_000 - 3 * MB_MICROS
+    assert [doc["state"] for doc in records(made.world.store)] == ["charged"] * 3
+
+
+def test_records_of_one_session_are_never_done_together(made: OutageWorld) -> None:
+    """A batch that is halved may do the second half though the first couldn't be done."""
+    a_subscriber(made)
+    made.store.is_away = True
+    for session, number in [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("c", 0)]:
+        type = UPDATE if number else INITIAL
+        made.ask(made.request(ALICE, type, number, mscc(1, MB if number else None), session=session))
+    waiting, found = made.outage.waiting, []
+    while len(waiting):
+        found.append(len(first := waiting.first(10)))
+        waiting.done(len(first))
+    assert found == [2, 3]
+    made.store.is_away = False
+
+
 def test_damage_between_two_tries_costs_only_what_is_damaged(
     made: OutageWorld, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -305,7 +332,9 @@ def test_what_another_process_has_granted_it_alone_goes_on_with(made: OutageWorl
     next_one = other.request(ALICE, UPDATE, 1, mscc(1, MB), session="s")
     other.outage.adopt()
     other.store.is_away = True
-    assert [is_busy(answer) for answer in other.ask(next_one)] == [True]
+    assert is_busy(other.ask(other.request(BOB, INITIAL, 0, mscc(1), session="a stranger's"))[0])
+    unheard_of = other.request(ALICE, INITIAL, 0, mscc(1), session="new, and not to be granted beside it")
+    assert [is_busy(answer) for answer in other.ask(next_one, unheard_of)] == [True] * 2
     other.store.is_away = False
     made.world.clock.now_ms += PROBE_MS
     assert [is_busy(answer) for answer in other.ask(next_one)] == [True], "the store is there, the session isn't yet"
@@ -313,6 +342,7 @@ def test_what_another_process_has_granted_it_alone_goes_on_with(made: OutageWorl
     made.outage.close()  # it ends
     other.outage.adopt()
     assert len(other.outage.waiting) == 2
+    assert [is_busy(answer) for answer in other.ask(unheard_of)] == [True], "what it knew is no longer so"
     other.back()
     assert units(other.ask(next_one)[0]) == [10 * MB]
     assert balance(made, account) == 10_000_000 - 2 * SMS_MICROS - MB_MICROS
