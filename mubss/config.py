@@ -22,6 +22,7 @@ from mubss.config_doctor import DoctorOptions
 from mubss.config_gy import PROFILES, GyOptions, peer_faults
 from mubss.config_licence import LicenceOptions
 from mubss.config_notifications import NotificationOptions
+from mubss.config_outage import OutageOptions
 from mubss.config_stats import StatsOptions
 from mubss.config_vouchers import VoucherOptions
 from mubss.core.errors import ConfigError
@@ -180,6 +181,7 @@ class Config:
     store: StoreOptions = StoreOptions()
     gy: GyOptions = field(default_factory=GyOptions)
     charging: ChargingOptions = ChargingOptions()
+    outage: OutageOptions = field(default_factory=OutageOptions)
     refdata: RefdataOptions = RefdataOptions()
     cdr: CdrOptions = field(default_factory=CdrOptions)
     billing: BillingOptions = field(default_factory=BillingOptions)
@@ -227,6 +229,7 @@ SECTIONS: dict[str, type] = {
     "store": StoreOptions,
     "gy": GyOptions,
     "charging": ChargingOptions,
+    "outage": OutageOptions,
     "refdata": RefdataOptions,
     "cdr": CdrOptions,
     "billing": BillingOptions,

@@ -145,3 +145,10 @@ def is_iban(text: str) -> str:
 def is_link(text: str) -> str:
     """A link for people, or nothing."""
     return "" if not text or re.fullmatch(r"https?://[^\s<>\"']+", text) else 'a link like "https://pay.example/"'
+
+
+def is_service_units(text: str) -> str:
+    """A service's code and a number of its units."""
+    return (
+        "" if re.fullmatch(r"[^\s:]{1,64}:[1-9][0-9]{0,14}", text) else 'a service and its units like "DATA:10000000"'
+    )

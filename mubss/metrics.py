@@ -202,6 +202,9 @@ GY_SUSPENSE = Gauge("mubss_gy_suspense", "Reports in suspense: no account could 
 GY_RESERVED = Gauge("mubss_gy_reserved_micros", "What open sessions may still use", "currency", merged=MOST)
 GY_OVERDRAWN = Gauge("mubss_gy_overdrawn_micros", "Owed by accounts beyond their limit", "currency", merged=MOST)
 GY_OVERDRAWN_ACCOUNTS = Gauge("mubss_gy_overdrawn_accounts", "Accounts beyond their limit", merged=MOST)
+GY_OUTAGE_ANSWERS = Counter("mubss_gy_outage_answers", "CCRs answered from the journal while the store was away")
+GY_OUTAGE_WAITING = Gauge("mubss_gy_outage_waiting", "Of these, those that aren't in the store yet")
+GY_OUTAGE_RISK = Gauge("mubss_gy_outage_risk_micros", "What those may come to beyond what the store knows of")
 
 # mubss-cdr
 CDR_FILES = Counter("mubss_cdr_files", "CDR files, by what became of them: loaded, refused", "outcome")

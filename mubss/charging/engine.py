@@ -16,6 +16,7 @@ from mubss.charging.batch import Batch
 from mubss.charging.lanes import Lanes
 from mubss.charging.locator import Locator
 from mubss.charging.order import Order
+from mubss.charging.outage import Outage
 from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Rules
 from mubss.core.tariff import Tables
@@ -64,6 +65,7 @@ class Engine:
         self._locator = Locator()
         self._store_is_away = False
         self.notes_stages = False  # in orders that have room for them
+        self.outage: Outage | None = None  # what serves requests while the store is away
         lanes = self._limits.lanes or (LANES_SIDE_BY_SIDE if store.side_by_side else 1)
         self._lanes = Lanes(lanes, self._limits.batch, self._do, self._again)
 
@@ -105,6 +107,9 @@ class Engine:
         impatient = impatient_ones(orders, now_ms)
         if late or impatient:
             orders = [order for order in orders if order not in late and order not in impatient]
+        if self.outage is not None and self.outage.is_on and (served := self.outage.instead(orders)):
+            orders = [order for order in orders if order not in served]
+            late = late + served
         self._lanes.put_back(self._answered(orders))
         for order in late:
             answer(order)
@@ -173,6 +178,8 @@ class Engine:
             if error is None:
                 continue
             if isinstance(error, StoreUnavailable):
+                if self.outage is not None:
+                    part = self.outage.after(part, error)
                 for order in part:
                     order.fail(error if order.credit is None else Busy(str(error)))
             elif len(part) == 1:
@@ -227,6 +234,8 @@ class Engine:
                 again += batch.again
                 skipped += batch.skipped
                 self._store_is(None)
+                if self.outage is not None:
+                    self.outage.remember(orders)
                 return None
         self._store_is(error)
         return unknown or error

@@ -100,6 +100,7 @@ READS = frozenset(
         "notifications dead",
         "notifications deliver",  # a worker
         "notifications list",
+        "outage report",
         "peers",
         "rate",
         "ref diff",

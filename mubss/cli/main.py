@@ -38,6 +38,7 @@ COMMANDS = {
     "license": "mubss.cli.license:license_",
     "migrate": "mubss.cli.migrate:migrate",
     "notifications": "mubss.cli.notifications:notifications",
+    "outage": "mubss.cli.outage:outage",
     "peers": "mubss.cli.peers:peers",
     "rate": "mubss.cli.rate:rate",
     "reload": "mubss.cli.group:reload",

@@ -60,6 +60,7 @@ from mubss.core.model import (
 )
 from mubss.core.money import MAX_MICROS
 from mubss.core.next_plan import is_due
+from mubss.core.outage import lifted, settled
 from mubss.core.outbox import ABORT, REAUTH, make_entry, tell_sessions
 from mubss.core.plan_change import call_off, set_next_plan, set_plan, take_next_plan
 from mubss.core.quota import reserve
@@ -83,6 +84,22 @@ def apply(
     `record` is the `gy_sessions` document of the command's session, None if there is none; `beside` is what CDRs need.
     A request brings the tables it was read with; every other command takes `tables`.
     """
+    if command.__class__ is CreditControl and command.told is not None:
+        told_ms = command.told.at_ms
+        applied = _in_time(account, command, record, told_ms, rules, tables, beside)
+        return settled(account, command, record, applied, now_ms)
+    return _in_time(account, command, record, now_ms, rules, tables, beside)
+
+
+def _in_time(
+    account: Account,
+    command: Command,
+    record: SessionRecord | None,
+    now_ms: int,
+    rules: Rules,
+    tables: Tables,
+    beside: Beside | None,
+) -> Applied:
     now_s = now_ms // 1000
     if ("renews_s" in account and account["renews_s"] <= now_s) or is_due(account, now_s):
         return _catch_up_first(account, command, record, now_ms, rules, tables, beside)
@@ -127,6 +144,8 @@ def _apply(
 ) -> Applied:
     if isinstance(command, CreditControl):
         if command.type is RequestType.EVENT:
+            if command.told is not None:
+                account = lifted(account)
             return apply_event(account, command, record, now_ms, rules)
         return apply_session(account, command, record, now_ms, rules)
     draft = Draft(account, tables, now_ms)

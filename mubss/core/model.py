@@ -245,6 +245,14 @@ def _trimmed(values: list[Any]) -> list[Any]:
     return values
 
 
+class Told(NamedTuple):
+    """What the client of a request has heard already, while the store was away (outage.py)."""
+
+    outcome: Outcome
+    at_ms: int  # UTC milliseconds: when
+    record: str  # `_id` of what is kept of it in `outage_records`
+
+
 @dataclass(slots=True)
 class UnitRequest:
     """One MSCC, or the units at command level. Units are the service's own (octets, seconds, events)."""
@@ -289,6 +297,7 @@ class CreditControl:
     realm: str = ""  # Origin-Realm of such a client
     state_id: int = 0  # Origin-State-Id of the client; 0: it tells none
     may_begin: bool = True  # else what is open goes on and ends, and nothing new begins
+    told: Told | None = None  # it was answered while the store was away, and is done for the ledger alone
 
     @property
     def key(self) -> int:

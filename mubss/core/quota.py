@@ -106,7 +106,7 @@ def grant(
     if zone in draft.tables.blocked:
         return UnitAnswer.to(request, unit.value, Result.END_USER_SERVICE_DENIED)
     now = plan.at(at_s)
-    rate = None if now is None else _rate_of(draft, now, zone, at_s)
+    rate = None if now is None else rate_of(draft, now, zone, at_s)
     if rate is None:
         return UnitAnswer.to(request, unit.value, Result.RATING_FAILED)
     if len(session["grants"]) >= MAX_GRANTS:
@@ -153,7 +153,7 @@ def grant(
     )
 
 
-def _rate_of(draft: Draft, plan: PlanService, zone: str, at_s: int) -> str | None:
+def rate_of(draft: Draft, plan: PlanService, zone: str, at_s: int) -> str | None:
     """The rate that prices units from now on: where it depends on the month's units, the dearest still to come."""
     quarter = draft.tables.calendar.at(at_s)
     rate = plan.rate_key(zone, draft.tables.band(quarter))

@@ -25,6 +25,7 @@ from mubss.core.model import (
     UnitAnswer,
     state_of,
 )
+from mubss.core.outage import keep_told
 from mubss.core.quota import Held, grant
 from mubss.core.rater import MAX_AHEAD_S
 from mubss.core.reports import charge_reports, record_part, suspended_units
@@ -60,10 +61,14 @@ def apply_session(
     denied = state != ACTIVE and command.type is not RequestType.TERMINATION
     if denied:
         results = [Result.END_USER_SERVICE_DENIED] * len(results)
-    answers = _answers(draft, command, session, results, held)
-    result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
-    outcome = Outcome(command.key, command.end_to_end, result, answers)
-    if command.tells_balance:
+    told = command.told
+    if told is not None and not denied:
+        outcome = keep_told(draft, command, session, held, told)
+    else:
+        answers = _answers(draft, command, session, results, held)
+        result = Result.END_USER_SERVICE_DENIED if denied else _command_result(answers)
+        outcome = Outcome(command.key, command.end_to_end, result, answers)
+    if command.tells_balance and told is None:
         cost_micros = sum(meter["charged_micros"] for meter in session["services"].values())
         outcome = with_balance(draft, outcome, cost_micros)
     _remember(session, outcome, rules)

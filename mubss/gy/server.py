@@ -35,6 +35,7 @@ from mubss.gy.trace import Tracer, Traces
 from mubss.gy.traced import TracedConnection
 from mubss.gy.transport import Transport, prepare, remote_port
 from mubss.refdata.live import Refdata
+from mubss.services import outage
 from mubss.services.control import GY
 from mubss.services.depths import of_gy
 from mubss.services.licensing import Gate
@@ -95,16 +96,17 @@ class Server:
         self._store = open_made(url, partial(open_database, offload=offload))
         self.refdata = Refdata(self._store, config.general.timezone)
         charging = config.charging
+        rules = Rules(
+            charging.outcome_history,
+            charging.session_supervision_seconds,
+            refund_limit_micros=charging.refund_limit_micros,
+            match_s=self._match_s,
+            notices=config.notifications.rules,
+        )
         self.engine = Engine(
             self._store,
             lambda: self.refdata.tables,
-            Rules(
-                charging.outcome_history,
-                charging.session_supervision_seconds,
-                refund_limit_micros=charging.refund_limit_micros,
-                match_s=self._match_s,
-                notices=config.notifications.rules,
-            ),
+            rules,
             Limits(
                 charging.lanes,
                 charging.batch_limit,
@@ -112,6 +114,7 @@ class Server:
                 patience_ms=config.gy.deadline_ms * 2 // 3,
             ),
         )
+        self._replay = outage.set_up(config, self.engine, self._store, rules, lambda: self.refdata.tables, offload)
         self.spans = open_spans(GY, config)
         self._connection: Callable[..., Connection] = Connection
         if self.spans is not None:
@@ -144,6 +147,8 @@ class Server:
     def start(self) -> None:
         """Loads the reference data and starts charging; raises what the operator must mend."""
         self._load_refdata()
+        if self._replay is not None:
+            self._replay.start()
         self.engine.start()
         self.process.start()
 
@@ -258,6 +263,8 @@ class Server:
             self.currency_numbers = {code: one.numeric for code, one in self.refdata.tables.currencies.items()}
 
     def _sweep(self) -> None:
+        if self.engine.outage is not None and self.engine.outage.is_on:
+            return  # what looks abandoned may have gone on in a journal
         now_s = wall_clock_ms() // 1000
         forget_old(self._store, now_s)
         forget_stale(self._store, now_s)
@@ -281,6 +288,8 @@ class Server:
             for connection in connections:
                 connection.closed.wait()
             self.engine.stop()
+            if self._replay is not None:
+                self._replay.stop()
             self._leave()
         for connection in connections:  # past the time: what can't be stored any more isn't answered either
             if not connection.closed.is_set():

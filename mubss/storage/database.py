@@ -104,6 +104,7 @@ COLLECTIONS: dict[str, dict[str, tuple[str, ...]]] = {
     "cdr_suspense": {"at": ("$.at_s",)},  # _id: the record's; records that couldn't be charged
     "cdr_calls": {"at": ("$.at_s",)},  # _id: hash of a call that comes in parts; what they were charged so far
     "archives": {},  # _id: kind, month and number; a file that holds what has left `postings` or `usage`
+    "outage_records": {},  # _id: journal and place; what became of a request that was answered in an outage
     "carried": {},  # _id: the account's; sums of its postings that are in the archive
     # figures by metric, period and dimensions
     "stats": {"series": ("$.metric", "$.period", "$.start_s"), "old": ("$.period", "$.start_s")},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from types import TracebackType
 from typing import Self
@@ -28,13 +29,24 @@ class Proxy:
         self._armed: tuple[bytes, Fault] | None = None
         self.struck = threading.Event()
         self._sockets: list[socket.socket] = []
-        self._ended = False
+        self._ended = self._is_away = False
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, text: bytes, fault: Fault) -> None:
         """The next message to the server that holds the text meets the fault."""
         self.struck.clear()
         self._armed = (text, fault)
+
+    @contextmanager
+    def away(self) -> Iterator[None]:
+        """Nobody gets through meanwhile: every connection ends, as each new one does."""
+        self._is_away = True
+        for one in self._sockets:
+            _end(one)
+        try:
+            yield
+        finally:
+            self._is_away = False
 
     def __enter__(self) -> Self:
         return self
@@ -50,6 +62,9 @@ class Proxy:
                 client, _ = self._listener.accept()
             except OSError:
                 return
+            if self._is_away:
+                _end(client)
+                continue
             try:
                 server = socket.create_connection(self._target)
             except OSError:
