@@ -55,7 +55,7 @@ class Balances:
             office.nudge()
             return _movement(account)
 
-        return once.do(work)
+        return once.do_unseen(work)
 
     def adjust(self, request: Any, call: Call) -> pb.MovementResponse:
         """Adds or takes money."""
@@ -70,7 +70,7 @@ class Balances:
             office.nudge()
             return _movement(account)
 
-        return once.do(work)
+        return once.do_unseen(work)
 
     def buy_bundle(self, request: Any, call: Call) -> pb.MovementResponse:
         """Buys a bundle."""

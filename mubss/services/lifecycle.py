@@ -170,14 +170,30 @@ def normalised(identity: str) -> str:
 def find_subscriber(store: Store, identity: str) -> Doc:
     """The subscriber's document; UnknownAccount if there is none."""
     wanted = normalised(identity)
+    doc = None
     if wanted.startswith("id:"):
-        subscriber_id = wanted.removeprefix("id:") or None
-    else:
-        subscriber_id = subscribers.id_of(store, wanted) if _IDENTITY.fullmatch(wanted) else None
-    doc = subscribers.get(store, subscriber_id) if subscriber_id else None
+        subscriber_id = wanted.removeprefix("id:")
+        doc = subscribers.get(store, subscriber_id) if subscriber_id else None
+    elif _IDENTITY.fullmatch(wanted):
+        doc = subscribers.of_identity(store, wanted)
     if doc is None:
-        raise UnknownAccount(f"subscriber: {identity[:40]!r}; expected the MSISDN (or imsi:…) of a subscriber")
+        raise _unknown(identity)
     return doc
+
+
+def _unknown(identity: str) -> UnknownAccount:
+    return UnknownAccount(f"subscriber: {identity[:40]!r}; expected the MSISDN (or imsi:…) of a subscriber")
+
+
+def account_id_of(store: Store, identity: str) -> str:
+    """The id of a subscriber's account, by one document for most; UnknownAccount if there is no such subscriber."""
+    wanted = normalised(identity)
+    if not _IDENTITY.fullmatch(wanted):
+        return str(find_subscriber(store, identity)["account"])
+    account_id = subscribers.account_of(store, wanted)
+    if account_id is None:
+        raise _unknown(identity)
+    return account_id
 
 
 def find_account(store: Store, doc: Doc) -> Account:
@@ -341,19 +357,21 @@ def top_up(
 ) -> Account:
     """Adds to a balance: more than nothing, in whole minor units of the account's currency."""
     check_text("reference", reference)
-    account = find_account(store, find_subscriber(store, identity))
+    account_id = account_id_of(store, identity)
+    account = subscribers.get_account(store, account_id)
+    if account is None:
+        raise _unknown(identity)
     currency = tables.currencies.get(account["currency"])
     smallest_micros = 10 ** (6 - currency.decimals) if currency is not None else 1
     if amount_micros <= 0 or amount_micros % smallest_micros:
         least = f"{format_amount(smallest_micros, 0)} {account['currency']}"
         raise InputError(f"amount: {format_amount(amount_micros)}; expected a multiple of {least} above 0")
-    return move(engine, store, identity, "topup", amount_micros, reference)
+    return run(engine, Order(Movement("topup", amount_micros, reference), account=account_id))
 
 
 def move(engine: Engine, store: Store, identity: str, kind: str, amount_micros: int, reference: str = "") -> Account:
     """A top-up, adjustment or payment by hand; returns the account after it."""
-    doc = find_subscriber(store, identity)
-    return run(engine, Order(Movement(kind, amount_micros, reference), account=doc["account"]))
+    return run(engine, Order(Movement(kind, amount_micros, reference), account=account_id_of(store, identity)))
 
 
 def check_text(field: str, text: str) -> None:

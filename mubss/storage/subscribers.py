@@ -23,12 +23,6 @@ def account_of(store: Store, identity: str) -> str | None:
     return None if doc is None else str(doc["account"])
 
 
-def id_of(store: Store, identity: str) -> str | None:
-    """The id of the subscriber that an identity is of: the account's, but of further ones that share it their own."""
-    doc = store.run(lambda session: session.collection(IDENTITIES).get_one(identity))
-    return None if doc is None else _holder(doc)
-
-
 def holders_of(store: Store, identities: Sequence[str]) -> dict[str, str]:
     """Identity → subscriber's id, for those of the identities that are taken."""
     found = store.run(lambda session: session.collection(IDENTITIES).get_many(identities))
@@ -49,6 +43,16 @@ def identities_between(store: Store, first: str, last: str, limit: int) -> list[
     """Identities from one to another, both included, in order."""
     before = first[:-1] + chr(ord(first[-1]) - 1) + _END
     return store.run(lambda session: session.collection(IDENTITIES).scan(after=before, until=last + " ", limit=limit))
+
+
+def of_identity(store: Store, identity: str) -> Doc | None:
+    """The subscriber that an identity is of: the account's own, or one of those who share it."""
+
+    def work(session: Session) -> Doc | None:
+        found = session.collection(IDENTITIES).get_one(identity)
+        return None if found is None else session.collection(SUBSCRIBERS).get_one(_holder(found))
+
+    return store.run(work)
 
 
 def get(store: Store, subscriber_id: str) -> Doc | None:

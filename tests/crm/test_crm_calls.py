@@ -173,6 +173,22 @@ def test_one_key_in_many_hands_moves_money_once(crm: CrmWorld) -> None:
     assert crm.call("Balances/GetBalance", subscriber=made.msisdn).balance_micros == EURO
 
 
+def test_a_top_up_that_comes_again_when_all_is_different(crm: CrmWorld) -> None:
+    made = created(crm)
+    request = {"subscriber": made.msisdn, "amount_micros": EURO, "idempotency_key": crm.key()}
+    first = crm.call("Balances/TopUp", **request)
+    crm.write("Subscribers/ChangeIdentity", subscriber=made.msisdn, version=1, msisdn=str(next(NUMBERS)))
+    assert crm.call("Balances/TopUp", **request) == first, "the number is nobody's"
+    other = created(crm, msisdn=made.msisdn)
+    assert crm.call("Balances/TopUp", **request) == first, "the number is another's"
+    for account in (made, other):
+        balance = crm.call("Balances/GetBalance", subscriber=f"id:{account.id}").balance_micros
+        assert balance == (EURO if account is made else 0)
+    for wrong in ({"amount_micros": 2 * EURO}, {"amount_micros": 0}, {"subscriber": "1234567"}):
+        code, text = refused(lambda wrong=wrong: crm.call("Balances/TopUp", **request | wrong))
+        assert code is grpc.StatusCode.FAILED_PRECONDITION and text.startswith("idempotency_key: "), (wrong, text)
+
+
 def test_a_create_that_comes_again(crm: CrmWorld) -> None:
     fields = {"msisdn": str(next(NUMBERS)), "plan": "demo-prepaid", "idempotency_key": crm.key()}
     first = crm.call("Subscribers/CreateSubscriber", **fields)
