@@ -140,7 +140,7 @@ class Outage:
             self.is_away = self.is_on = True
             self._probe_ms = self.clock_ms() + PROBE_MS
             self._index()
-            log.warning("outage mode: %d accounts are known; the store: %s", len(self._known), error)
+            log.warning("outage mode: known accounts: %d; the store: %s", len(self._known), error)
         left = self._serve(mine) if mine else []
         return [order for order in orders if order not in mine or order in left]
 
@@ -210,7 +210,7 @@ class Outage:
         if self.risk.currency and account["currency"] != self.risk.currency:
             raise _Refused(f"its currency is {account['currency']}")
         if len(self.waiting) + beside >= self.risk.records:
-            raise _Refused(f"{len(self.waiting)} records wait")
+            raise _Refused(f"as many records wait as may: {len(self.waiting)}")
         own = stand_in.risk_micros
         room = min(self.risk.account_micros - own, self.risk.all_micros - (risk_micros - max(0, own)) - own)
         limited = with_available(account, min(available_micros(account), room))

@@ -11,6 +11,7 @@ from typing import TypeVar, cast
 from mubss.charging import journal as files
 from mubss.charging.journal import DAMAGED, Found, Journal, Offload
 from mubss.charging.outage_others import Others
+from mubss.core.wording import counted
 
 log = logging.getLogger(__name__)
 
@@ -66,11 +67,11 @@ class Journals:
             self._all[journal.name] = journal
             if found.lost:
                 journal.keeps = True
-                log.error("%s: %d octets are damaged; it is kept as *%s", journal.path, found.lost, DAMAGED)
+                log.error("%s: %s damaged; it is kept as *%s", journal.path, counted(found.lost, "octet"), DAMAGED)
             elif found.tail:
-                log.warning("%s: %d octets were torn off its end; nobody had an answer", journal.path, found.tail)
-            count = len(found.payloads)
-            log.info("%s: %d requests that were granted in an outage are done now", journal.path, count)
+                log.warning("%s: %s torn off its end; nobody had an answer", journal.path, counted(found.tail, "octet"))
+            requests = counted(len(found.payloads), "request")
+            log.info("%s: %s granted in an outage, done now", journal.path, requests)
             taken.append((journal, found))
         self._offloaded(partial(self.others.look, list(self._all)))
         return taken

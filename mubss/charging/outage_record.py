@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import fields
+from datetime import UTC
 from typing import Any, NamedTuple
 
 import msgpack
 
+from mubss.core.calendar import OperatorCalendar
 from mubss.core.model import CreditControl, Outcome, RequestType, Told, UnitRequest
 from mubss.core.tariff import Tables
 
 VERSION = 1
 _COMMAND = [one.name for one in fields(CreditControl) if one.name not in ("tables", "told", "requests", "type")]
 _REQUEST = [one.name for one in fields(UnitRequest)]
+_NO_TABLES = Tables(0, OperatorCalendar(UTC), {}, {})  # a journal has none: `again` gives those in force
 
 
 class Entry(NamedTuple):
@@ -24,7 +27,7 @@ class Entry(NamedTuple):
     risk_micros: int  # of the account, after it: what of it is in the journal and may be more than it has
     granted_micros: int  # by how much the request changed that
     outcome: Outcome
-    command: CreditControl  # without tables
+    command: CreditControl  # with tables of no content
 
 
 def encode(entry: Entry) -> bytes:
@@ -60,8 +63,8 @@ def decode(payload: bytes) -> Entry:
     try:
         requests = [_request(one) for one in found["requests"]]
         command = CreditControl(
-            type=RequestType(found["type"]), tables=None, requests=requests, **found["command"]  # type: ignore[arg-type]
-        )  # fmt: skip
+            type=RequestType(found["type"]), tables=_NO_TABLES, requests=requests, **found["command"]
+        )
         return Entry(
             found["at_ms"],
             found["account"],

@@ -77,7 +77,7 @@ class Replay:
                 self._outage.finished(len(records))
             total += len(records)
         if total:
-            log.info("outage mode: %d requests are in the store now, %d wait", total, len(self._outage.waiting))
+            log.info("outage mode: done in the store now: %d, waiting: %d", total, len(self._outage.waiting))
         return total
 
     def _do(self, records: list[Record]) -> bool:

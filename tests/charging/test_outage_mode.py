@@ -280,7 +280,7 @@ def test_damage_between_two_tries_costs_only_what_is_damaged(
     assert balance(made, account) == 10_000_000 - 4 * MB_MICROS
     assert [doc["number"] for doc in records(made.world.store)] == [1, 2, 3, 5]
     assert made.journals() == [] and len(list(made.risk.folder.glob("*.damaged"))) == 1
-    assert "octets are damaged" in caplog.text
+    assert "octets damaged" in caplog.text
     made.outage.adopt()
     assert not len(made.outage.waiting), "it is done"
 

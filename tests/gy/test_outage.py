@@ -127,7 +127,7 @@ def test_a_known_subscriber_goes_on_and_all_is_charged_when_the_store_is_back(
         until(lambda: not journals(world))
         assert granted(pgw.charge(update(2, another, person))) == MB, "it goes on afterwards"
         assert pgw.charge(last(3, another, person, 500_000)).answer.result_code == 2001
-        server.wait_for("requests are in the store now, 0 wait")
+        server.wait_for("done in the store now: [0-9]+, waiting: 0")
     assert world.spent(person) == 5 * MB_MICROS + 80_000
     [row] = report(world.store)
     assert (row["requests"], row["charged"], row["refused"]) == (5, 5, 0)
@@ -150,7 +150,7 @@ def test_killed_in_the_outage_it_loses_nothing_that_was_answered(
             server.kill()
         [journal] = journals(world)
     with GyServer(world, **shop.options) as server, Raw(server.port).open() as pgw:
-        server.wait_for("2 requests that were granted in an outage are done now")
+        server.wait_for("2 requests granted in an outage, done now")
         answer = until_taken(pgw, update(1, another, person))
         assert granted(answer) == MB
         assert pgw.charge(update(1, session_id, person)).answer.result_code == 2001, "a repeat from before the crash"
