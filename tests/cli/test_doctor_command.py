@@ -404,7 +404,7 @@ BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("programs", _no_templates, "FAIL", "expected a folder"),
     ("programs", _no_wkhtmltopdf, "FAIL", "isn't installed"),
     ("archive", _archived, "OK", "all there"),
-    ("archive", _lost_archive, "FAIL", "are gone"),
+    ("archive", _lost_archive, "FAIL", "1 file is gone: "),
     ("archive", _broken_archive, "WARN", "broke off"),
     ("archive", _no_store, "WARN", "aren't known"),
 ]
