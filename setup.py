@@ -19,8 +19,8 @@ DATA = ("conf", "proto", "templates")
 
 
 # With MUBSS_COMPILE=1 mypyc makes extension modules of what each request, CDR and bill passes through, out of the same
-# sources: 10 to 25 % less CPU a CCR (docs/BENCHMARKS.md). The plain Python stays the truth, and is what development runs;
-# `scripts/compiled` runs tests and benchmarks on the other.
+# sources: 10 to 25 % less CPU a CCR (docs/BENCHMARKS.md). The plain Python stays the truth, and is what development
+# runs; `scripts/compiled` runs tests and benchmarks on the other.
 COMPILE = os.environ.get("MUBSS_COMPILE") == "1"
 MYPY = "mypy>=2.4,<3"
 COMPILED = {
