@@ -84,26 +84,16 @@ def apply(
     `record` is the `gy_sessions` document of the command's session, None if there is none; `beside` is what CDRs need.
     A request brings the tables it was read with; every other command takes `tables`.
     """
-    if command.__class__ is CreditControl and command.told is not None:
-        told_ms = command.told.at_ms
-        applied = _in_time(account, command, record, told_ms, rules, tables, beside)
+    told = command.told if isinstance(command, CreditControl) else None
+    at_ms = now_ms if told is None else told.at_ms  # as of when it was answered
+    at_s = at_ms // 1000
+    if ("renews_s" in account and account["renews_s"] <= at_s) or is_due(account, at_s):
+        applied = _catch_up_first(account, command, record, at_ms, rules, tables, beside)
+    else:
+        applied = _apply(account, command, record, at_ms, rules, tables, beside)
+    if isinstance(command, CreditControl) and command.told is not None:
         return settled(account, command, record, applied, now_ms)
-    return _in_time(account, command, record, now_ms, rules, tables, beside)
-
-
-def _in_time(
-    account: Account,
-    command: Command,
-    record: SessionRecord | None,
-    now_ms: int,
-    rules: Rules,
-    tables: Tables,
-    beside: Beside | None,
-) -> Applied:
-    now_s = now_ms // 1000
-    if ("renews_s" in account and account["renews_s"] <= now_s) or is_due(account, now_s):
-        return _catch_up_first(account, command, record, now_ms, rules, tables, beside)
-    return _apply(account, command, record, now_ms, rules, tables, beside)
+    return applied
 
 
 def _catch_up_first(

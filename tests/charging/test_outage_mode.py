@@ -427,44 +427,40 @@ def module_world(module_store_url: str) -> World:
     return World(module_store_url)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
-@given(steps=st.lists(step, max_size=40))
-def test_whatever_goes_away_when_all_that_was_answered_is_charged_once(
-    module_world: World, tmp_path_factory: pytest.TempPathFactory, steps: list[Any]
-) -> None:
-    """Clients number their requests, ask again until they are answered, and count what they reported."""
-    made = OutageWorld(module_world, tmp_path_factory.mktemp("outage"), account_micros=10_000_000, all_micros=10**9)
-    run = next(_runs)
-    people = [f"9996{run:06d}{one}" for one in range(2)]
-    accounts = [made.world.account(one, 100_000_000) for one in people]
-    spent, numbers, open_sessions = [0, 0], [0], [set(), set()]  # type: ignore[var-annotated]
-    last: Any = None
+class Clients:
+    """Number their requests, ask again until they are answered, and count what they reported."""
 
-    def send(kind: str, who: int, session: int) -> None:
-        nonlocal last
-        name = f"{run};{who};{session}"
-        is_open = name in open_sessions[who]
-        numbers[0] += 1
+    def __init__(self, made: OutageWorld, run: int) -> None:
+        self._made, self._run = made, run
+        self._people = [f"9996{run:06d}{one}" for one in range(2)]
+        self.accounts = [made.world.account(one, 100_000_000) for one in self._people]
+        self.spent = [0, 0]
+        self._number = 0
+        self._open: list[set[str]] = [set(), set()]
+        self._last: Any = None  # order, who, what it costs, whether its session stays open
+
+    def send(self, kind: str, who: int, session: int) -> None:
+        """A request that fits the session as it is, if there is one."""
+        name = f"{self._run};{who};{session}"
+        person, is_open = self._people[who], name in self._open[who]
+        self._number += 1
+        number, request = self._number, self._made.request
         if kind == "I" and not is_open:
-            last = made.request(people[who], INITIAL, numbers[0], mscc(1), session=name), who, 0, (True, name)
+            self._last = request(person, INITIAL, number, mscc(1), session=name), who, 0, (True, name)
         elif kind in ("U", "T") and is_open:
-            type = UPDATE if kind == "U" else TERMINATE
-            last = (
-                made.request(people[who], type, numbers[0], mscc(1, MB), session=name),
-                who,
-                MB_MICROS,
-                (kind == "U", name),
-            )
+            order = request(person, UPDATE if kind == "U" else TERMINATE, number, mscc(1, MB), session=name)
+            self._last = order, who, MB_MICROS, (kind == "U", name)
         elif kind == "E":
-            one = f"{run};event;{numbers[0]}"
-            last = made.request(people[who], EVENT, 0, mscc(service="SMS"), session=one), who, SMS_MICROS, (False, "")
+            order = request(person, EVENT, 0, mscc(service="SMS"), session=f"{self._run};event;{number}")
+            self._last = order, who, SMS_MICROS, (False, "")
         else:
             return
-        deliver()
+        self._deliver()
 
-    def deliver() -> None:
+    def _deliver(self) -> None:
         """Until it is answered; who gets no answer asks again, and in the end with the store there."""
-        order, who, micros, (stays_open, name) = last
+        made = self._made
+        order, who, micros, (stays_open, name) = self._last
         for attempt in range(4):
             made.world.clock.now_ms += PROBE_MS
             if attempt == 2:
@@ -475,9 +471,24 @@ def test_whatever_goes_away_when_all_that_was_answered_is_charged_once(
             if not is_busy(answer):
                 break
         assert answer.result == 2001, answer
-        spent[who] += micros
-        (open_sessions[who].add if stays_open else open_sessions[who].discard)(name)
+        self.spent[who] += micros
+        (self._open[who].add if stays_open else self._open[who].discard)(name)
 
+    def send_again(self) -> None:
+        """The last one once more: whatever is answered, it is not counted."""
+        if self._last is not None:
+            order = self._last[0]
+            order.account, order.redirects = "", 0
+            self._made.ask(order)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(step, max_size=40))
+def test_whatever_goes_away_when_all_that_was_answered_is_charged_once(
+    module_world: World, tmp_path_factory: pytest.TempPathFactory, steps: list[Any]
+) -> None:
+    made = OutageWorld(module_world, tmp_path_factory.mktemp("outage"), account_micros=10_000_000, all_micros=10**9)
+    clients = Clients(made, next(_runs))
     for kind, who, session in steps:
         if kind == "away":
             made.store.is_away = True
@@ -492,18 +503,14 @@ def test_whatever_goes_away_when_all_that_was_answered_is_charged_once(
             made.store.loses = False
             if found := made.outage.waiting.first(1):
                 made.replay._do(found)
-        elif kind == "again" and last is not None:
-            before = spent[:]
-            order = last[0]
-            order.account, order.redirects = "", 0
-            made.ask(order)  # answered already: whatever comes of it, nothing moves
-            assert spent == before
+        elif kind == "again":
+            clients.send_again()
         elif kind in "IUTE":
-            send(kind, who, session)
+            clients.send(kind, who, session)
     made.store.loses = False
     made.back()
-    for who, account in enumerate(accounts):
-        assert balance(made, account) == 100_000_000 - spent[who]
+    for account, spent in zip(clients.accounts, clients.spent, strict=True):
+        assert balance(made, account) == 100_000_000 - spent
     assert check(made.world.store)[1] == []
     assert made.journals() == []
     made.outage.close()
