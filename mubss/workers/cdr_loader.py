@@ -71,6 +71,7 @@ class Worker:
         self._options = options
         self._stopping = stopping
         self._refdata = Refdata(store, config.general.timezone)
+        self._refdata.load()  # before anybody is told that it is ready
         rules = Rules(
             charging.outcome_history, charging.session_supervision_seconds, notices=config.notifications.rules
         )
@@ -94,7 +95,6 @@ class Worker:
 
     def once(self) -> int:
         """One pass."""
-        self._refdata.load()
         passed = self._run()
         if passed.is_busy:
             log.info("another pass is under way")
@@ -104,7 +104,6 @@ class Worker:
     def serve(self) -> int:
         """Passes until the process is told to stop; it ends between two windows of a file."""
         log.info("looking for CDR files every %d s", self._options.poll_seconds)
-        self._refdata.load()
         wait = partial(self._stopping.wait, self._options.poll_seconds)
         repeat(self._pass_once, wait, self._stopping.is_set, log, "CDR files")
         return ExitCode.OK
