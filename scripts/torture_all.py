@@ -58,6 +58,8 @@ class Torture:
         """Phase by phase, until so many faults were injected or the time is up."""
         with ExitStack() as ends:
             ends.callback(self._disk.end)
+            if self._options.logs:
+                self._options.logs.mkdir(parents=True, exist_ok=True)
             if self._options.store != "sqlite":
                 durable = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1"]
                 make = Group if self._options.store == "group" else MySQL
