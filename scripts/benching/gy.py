@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benching.places import cpu_seconds, family, memory_mb
-from mubss.cli.demo_group import free_port
+from ports import free_port
 
 SCRIPTS = Path(__file__).parents[1]
 ONE_TRANSACTION = {"MUBSS_CHARGING__BATCH_LIMIT": "1"}  # for each CCR: what batches are measured against

@@ -15,7 +15,7 @@ from breaking.clerk import Clerk
 from breaking.desks import Cycle, Mediation
 from breaking.disk import Disk
 from breaking.element import Element
-from breaking.programs import Program, free_port
+from breaking.programs import Program
 from breaking.proxy import Network, Way
 from breaking.shim import Shim
 from cdr_files import FIRST, PLAN
@@ -30,6 +30,7 @@ from mubss.storage.database import Store, StoreError
 from mysqld.group import Group
 from mysqld.server import Server as MySQL
 from mysqld.server import ServerFailed
+from ports import free_port
 
 PREPAID, POSTPAID = FIRST + 1_000_000, FIRST + 2_000_000  # who is charged by Gy, and who by CDRs
 OTHER_CYCLE = 28

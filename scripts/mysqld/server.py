@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -26,6 +25,7 @@ from mubss.xdev.mysql.address import parse
 from mubss.xdev.mysql.link import Link, connect
 from mubss.xdev.mysql.tls import make_context
 from mysqld.binaries import Binaries
+from ports import free_port
 
 START_S, STOP_S = 60, 60
 _DURABLE = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=1G"]
@@ -89,7 +89,7 @@ class Server:
         """Its port of the X Protocol ("x"), the classic one ("classic"), or one for other uses, the same for ever."""
         ports = self._state.setdefault("ports", {})
         if which not in ports:
-            ports[which] = _free_port()
+            ports[which] = free_port()
             self._save()
         return int(ports[which])
 
@@ -271,12 +271,6 @@ class Server:
         fresh.touch(mode=0o600)
         fresh.write_text(json.dumps(self._state))
         fresh.rename(self.folder / "state.json")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def _state(stat: Path) -> str:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 import pytest
 
 from cli_tools import Shell
-from monitoring import WAIT_SECONDS, free_port, get, until, values
+from monitoring import NOBODY, WAIT_SECONDS, get, until, values
 from mubss import metrics
 from mubss.config import MetricsOptions, load
 from mubss.runtime import ExitCode
@@ -21,6 +21,7 @@ from mubss.services import private_ca
 from mubss.services.control import BILLFMT, BILLING, CDR, CRM, GY, PROGRAMS, STATS
 from mubss.services.tokens import make_key
 from otlp import Receiver
+from ports import free_port
 
 MODULES: dict[str, list[str]] = {
     GY: ["mubss.gy.main", "--port", "0"],
@@ -96,7 +97,7 @@ def test_a_program_is_seen_from_its_start_to_its_end(place: Shell, program: str)
         assert f"{option}: 127.0.0.1 port {port} is in use; expected a free one, or 0 for none" in told, told
         process.send_signal(signal.SIGTERM)
         assert process.wait(WAIT_SECONDS) == 0
-    assert get(port, "/healthz") == (0, "")
+    assert get(port, "/healthz")[0] == NOBODY
 
 
 def test_a_store_that_is_away_is_told_and_that_it_is_back(place: Shell) -> None:
@@ -107,7 +108,7 @@ def test_a_store_that_is_away_is_told_and_that_it_is_back(place: Shell) -> None:
         beside.execute("ALTER TABLE meta RENAME TO gone")
         beside.commit()
         status, why = until(port, "/readyz", lambda answer: not is_ready(answer))
-        assert status == 503 and why.startswith("the store is away: ")
+        assert status == 503 and why.startswith("the store is away: "), (status, why)
         assert values(port)["mubss_store_up"] == values(port)["mubss_ready"] == 0
         assert get(port, "/healthz")[0] == 200
         [shown] = [one for one in place("status", "--json").json["processes"] if one["program"] == CDR]

@@ -13,11 +13,12 @@ from configparser import RawConfigParser
 from pathlib import Path
 
 from mubss.cli.demo_folder import write_config
-from mubss.cli.demo_group import DemoGroup, free_port, prepare_crm
+from mubss.cli.demo_group import DemoGroup, prepare_crm
 from mubss.cli.init import set_up
 from mubss.config import data_path, load
 from mubss.services.control import FOLDER, PROGRAMS
 from mubss.services.group import processes
+from ports import free_port
 
 WAIT_SECONDS = 60
 

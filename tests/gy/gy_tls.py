@@ -9,7 +9,7 @@ from typing import Any
 from certificates import OVER, Authority
 from gy_wire import Raw
 from gy_world import GyServer, World
-from mubss.cli.demo_group import free_port
+from ports import free_port
 
 HOST = "pgw.example"
 

@@ -12,9 +12,10 @@ import sys
 from gy_wire import WAIT_SECONDS, Raw
 from gy_world import EVENT, ROOT, SMS, GyServer, World, data
 from licensed import without_options
-from monitoring import free_port, get, until, values
+from monitoring import get, until, values
 from mubss.gy.codec import Mscc
 from mubss.services.http_port import MAX_CALLERS
+from ports import free_port
 
 METERED = {"metrics__enabled": "true", "metrics__look_seconds": 1}
 

@@ -18,11 +18,11 @@ import pytest
 
 from gy_wire import PROXIABLE, REQUEST, WAIT_SECONDS, Raw, cer, dwr, failed, find, names, origin, request
 from gy_world import EVENT, INITIAL, SMS, TERMINATION, UPDATE, GyServer, Person, World, data, octets
-from monitoring import free_port
 from mubss.gy.avp import encode_avp, raw_avp
 from mubss.gy.codec import CcaAnswer, Mscc, encode_ccr
 from mubss.gy.message import decode_header
 from mubss.metrics import MAX_PEERS
+from ports import free_port
 from tests.vectors.load import every, load
 
 

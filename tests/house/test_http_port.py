@@ -9,12 +9,13 @@ from http import HTTPStatus
 
 import pytest
 
-from monitoring import WAIT_SECONDS, free_port, get, until
+from monitoring import NOBODY, WAIT_SECONDS, get, until
 from mubss.config import load
 from mubss.core.errors import ConfigError, PortInUse
 from mubss.services.control import GY
 from mubss.services.http_port import MAX_CALLERS, MAX_HEAD, HttpPort, Page
 from mubss.services.inside import Inside
+from ports import free_port
 
 
 def _broken(_accept: str) -> Page:
@@ -32,7 +33,7 @@ def port() -> Iterator[int]:
     served.start()
     yield served.port
     served.stop()
-    assert get(served.port, "/fine") == (0, "")
+    assert get(served.port, "/fine")[0] == NOBODY
 
 
 def say(port: int, data: bytes) -> bytes:
@@ -116,4 +117,4 @@ def test_who_takes_over_waits_for_the_port() -> None:
     assert until(first.port, "/healthz", lambda answer: answer[0] == 200) == (200, "alive\n")
     assert get(first.port, "/readyz") == (503, "starting\n")
     second.stop()
-    assert get(first.port, "/healthz") == (0, "")
+    assert get(first.port, "/healthz")[0] == NOBODY

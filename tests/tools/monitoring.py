@@ -8,23 +8,20 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from mubss.cli.demo_group import free_port
-
-__all__ = ["free_port", "get", "until", "values"]
-
 WAIT_SECONDS = 60
+NOBODY = 0  # the status where nobody answers
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
-    """(status, text); (0, "") where nobody answers."""
+    """(status, text); (NOBODY, why) where nobody answers."""
     request = urllib.request.Request(f"http://127.0.0.1:{port}{path}", method=method)
     try:
         with urllib.request.urlopen(request, timeout=WAIT_SECONDS) as answer:
             return int(answer.status), answer.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
-    except OSError:
-        return 0, ""
+    except OSError as error:
+        return NOBODY, str(error)
 
 
 def values(port: int) -> dict[str, float]:
