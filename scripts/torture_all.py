@@ -6,7 +6,7 @@ The seed draws the faults, each kind once before one comes again (scripts/breaki
 must be served again within --limit seconds. A phase of faults has a store of its own; at its end all that was begun
 must end, and each session, top-up, CDR, bill and file is held against what its sender knows (breaking/reckoning.py).
 
-    scripts/torture all [--faults 40] [--seed 7] [--store sqlite|mysql|group] [--only EXPRESSION] [--seconds N]
+    scripts/torture all [--faults 40] [--seed 7] [--store sqlite|mysql|group] [--outage] [--only EXPRESSION]
 
 Ctrl-C and SIGTERM end what was started and print the figures so far; --report has them after each phase.
 """
@@ -150,6 +150,9 @@ def main() -> None:
     parser.add_argument("--pause", type=float, default=0.5, help="seconds between faults, at most")
     parser.add_argument("--together", type=float, default=0.25, help="share of faults that strike two at a time")
     parser.add_argument("--limit", type=float, default=90, help="seconds within which clients must be served again")
+    parser.add_argument(
+        "--outage", action="store_true", help="mubss-gy grants from its journal while the store is away"
+    )
     parser.add_argument("--go-on", action="store_true", help="after a phase with findings, too")
     parser.add_argument("--report", type=Path, help="a file for the figures so far, written after each phase")
     parser.add_argument("--logs", type=Path, help="a folder where the programs' logs stay, one of each phase")

@@ -91,9 +91,10 @@ class Figures:
 
     def report(self) -> str:
         """All of it as Markdown."""
+        options = self._options
         lines = [
-            f"`scripts/torture all --faults {self._options.faults} --seed {self._options.seed} "
-            f"--store {self._options.store}`: {self.injected} faults in {self._phases} phases, "
+            f"`scripts/torture all --faults {options.faults} --seed {options.seed} --store {options.store}"
+            f"{' --outage' if options.outage else ''}`: {self.injected} faults in {self._phases} phases, "
             f"{self._reckoned} of them reckoned, {time.monotonic() - self._began_s:.0f} s"
             + (" (cut off)" if self.cut else ""),
             "",

@@ -9,6 +9,7 @@ from breaking.desks import Mediation
 from breaking.requests import SUCCESS, UNKNOWN_SESSION, Session
 from breaking.scene import POSTPAID, PREPAID, Scene
 from gy_reckoning import OPENING_MICROS
+from mubss.core.outage import FAILED
 from mubss.services.audit_ledger import check
 from mubss.storage.database import Doc
 from torture_billing import MICROS, due_of, wrong_files
@@ -53,6 +54,10 @@ class Books:
         self.findings += [f"ledger: {one.account}: {one.fault}" for one in check(scene.store)[1]]
         opened = [doc["_id"] for doc in self._all("gy_sessions") if doc["open"]]
         self.findings += [f"gy_sessions {key}: open" for key in opened]
+        journaled = self._all("outage_records")
+        self.findings += [
+            f"outage: {one['_id']} of {one['session_id']}: {FAILED}" for one in journaled if one["state"] == FAILED
+        ]
         for one in (*scene.elements, *scene.clerks):
             self.findings += one.findings
         counts = {
@@ -66,6 +71,7 @@ class Books:
             "CDR files": len(scene.mediation.files),
             "bills": len(scene.cycle.wanted),
             "in suspense": len(self._suspense),
+            "answered while the store was away": len(journaled),
         }
         return Reckoned(self._lost, self._doubled, self.findings, counts)
 

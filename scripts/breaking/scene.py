@@ -23,7 +23,7 @@ from gy_reckoning import OPENING_MICROS
 from mubss.config import load
 from mubss.core.roles import ADMIN
 from mubss.refdata.live import Refdata
-from mubss.services import private_ca
+from mubss.services import outage, private_ca
 from mubss.services.lifecycle import NewSubscriber, create
 from mubss.services.tokens import Keys, issue, make_key, terms_of
 from mubss.storage.database import Store, StoreError
@@ -39,6 +39,11 @@ PART = 8  # accounts that come into the bill cycle together
 LOOK_S = 0.05
 TOKEN_S = 30 * 86_400
 SETTLE_S = 90  # all that was begun must end within it
+OUTAGE = {  # with caps that nobody comes to: what is refused for one is served again only when the store is
+    "MUBSS_OUTAGE__ENABLED": "true",
+    "MUBSS_OUTAGE__ACCOUNT_CAP_MICROS": str(10**12),
+    "MUBSS_OUTAGE__TOTAL_CAP_MICROS": str(10**15),
+}
 
 
 class Stuck(Exception):
@@ -78,7 +83,9 @@ class Scene:
             "MUBSS_CDR__WINDOW": "20",
             "MUBSS_BILLING__LEASE_SECONDS": "2",
             "MUBSS_BILLFMT__LEASE_SECONDS": "4",
+            **(OUTAGE if options.outage else {}),
         }
+        self._config = load(None, settings)
 
         def program(name: str, *command: str) -> Program:
             shim = Shim(library, folder / f"{name}.shim") if library is not None else None
@@ -95,7 +102,7 @@ class Scene:
             Element(self._gy_way, f"element{n}.example", seed * 10 + n, f"{seed:x}", PREPAID, options.accounts, 24, 15)
             for n in range(2)
         ]
-        self.clerks = self._make_clerks(settings, seed, options.accounts)
+        self.clerks = self._make_clerks(seed, options.accounts)
         self.mediation = Mediation(self.place / "var" / "cdr", seed, POSTPAID, options.accounts, 60, 2)
         people = self._billed()
         self.cycle = Cycle(
@@ -135,8 +142,8 @@ class Scene:
         docs = self.store.run(lambda session: session.collection("subscribers").scan(limit=100_000))
         return sorted(doc["_id"] for doc in docs if int(doc["msisdn"]) < PREPAID)
 
-    def _make_clerks(self, settings: dict[str, str], seed: int, accounts: int) -> list[Clerk]:
-        config = load(None, settings)
+    def _make_clerks(self, seed: int, accounts: int) -> list[Clerk]:
+        config = self._config
         ca = private_ca.make_server(self.place / "var/tls", ["localhost"], int(time.time())).ca.read_bytes()
         keys = config.resolve(config.crm.keys_folder)
         make_key(keys, "k1")
@@ -207,6 +214,7 @@ class Scene:
         self.until(lambda: not self.mediation.waiting(), "CDR files", SETTLE_S)
         for thread in (*self.elements, *self.clerks, self.cycle):
             self.until(lambda thread=thread: not thread.is_alive(), thread.name, SETTLE_S)
+        self.until(lambda: not outage.waiting(self._config), "journals of an outage", SETTLE_S)
 
     def stop_programs(self) -> list[str]:
         """Ends the programs in order; those that don't end well, or left somebody behind."""

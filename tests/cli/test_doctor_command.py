@@ -20,6 +20,7 @@ import pytest
 from certificates import OVER, Authority
 from cli_tools import Shell
 from licences import DemoLicence
+from mubss.charging.journal import create, frame
 from mubss.config import load
 from mubss.core.licence import DAY_S, NEEDS
 from mubss.runtime import ExitCode
@@ -357,6 +358,37 @@ def _known_time_ahead(shell: Shell, setenv: Setenv) -> None:
     state.open(made.now_s + DAY_S)
 
 
+def _outage_mode(shell: Shell, setenv: Setenv) -> None:
+    setenv("MUBSS_OUTAGE__ENABLED", "true")
+
+
+def _journals(shell: Shell, setenv: Setenv) -> None:
+    journal = create(shell.folder / "var/outage")
+    journal.append([b"one", b"two"])
+    journal.close()
+
+
+def _journals_and_mode(shell: Shell, setenv: Setenv) -> None:
+    _outage_mode(shell, setenv)
+    _journals(shell, setenv)
+
+
+def _damaged_journal(shell: Shell, setenv: Setenv) -> None:
+    folder = shell.folder / "var/outage"
+    folder.mkdir(mode=0o700)
+    (folder / "x.damaged").write_bytes(b"abc" + frame(b"one"))
+
+
+def _open_journals(shell: Shell, setenv: Setenv) -> None:
+    _outage_mode(shell, setenv)
+    (shell.folder / "var/outage").mkdir()
+
+
+def _journals_in_memory(shell: Shell, setenv: Setenv) -> None:
+    _outage_mode(shell, setenv)
+    setenv("MUBSS_OUTAGE__FOLDER", "/dev/shm/mubss-none")  # no file is made there
+
+
 BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("configuration", _no_data_dir, "FAIL", "is no folder"),
     ("configuration", _open_password, "WARN", "holds the store's password and has mode 644"),
@@ -407,6 +439,12 @@ BROKEN: list[tuple[str, Callable[[Shell, Setenv], None], str, str]] = [
     ("archive", _lost_archive, "FAIL", "1 file is gone: "),
     ("archive", _broken_archive, "WARN", "broke off"),
     ("archive", _no_store, "WARN", "aren't known"),
+    ("outage", _journals, "FAIL", "2 answered requests wait, and the mode is off"),
+    ("outage", _journals_and_mode, "WARN", "2 answered requests wait for mubss-gy"),
+    ("outage", _damaged_journal, "WARN", "3 octets were damaged"),
+    ("outage", _outage_mode, "WARN", "is on the store's disk"),
+    ("outage", _open_journals, "WARN", "others may look into it"),
+    ("outage", _journals_in_memory, "FAIL", "is on a tmpfs"),
 ]
 
 

@@ -20,14 +20,15 @@ def check(scene: Scene) -> Iterator[Finding]:
     """Whether each is a folder that this user may write to, and others may not."""
     config = scene.config
     if scene.store_file is not None:
-        yield _folder(scene.store_file.parent, "the store", "`mubss init` makes it", needed=True)
-    yield _folder(config.resolve(FOLDER), "control sockets", "`mubss init` makes it", private=True)
-    yield _folder(config.resolve(LOGS), "logs", "`mubss init` makes it")
-    yield _folder(config.resolve(config.billfmt.invoices), "billfmt.invoices", "mubss-billfmt makes it")
-    yield _folder(config.resolve(config.cdr.directory), "cdr.directory", "mubss-cdr makes it")
+        yield folder_finding(scene.store_file.parent, "the store", "`mubss init` makes it", needed=True)
+    yield folder_finding(config.resolve(FOLDER), "control sockets", "`mubss init` makes it", private=True)
+    yield folder_finding(config.resolve(LOGS), "logs", "`mubss init` makes it")
+    yield folder_finding(config.resolve(config.billfmt.invoices), "billfmt.invoices", "mubss-billfmt makes it")
+    yield folder_finding(config.resolve(config.cdr.directory), "cdr.directory", "mubss-cdr makes it")
 
 
-def _folder(folder: Path, what: str, made: str, *, private: bool = False, needed: bool = False) -> Finding:
+def folder_finding(folder: Path, what: str, made: str, *, private: bool = False, needed: bool = False) -> Finding:
+    """How a folder is that programs write to; `private`: others may not even look, `needed`: it must be there."""
     try:
         about = folder.stat()
     except FileNotFoundError:

@@ -16,6 +16,7 @@ from mubss.services.doctor import (
     folders,
     licence,
     limits,
+    outage,
     ports,
     programs,
     secrets,
@@ -38,6 +39,7 @@ CHECKS: dict[str, Check] = {
     "limits": limits.check,
     "programs": programs.check,
     "archive": archive.check,
+    "outage": outage.check,
 }
 
 
