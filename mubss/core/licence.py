@@ -229,12 +229,18 @@ def is_rolled_back(now_s: int, known_s: int) -> bool:
     return now_s < known_s - CLOCK_TOLERANCE_S
 
 
+def is_ahead(now_s: int, known_s: int) -> bool:
+    """The clock stands further than NTP sets clocks forward: the machine was off since, or the clock is wrong."""
+    return now_s > known_s + CLOCK_TOLERANCE_S
+
+
 def advanced(known_s: int, now_s: int, elapsed_s: int) -> int:
     """The last known good time after `elapsed_s` of running: it never falls.
 
-    A clock set back doesn't stop it. A clock set forward while we run takes it no further than time went by (and the
-    tolerance), or a clock wrong for a minute would lock the system out once it is right again.
+    A clock set back doesn't stop it. A clock set forward while we run takes it no further than time went by, or a clock
+    wrong for a minute would lock the system out once it is right again.
     """
-    if is_rolled_back(now_s, known_s):
-        return known_s + elapsed_s
-    return max(known_s, min(now_s, known_s + elapsed_s + CLOCK_TOLERANCE_S))
+    by_us_s = known_s + elapsed_s
+    if is_rolled_back(now_s, known_s) or is_ahead(now_s, by_us_s):
+        return by_us_s
+    return max(known_s, now_s)

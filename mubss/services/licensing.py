@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 
 BROKEN = "broken"  # in place of a state: it can't be looked at any more
+BELIEF_S = 6 * 3600  # a day forward at a start is a machine that was off, or a clock that somebody will notice by then
 DEMO_WARN_DAYS = 7  # before its end; the 30 of others are its whole life
 
 
@@ -49,7 +50,9 @@ class LicenseValidator:
         self._grace_s = options.grace_days * DAY_S
         self._pinned = pinned
         self._machine_file = Path(config.resolve(options.machine_id_file))
-        self._noted_s = 0
+        self._noted_s = 0  # the time by which this process judges, at least
+        self._sure_s = 0  # what of it is in the file
+        self._doubted_s = 0  # so long we have to run yet before the clock, far ahead when we started, is believed
 
     def read(self) -> Licence:
         """The licence, with its signature and this machine checked; LicenceError says what is wrong."""
@@ -88,7 +91,9 @@ class LicenseValidator:
         """What must hold before `program` starts; LicenceError says what doesn't."""
         licence = self._licence_of(program)
         standing = self._at_start(licence, now_s, self._state().open(licence.issued_s))
-        self._noted_s = self._state().raise_to(max(standing.known_s, now_s))
+        self._noted_s, self._sure_s = max(standing.known_s, now_s), standing.known_s
+        self._doubted_s = BELIEF_S if rules.is_ahead(now_s, standing.known_s) else 0
+        self._note(0)
         return standing._replace(known_s=self._noted_s)
 
     def verify(self, program: str, now_s: int) -> Standing:
@@ -123,8 +128,18 @@ class LicenseValidator:
             raise LicenceError(f"licence.features: {', '.join(lacking)} missing; {program} needs it")
         self._noted_s = rules.advanced(self._noted_s, now_s, elapsed_s)
         standing = self._standing(licence, max(now_s, self._noted_s), self._noted_s)
-        self._noted_s = self._state().raise_to(self._noted_s)
+        if self._doubted_s:
+            is_back = rules.is_rolled_back(now_s, self._noted_s)
+            self._doubted_s = BELIEF_S if is_back else max(0, self._doubted_s - elapsed_s)
+        self._note(elapsed_s)
         return standing
+
+    def _note(self, elapsed_s: int) -> None:
+        """Writes the time that is sure: all of it, or while the clock is doubted the time that we ran."""
+        if self._doubted_s:
+            self._sure_s = self._state().raise_to(self._sure_s + elapsed_s)
+        else:
+            self._noted_s = self._state().raise_to(self._noted_s)
 
     def _state(self) -> StateFile:
         return StateFile(

@@ -18,12 +18,19 @@ from mubss.core.licence import DAY_S, NEEDS, State
 from mubss.runtime import ExitCode, exit_code
 from mubss.services import licence_files as files
 from mubss.services.licence_notice import tell
-from mubss.services.licensing import Gate, LicenseValidator, Standing, make_demo
+from mubss.services.licensing import BELIEF_S, Gate, LicenseValidator, Standing, make_demo
 from mubss.storage.database import create_collections, open_database
 
 
 def start(world: World, now_s: int = NOW_S, program: str = "mubss-gy") -> State:
     return LicenseValidator(world.config, world.pinned).start(program, now_s).state
+
+
+def reach(world: World, now_s: int) -> None:
+    """A program has run until then, long enough to be believed."""
+    validator = LicenseValidator(world.config, world.pinned)
+    validator.start("mubss-gy", now_s - BELIEF_S)
+    validator.look("mubss-gy", now_s, BELIEF_S)
 
 
 def refusal(world: World, now_s: int = NOW_S, program: str = "mubss-gy") -> str:
@@ -148,7 +155,7 @@ def test_in_the_grace_period_programs_start(world: World) -> None:
 
 
 def test_a_clock_set_back_by_an_hour_is_refused_and_a_step_of_ntp_is_not(world: World) -> None:
-    start(world)
+    reach(world, NOW_S)
     assert start(world, NOW_S - 300) is State.VALID
     assert refusal(world, NOW_S - 3600).startswith(
         "clock: 2027-01-15T07:00:00Z; expected 2027-01-15T08:00:00Z or later"
@@ -157,7 +164,7 @@ def test_a_clock_set_back_by_an_hour_is_refused_and_a_step_of_ntp_is_not(world: 
 
 
 def test_an_end_stays_one_when_the_clock_is_set_back(world: World) -> None:
-    start(world, PLAIN.expires_s + 6 * DAY_S)
+    reach(world, PLAIN.expires_s + 6 * DAY_S)
     assert refusal(world, NOW_S).startswith("clock: ")
 
 
@@ -307,6 +314,41 @@ def test_a_clock_a_day_forward_while_running_is_forgotten_once_it_is_right(world
     clock.now_s = NOW_S + DAY_S
     gate.look()
     assert start(world) is State.VALID
+
+
+@pytest.mark.parametrize(
+    ("looks", "is_noted"),
+    [
+        ([], False),
+        ([DAY_S] * 71, False),  # a look takes 300 s: nearly six hours
+        ([DAY_S] * 72, True),
+        ([DAY_S] * 71 + [0], False),
+        ([DAY_S] * 71 + [0] * 10, False),  # it was set right
+        ([DAY_S] * 71 + [0, *([DAY_S] * 72)], True),  # or wasn't
+        ([DAY_S] * 60 + [2 * DAY_S] * 20, True),  # the second day isn't
+    ],
+)
+def test_a_clock_a_day_forward_at_a_start_is_noted_when_it_was_so_for_six_hours(
+    world: World, looks: list[int], is_noted: bool
+) -> None:
+    reach(world, NOW_S)
+    validator = LicenseValidator(world.config, world.pinned)
+    validator.start("mubss-gy", NOW_S + DAY_S)
+    for number, ahead_s in enumerate(looks, 1):
+        validator.look("mubss-gy", NOW_S + ahead_s + 300 * number, 300)
+    right_s = NOW_S + 300 * len(looks)
+    known_s = validator.known_s()
+    assert known_s == right_s + DAY_S * is_noted
+    if is_noted:
+        assert refusal(world, right_s).startswith("clock: ")
+    else:
+        assert start(world, right_s) is State.VALID
+
+
+def test_starts_under_a_wrong_clock_add_nothing_up(world: World) -> None:
+    for _ in range(3):
+        start(world, PLAIN.issued_s + 3600)
+    assert LicenseValidator(world.config, world.pinned).known_s() == PLAIN.issued_s
 
 
 def test_options_are_there() -> None:
