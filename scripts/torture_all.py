@@ -31,7 +31,7 @@ from breaking.faults import KINDS, Kind, Missed, drawn, struck
 from breaking.figures import Figures
 from breaking.reckoning import Books
 from breaking.scene import Scene, Stuck
-from breaking.shim import build
+from breaking.shim import Shim, build
 from licensed import license_programs
 from mubss.storage.database import StoreError
 from mysqld.binaries import NoMySQL, find_or_fetch
@@ -48,8 +48,12 @@ class Torture:
     def __init__(self, options: argparse.Namespace, folder: Path) -> None:
         self._options, self._folder = options, folder
         self._rng = random.Random(options.seed)
-        self._disk = Disk(folder / "disk")  # before there are threads: it makes a name space of its own for mounts
+        size = 1200 if options.store == "mysql" else 400  # MB; a server's data is on it too, some 400 in a phase
+        self._disk = Disk(
+            folder / "disk", size
+        )  # before there are threads: it makes a name space of its own for mounts
         self._library = build(folder)
+        self._shim: Shim | None = None  # the server's
         self._mysql: MySQL | Group | None = None
         self._ends_s = time.monotonic() + options.seconds if options.seconds else None
         self.figures = Figures(options)
@@ -61,17 +65,14 @@ class Torture:
             if self._options.logs:
                 self._options.logs.mkdir(parents=True, exist_ok=True)
             if self._options.store != "sqlite":
-                durable = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1"]
-                make = Group if self._options.store == "group" else MySQL
-                self._mysql = make(self._folder / "mysql", find_or_fetch(), fast=True, options=durable)
+                self._mysql = self._make_mysql()
                 ends.callback(self._mysql.remove)
                 self._mysql.start()
             faults: Iterator[list[Kind]] | None = None
             while self._goes_on():
                 seed = self._rng.getrandbits(31)
-                scene = Scene(
-                    self._options, seed, self._options.logs or self._folder, self._disk, self._mysql, self._library
-                )
+                logs = self._options.logs or self._folder
+                scene = Scene(self._options, seed, logs, self._disk, self._mysql, self._library, self._shim)
                 try:
                     faults = faults or drawn(self._rng, self._possible(scene), self._options.together)
                     self._phase(scene, faults)
@@ -79,6 +80,15 @@ class Torture:
                     scene.end()
                 if self.figures.findings and not self._options.go_on:
                     break
+
+    def _make_mysql(self) -> MySQL | Group:
+        options = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1"]
+        if self._options.store == "group":
+            return Group(self._folder / "mysql", find_or_fetch(), fast=True, options=options)
+        if self._library is not None:
+            self._shim = Shim(self._library, self._folder / "mysqld.shim")
+        settings = self._shim.settings if self._shim else {}
+        return MySQL(self._disk.folder / "mysql", find_or_fetch(), fast=True, options=options, settings=settings)
 
     def _goes_on(self) -> bool:
         in_time = self._ends_s is None or time.monotonic() < self._ends_s

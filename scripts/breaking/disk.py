@@ -8,14 +8,14 @@ import subprocess
 from pathlib import Path
 
 _CLONE_NEWNS = 0x00020000
-MEGABYTES = 400
 
 
 class Disk:
     """Mounted at `folder`; `kind` says what it is, and is "" where none could be had: then `folder` is a plain one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, megabytes: int) -> None:
         self.folder = folder
+        self._megabytes = megabytes
         folder.mkdir()
         self._ballast = folder / "ballast"
         self.kind = self._mount()
@@ -25,7 +25,7 @@ class Disk:
             return ""
         image = self.folder.with_suffix(".img")
         with image.open("wb") as file:
-            file.truncate(MEGABYTES << 20)
+            file.truncate(self._megabytes << 20)
         ways = {
             "ext4": [
                 ["mount", "--make-rprivate", "/"],
@@ -34,7 +34,7 @@ class Disk:
             ],
             "tmpfs": [
                 ["mount", "--make-rprivate", "/"],
-                ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m", "mubss-torture", str(self.folder)],
+                ["mount", "-t", "tmpfs", "-o", f"size={self._megabytes}m", "mubss-torture", str(self.folder)],
             ],
         }
         for kind, commands in ways.items():

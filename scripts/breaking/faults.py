@@ -261,19 +261,17 @@ def copied_file(scene: Scene, _: random.Random) -> Iterator[None]:
 
 
 def slow_disk(scene: Scene, rng: random.Random) -> Iterator[None]:
-    """Each fsync of every program takes longer."""
+    """Each fsync of every program, and of the server, takes longer."""
     slower_ms = rng.randrange(20, 400)
-    for program in scene.programs:
-        if program.shim is not None:
-            program.shim.set(fsync_ms=slower_ms)
+    for shim in scene.shims:
+        shim.set(fsync_ms=slower_ms)
     yield
-    for program in scene.programs:
-        if program.shim is not None:
-            program.shim.set()
+    for shim in scene.shims:
+        shim.set()
 
 
 def full_disk(scene: Scene, _: random.Random) -> Iterator[None]:
-    """No room for the store, CDR files, bills."""
+    """No room for the store, be it a file or a server's, CDR files, bills."""
     scene.cycle.turn.set()
     scene.disk.fill()
     yield
@@ -414,8 +412,8 @@ KINDS = [
     Kind("CDR file: twice", copied_file),
     Kind("clock: an hour back", clock(-HOUR_S), LONG, _has_shim),
     Kind("clock: a day forward", clock(DAY_S), (4.0, 8.0), _may_leap_ahead),
-    Kind("disk: slow", slow_disk, LONG, lambda scene: _has_shim(scene) and _is_embedded(scene)),
-    Kind("disk: full", full_disk, SHORT, lambda scene: bool(scene.disk.kind) and _is_embedded(scene)),
+    Kind("disk: slow", slow_disk, LONG, lambda scene: _has_shim(scene) and not _has_group(scene)),
+    Kind("disk: full", full_disk, SHORT, lambda scene: bool(scene.disk.kind) and not _has_group(scene)),
     Kind("store: locked by another", locked_store, LONG, _is_embedded),
     Kind("store: killed", mysql_killed, SHORT, _has_mysql),
     Kind("store: frozen", mysql_frozen, LONG, _has_mysql),

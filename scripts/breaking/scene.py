@@ -61,6 +61,7 @@ class Scene:
         disk: Disk,
         mysql: MySQL | Group | None,
         library: Path | None,
+        mysql_shim: Shim | None,
     ) -> None:
         self._limit_s = options.limit
         self.waited_s = 0.0  # the longest that clients had to wait since this was set to 0
@@ -98,6 +99,7 @@ class Scene:
         self.billfmt = program("mubss-billfmt", "mubss.workers.billfmt", "--once")
         self.lasting = (self.gy, self.crm, self.cdr)
         self.programs = (*self.lasting, self.billing, self.billfmt)
+        self.shims = [one for one in (mysql_shim, *(program.shim for program in self.programs)) if one is not None]
         self.elements = [
             Element(self._gy_way, f"element{n}.example", seed * 10 + n, f"{seed:x}", PREPAID, options.accounts, 24, 15)
             for n in range(2)
@@ -172,6 +174,8 @@ class Scene:
         """What ended by itself is started again."""
         for program in self.lasting:
             program.mend()
+        if isinstance(self.mysql, MySQL) and not self.mysql.is_running:  # it ends where it can't write its binary log
+            self.mysql.start()
 
     def hold(self, seconds: float) -> None:
         """Lets it go on for so long."""
@@ -200,9 +204,9 @@ class Scene:
         self.disk.free()
         for network in (self.clients, self.store_way):
             network.set(Way.OPEN)
+        for shim in self.shims:
+            shim.set()
         for program in self.programs:
-            if program.shim is not None:
-                program.shim.set()
             program.signal(signal.SIGCONT)
 
     def settle(self) -> None:

@@ -15,8 +15,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from mubss.xdev.errors import StoreError
@@ -59,14 +60,22 @@ class ServerFailed(Exception):
 
 
 class Server:
-    """A server in `folder`; `options` are further ones of mysqld's."""
+    """A server in `folder`; `options` are further ones of mysqld's, `settings` go into its environment."""
 
     def __init__(
-        self, folder: Path, binaries: Binaries, *, fast: bool = False, options: Sequence[str] = (), name: str = ""
+        self,
+        folder: Path,
+        binaries: Binaries,
+        *,
+        fast: bool = False,
+        options: Sequence[str] = (),
+        name: str = "",
+        settings: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.folder = folder.absolute()
         self.name = name or folder.name
         self._binaries = binaries
+        self._settings = settings
         self._options = [*_COMMON, *(_FAST if fast else _DURABLE), *options]
         self._state: dict[str, Any] = {}
         with contextlib.suppress(OSError, ValueError):
@@ -216,6 +225,7 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, **self._settings},
                 start_new_session=True,  # a Ctrl-C in the terminal is not meant for it
             )
         self._state |= {"pid": process.pid, "started": _started(process.pid)}
