@@ -20,11 +20,12 @@ from mubss import metrics
 from mubss.charging.journal import Offload, call
 from mubss.charging.order import Order
 from mubss.charging.outage_journals import Journals
+from mubss.charging.outage_known import Known, Refused, StandIn
 from mubss.charging.outage_record import Entry, decode, encode
 from mubss.charging.outage_waiting import Waiting
 from mubss.core import ledger
 from mubss.core.errors import Busy, LedgerError
-from mubss.core.model import Account, Action, Applied, CreditControl, Outcome, RequestType, Result, Rules, SessionRecord
+from mubss.core.model import Account, Action, Applied, CreditControl, Outcome, RequestType, Result, Rules
 from mubss.core.outage import answered, available_micros, is_granted, with_available
 from mubss.core.rater import wanted
 from mubss.core.tariff import Tables
@@ -49,24 +50,6 @@ class Risk:
     records: int = 100_000  # that may wait
 
 
-@dataclass(slots=True)
-class StandIn:
-    """An account while its requests are served from here."""
-
-    account: Account
-    before_micros: int  # what was available before the first of them
-    ended: dict[str, SessionRecord]  # of sessions and events that ended here
-
-    @property
-    def risk_micros(self) -> int:
-        """What was charged and is reserved more than before; below 0 where reservations of then were released."""
-        return self.before_micros - available_micros(self.account)
-
-
-class _Refused(Exception):
-    """The request is answered as without the outage mode; the text says why."""
-
-
 class Outage:
     """The outage mode of one process."""
 
@@ -87,27 +70,14 @@ class Outage:
         self.journals = Journals(risk.folder, offload)
         self.others = self.journals.others
         self._rules = rules
-        self._known: dict[str, tuple[int, Account]] = {}  # account id → when it was charged last, as it was then
-        self._stand_ins: dict[str, StandIn] = {}
-        self._by_identity: dict[str, str] = {}  # of those known, while the store is away
-        self._by_session: dict[str, str] = {}
+        self._known = Known(risk.known_s, risk.known_accounts, self.waiting)
         self._probe_ms = 0
 
     # ── what the engine says ───────────────────────────────────────────────────────────────────────
 
     def remember(self, orders: list[Order]) -> None:
         """These are in the store."""
-        known, now_ms, wrote = self._known, self.clock_ms(), False
-        for order in orders:
-            after = order.account_after
-            if after is None:
-                continue
-            wrote = True
-            if order.credit is not None and order.error is None:
-                known.pop(after["_id"], None)
-                known[after["_id"]] = now_ms, after
-        while len(known) > self.risk.known_accounts:
-            del known[next(iter(known))]
+        wrote = self._known.remember(orders, self.clock_ms())
         if self.is_away and wrote:
             self.is_away = False
             self.look()
@@ -131,7 +101,7 @@ class Outage:
 
     def _waits(self, order: Order, command: CreditControl) -> bool:
         held = self.others.hold(order.identities, command.session_hash)
-        return held or self._account_id(order, command) in self.waiting.accounts
+        return held or self._known.account_of(order, command) in self.waiting.accounts
 
     def after(self, orders: list[Order], error: StoreError) -> list[Order]:
         """The store couldn't be had for these: those that can't be done here, either."""
@@ -139,7 +109,7 @@ class Outage:
         if not self.is_away:
             self.is_away = self.is_on = True
             self._probe_ms = self.clock_ms() + PROBE_MS
-            self._index()
+            self._known.index()
             log.warning("outage mode: known accounts: %d; the store: %s", len(self._known), error)
         left = self._serve(mine) if mine else []
         return [order for order in orders if order not in mine or order in left]
@@ -167,9 +137,9 @@ class Outage:
                 assert credit is not None
                 try:
                     if credit.session_hash in behind:
-                        raise _Refused("an earlier request of its session was refused")
+                        raise Refused("an earlier request of its session was refused")
                     entry, outcome = self._grant(order, credit, changed, risk_micros, len(entries), now_ms)
-                except (_Refused, LedgerError) as why:
+                except (Refused, LedgerError) as why:
                     log.debug("not granted while the store is away: %s", why)
                     behind.add(credit.session_hash)
                     left.append(order)
@@ -180,7 +150,7 @@ class Outage:
                     entries.append(entry)
             if entries and not self._keep(entries):
                 return orders
-            self._stand_ins |= changed
+            self._known.stand_ins |= changed
             for order, outcome in outcomes:
                 order.outcome, order.error = outcome, None
             metrics.GY_OUTAGE_ANSWERS.inc(by=len(outcomes))
@@ -201,16 +171,16 @@ class Outage:
         `risk_micros` is that of all accounts; `beside` entries are about to be kept.
         """
         if self.others.hold(order.identities, command.session_hash):
-            raise _Refused("another process has served it, and it isn't in the store yet")
-        account_id = self._account_id(order, command)
-        stand_in = changed.get(account_id) or self._stand_in(account_id, now_ms)
+            raise Refused("another process has served it, and it isn't in the store yet")
+        account_id = self._known.account_of(order, command)
+        stand_in = changed.get(account_id) or self._known.stand_in(account_id, now_ms)
         if command.type is RequestType.EVENT and command.action != Action.DIRECT_DEBITING:
-            raise _Refused("only debits can be done later")
+            raise Refused("only debits can be done later")
         account = stand_in.account
         if self.risk.currency and account["currency"] != self.risk.currency:
-            raise _Refused(f"its currency is {account['currency']}")
+            raise Refused(f"its currency is {account['currency']}")
         if len(self.waiting) + beside >= self.risk.records:
-            raise _Refused(f"as many records wait as may: {len(self.waiting)}")
+            raise Refused(f"as many records wait as may: {len(self.waiting)}")
         own = stand_in.risk_micros
         room = min(self.risk.account_micros - own, self.risk.all_micros - (risk_micros - max(0, own)) - own)
         limited = with_available(account, min(available_micros(account), room))
@@ -219,18 +189,18 @@ class Outage:
         applied = ledger.apply(limited, asked, record, now_ms, self._rules, command.tables)
         outcome = applied.outcome
         if outcome is None or outcome.result != Result.SUCCESS:
-            raise _Refused("it can't be done on the account as it is known")
+            raise Refused("it can't be done on the account as it is known")
         if applied.account is None:
             return None, outcome  # a repeat of what was taken here, or before
         if not is_granted(asked, outcome):
-            raise _Refused("the risk, or the balance as it is known, doesn't leave that much")
+            raise Refused("the risk, or the balance as it is known, doesn't leave that much")
         outcome = answered(outcome)
         after = _kept(applied, account, command.session_hash, outcome)
         ended = stand_in.ended | {one["_id"]: one for one in applied.records if not one["open"]}
         made = StandIn(after, stand_in.before_micros, ended)
         risk = made.risk_micros
         if command.type is RequestType.EVENT and risk > max(own, own + room):  # what is reported as used is charged
-            raise _Refused("the risk doesn't leave that much")
+            raise Refused("the risk doesn't leave that much")
         changed[account_id] = made
         return Entry(now_ms, account_id, account["currency"], risk, risk - own, outcome, command), outcome
 
@@ -247,33 +217,6 @@ class Outage:
                     request = replace(request, requested_units=min(limit, wanted(service, request.requested_units)))
             requests.append(request)
         return replace(command, requests=requests, tells_balance=False)
-
-    def _stand_in(self, account_id: str, now_ms: int) -> StandIn:
-        found = self._stand_ins.get(account_id)
-        if found is not None:
-            return found
-        if account_id in self.waiting.accounts:
-            raise _Refused("what a process before this one granted isn't in the store yet")
-        seen_ms, account = self._known.get(account_id, (0, None))
-        if account is None or now_ms - seen_ms > self.risk.known_s * 1000:
-            raise _Refused("nobody that is known")
-        return StandIn(account, available_micros(account), {})
-
-    def _account_id(self, order: Order, command: CreditControl) -> str:
-        """The account of a request, as far as it is known here; "" where it isn't."""
-        waits = self.waiting.account_of(order.identities, command.session_hash)
-        if waits or order.account:
-            return waits or order.account
-        if command.session_hash in self._by_session:
-            return self._by_session[command.session_hash]
-        return next((self._by_identity[one] for one in order.identities if one in self._by_identity), "")
-
-    def _index(self) -> None:
-        self._by_identity.clear()
-        self._by_session.clear()
-        for account_id, (_, account) in self._known.items():
-            self._by_identity.update(dict.fromkeys(account["identities"], account_id))
-            self._by_session.update(dict.fromkeys(account["sessions"], account_id))
 
     # ── the journal ────────────────────────────────────────────────────────────────────────────────
 
@@ -310,7 +253,7 @@ class Outage:
         """The first records are in the store; with the lock."""
         accounts, journals = self.waiting.done(count)
         for account_id in accounts:
-            self._stand_ins.pop(account_id, None)
+            self._known.stand_ins.pop(account_id, None)
         for journal in journals:
             self.journals.finish(journal)
         self.look()
