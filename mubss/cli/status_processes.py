@@ -9,10 +9,12 @@ import click
 
 from mubss.cli.output import print_table
 from mubss.services.group import Running
+from mubss.services.licensing import utc
 
 WIDTH = 120  # columns at most, unless a terminal has fewer or all is asked for
 _COLUMNS = {name: name for name in ("program", "process", "version", "state", "licence", "up", "doing")}
 _PER_SECOND = "_per_second"
+_MOMENT = "_s"  # UTC seconds
 
 
 def print_processes(running: list[Running], *, wide: bool = False) -> None:
@@ -59,8 +61,12 @@ def _wrong(one: Running) -> Iterator[str]:
 
 
 def _fact(name: str, value: Any) -> str:
-    """`ccr/s 12.5`, `sessions 3`."""
-    return f"{name.removesuffix(_PER_SECOND)}/s {value}" if name.endswith(_PER_SECOND) else f"{name} {value}"
+    """`ccr/s 12.5`, `sessions 3`, `passed 2026-11-29T16:47:20Z`."""
+    if name.endswith(_PER_SECOND):
+        return f"{name.removesuffix(_PER_SECOND)}/s {value}"
+    if name.endswith(_MOMENT):
+        return f"{name.removesuffix(_MOMENT)} {utc(value) if value else 'never'}"
+    return f"{name} {value}"
 
 
 def span(seconds: int) -> str:

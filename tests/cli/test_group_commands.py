@@ -175,6 +175,13 @@ def test_a_status_fits_120_columns(place: Shell) -> None:
     assert line.endswith("peers_known 1234567, idle 0"), "all on one line"
 
 
+def test_a_status_shows_moments_as_such(place: Shell) -> None:
+    with Process(STATS, load(), lambda: {"passed_s": 1_800_000_000}, lambda: False):
+        assert "passed 2027-01-15T08:00:00Z" in place.ok("status").out
+    with Process(STATS, load(), lambda: {"passed_s": 0}, lambda: False):
+        assert "passed never" in place.ok("status", "--wide").out
+
+
 def test_a_status_does_not_count_its_own_probe(place: Shell) -> None:
     taken: list[socket.socket] = []
 
