@@ -87,7 +87,8 @@ class Issuer:
     def draw(self, people: Sequence[Doc]) -> tuple[list[Billed], list[Drawn]]:
         """Computes bills: of each subscriber what is settled (billed before, or at fault), or the bill."""
         run = self._run
-        unbilled = bills.read_unbilled(self._store, [one["_id"] for one in people], run.cycle, run.period.label)
+        ids, period = [one["_id"] for one in people], run.period
+        unbilled = bills.read_unbilled(self._store, ids, run.cycle, period.label, period.end_s)
         settled: list[Billed] = []
         drawn: list[Drawn] = []
         for person in people:

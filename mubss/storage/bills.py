@@ -55,12 +55,12 @@ class Unbilled(NamedTuple):
     wanted: dict[str, Wanted]
     bills: dict[str, Doc]  # that are there already; of their accounts nothing else is read
     accounts: dict[str, Doc]
-    usage: dict[str, list[Doc]]  # at least what no bill has
+    usage: dict[str, list[Doc]]  # at least what no bill has; nothing of accounts that are younger than the period
     postings: dict[str, list[Doc]]
 
 
-def read_unbilled(store: Store, account_ids: Sequence[str], cycle: int, period: str) -> Unbilled:
-    """All that the bills of accounts for a period are made from, in one visit to the store."""
+def read_unbilled(store: Store, account_ids: Sequence[str], cycle: int, period: str, end_s: int) -> Unbilled:
+    """All that the bills of accounts for a period that ends at `end_s` are made from, in one visit to the store."""
 
     def work(session: Session) -> Unbilled:
         wanted, there = _wanted(session, account_ids, cycle, period)
@@ -68,6 +68,9 @@ def read_unbilled(store: Store, account_ids: Sequence[str], cycle: int, period: 
         accounts = {doc["_id"]: doc for doc in session.collection(ACCOUNTS).get_many(unbilled) if doc}
         usage, postings = {}, {}
         for account_id, account in accounts.items():
+            if account.get("since_s", 0) >= end_s:  # it came later: nothing of it can be on that bill
+                usage[account_id], postings[account_id] = [], []
+                continue
             billing = account.get("billing", {})
             ranges = billing.get("usage", ())
             first = ranges[0][1] if ranges and ranges[0][0] == 1 else 0  # all up to it is on bills

@@ -16,11 +16,12 @@ from mubss.charging.order import Order
 from mubss.charging.provision import NewAccount, open_accounts
 from mubss.core.bill_period import Period, period_of
 from mubss.core.errors import InputError
+from mubss.core.identity import sequence_id
 from mubss.core.model import Movement, SetState
 from mubss.services.audit_ledger import check
 from mubss.services.bill_group import Billed, Run
 from mubss.services.billing import TOGETHER, bill_one, bill_run, preview
-from mubss.storage.bills import bill_id
+from mubss.storage.bills import bill_id, read_unbilled
 from mubss.storage.database import open_database
 
 CYCLE = 3
@@ -253,6 +254,16 @@ def test_periods_before_an_account_or_its_last_bill_have_no_bill(world: World) -
     [refused] = run(world, Run(CYCLE, period_of("2026-10", 3, BERLIN)))
     assert refused.bill is None and "period: 2026-10; expected one behind 2026-11" in refused.fault
     proved(world, [account])
+
+
+def test_of_an_account_that_came_after_the_period_no_usage_is_read(world: World) -> None:
+    """A late run would read all of a month's that it can't bill."""
+    [account] = people(world, 1)
+    usage = {"_id": sequence_id(account, 1), "account": account, "sequence": 1}
+    world.store.run(lambda session: session.collection("usage").add(usage))
+    for end_s, docs in ((PERIOD.end_s, [usage]), (PERIOD.start_s - 100, [])):
+        found = read_unbilled(world.store, [account], CYCLE, PERIOD.label, end_s)
+        assert found.usage == {account: docs} and found.accounts.keys() == {account}
 
 
 def test_a_terminated_subscriber_with_an_old_debt_has_no_bill_of_it_each_month(world: World) -> None:
