@@ -66,7 +66,8 @@ def read_unbilled(store: Store, account_ids: Sequence[str], cycle: int, period: 
         wanted, there = _wanted(session, account_ids, cycle, period)
         unbilled = [account for account in account_ids if account not in there]
         accounts = {doc["_id"]: doc for doc in session.collection(ACCOUNTS).get_many(unbilled) if doc}
-        usage, postings = {}, {}
+        usage: dict[str, list[Doc]] = {}
+        postings: dict[str, list[Doc]] = {}
         for account_id, account in accounts.items():
             if account.get("since_s", 0) >= end_s:  # it came later: nothing of it can be on that bill
                 usage[account_id], postings[account_id] = [], []
