@@ -49,9 +49,8 @@ class Torture:
         self._options, self._folder = options, folder
         self._rng = random.Random(options.seed)
         size = 1200 if options.store == "mysql" else 400  # MB; a server's data is on it too, some 400 in a phase
-        self._disk = Disk(
-            folder / "disk", size
-        )  # before there are threads: it makes a name space of its own for mounts
+        # Before there are threads: it makes a name space of its own for mounts.
+        self._disk = Disk(folder / "disk", size)
         self._library = build(folder)
         self._shim: Shim | None = None  # the server's
         self._mysql: MySQL | Group | None = None
