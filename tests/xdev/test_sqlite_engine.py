@@ -290,6 +290,37 @@ def test_a_file_that_can_not_grow(file: Path) -> None:
     store.close()
 
 
+THRIFTY = """
+import sys
+from mubss.xdev.api import How, Write
+from mubss.xdev.store import open_store
+
+store = open_store(sys.argv[1])
+store.run(lambda session: session.create_collection("t"))
+
+def docs(kind):
+    return [{"_id": f"{n:04}{kind}", "pad": "x" * 700} for n in range(0, 4000, 20)]
+
+def work(session):
+    session.begin([])
+    session.collection("t").add_many(docs("a"))  # a statement of many rows that changes pages that are there
+    session.finish([Write("t", docs("b"), How.ADD), Write("t", docs("a"))])
+
+store.run(lambda session: session.collection("t").put_many([{"_id": f"{n:04}", "pad": ""} for n in range(4000)]))
+store.run(work)
+"""
+
+
+def test_sets_write_no_temporary_files(file: Path, tmp_path: Path) -> None:
+    """Where a file is made and taken away again, its folder has another time of change."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    os.utime(folder, ns=(1, 1))
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "SQLITE_TMPDIR": str(folder)}
+    subprocess.run([sys.executable, "-c", THRIFTY, f"sqlite:///{file}"], env=environment, check=True)
+    assert folder.stat().st_mtime_ns == 1
+
+
 def test_the_log_starts_over_and_stays_bounded(store: SqliteStore, file: Path) -> None:
     """A checkpoint leaves nothing in the log, and the next writer begins it anew."""
     store._checkpointing = True  # none beside this one

@@ -146,7 +146,7 @@ class SqliteSession:
                 if write.how is How.PUT:
                     sets.put(link, table, write.docs)
                 elif write.how is How.ADD:
-                    sets.add(link, table, write.docs)
+                    sets.add(link, table, write.docs, whole=False)
                 else:
                     sets.remove(link, table, write.docs)
         except BaseException:

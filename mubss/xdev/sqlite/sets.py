@@ -5,6 +5,9 @@ Every sqlite3_step gives the GIL up and takes it back, and from a busy event loo
 against 8 ms and 17 ms for one step a set. Alone, 64 documents of 1 KB are written in 0.32 ms and read in 0.45 ms.
 Sizes are powers of two, so that the connection's statement cache finds them again. The rest is filled up with NULL rows
 rather than cut into more statements: 100 documents beside a busy thread then take 6 ms instead of 18 ms.
+
+A set that is added is undone in one piece if one of its documents is there already, for which SQLite copies each page
+first; where whoever called ends the transaction anyway, FAIL spares that: 16 postings in 54 µs instead of 75 to 180.
 """
 
 from __future__ import annotations
@@ -56,15 +59,21 @@ def put(link: Connection, table: str, docs: Sequence[Doc]) -> int:
     return len(flat) // 2
 
 
-def add(link: Connection, table: str, docs: Sequence[Doc]) -> int:
-    """Adds the documents; DuplicateId names the first that is there already."""
+def add(link: Connection, table: str, docs: Sequence[Doc], *, whole: bool = True) -> int:
+    """Adds the documents; DuplicateId names the first that is there already.
+
+    After an error none of them is there; or else, where that is not `whole`, the transaction has to be rolled back.
+    """
     flat = _flat(docs)
     for values in _chunks(flat):
+        before = link.written_rows
         try:
-            link.execute(_add_sql(table, len(values) // 2), values)
+            link.execute(_add_sql(table, len(values) // 2, "ABORT" if whole else "FAIL"), values)
         except Exception as error:
             if _is_duplicate(error):
-                raise DuplicateId(table, _first_duplicate(link, table, values[::2])) from None
+                ids = values[::2]
+                taken = _first_duplicate(link, table, ids) if whole else str(ids[link.written_rows - before])
+                raise DuplicateId(table, taken) from None
             raise
     return len(flat) // 2
 
@@ -136,11 +145,11 @@ def _remove_sql(table: str, size: int) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _add_sql(table: str, size: int) -> str:
+def _add_sql(table: str, size: int, or_else: str) -> str:
     rows = f"SELECT column1, column2 FROM (VALUES {','.join(['(?,?)'] * size)})"
-    return f'INSERT INTO "{table}" (_id, doc) {rows} WHERE column1 IS NOT NULL'
+    return f'INSERT OR {or_else} INTO "{table}" (_id, doc) {rows} WHERE column1 IS NOT NULL'
 
 
 @lru_cache(maxsize=4096)
 def _put_sql(table: str, size: int) -> str:
-    return _add_sql(table, size) + " ON CONFLICT (_id) DO UPDATE SET doc = excluded.doc"
+    return _add_sql(table, size, "ABORT") + " ON CONFLICT (_id) DO UPDATE SET doc = excluded.doc"

@@ -150,6 +150,33 @@ def test_any_error_in_finish_rolls_all_of_it_back(bench: Bench, fault: Write, er
     assert bench.ids() == ["after", "old"]
 
 
+NEW = [{"_id": f"{n:04}"} for n in range(300)]
+
+
+@pytest.mark.parametrize(
+    ("docs", "named"),
+    [
+        ([{"_id": "old"}], "old"),
+        ([{"_id": "a"}, {"_id": "b"}, {"_id": "old"}, {"_id": "c"}], "old"),
+        ([{"_id": "a"}, {"_id": "b"}, {"_id": "a"}, {"_id": "old"}], "a"),
+        ([*NEW, {"_id": "old"}], "old"),
+        ([*NEW, NEW[270]], "0270"),
+    ],
+    ids=["alone", "among new ones", "twice", "in a second statement", "twice there"],
+)
+def test_finish_names_the_first_duplicate(bench: Bench, docs: list[Any], named: str) -> None:
+    bench.add({"_id": "old", "n": 1})
+
+    def work(session: Session) -> None:
+        session.begin([])
+        session.finish([Write("t", [{"_id": "before"}]), Write("t", docs, How.ADD)])
+
+    with pytest.raises(DuplicateId) as caught:
+        bench.store.run(work)
+    assert (caught.value.collection, caught.value.document_id) == ("t", named)
+    assert bench.all() == [{"_id": "old", "n": 1}]
+
+
 def test_a_bad_begin_leaves_no_transaction(bench: Bench) -> None:
     def work(session: Session) -> None:
         for reads in ([Read("nothing", ["a"])], [Read("t", ["x" * 33])], [Read("no name", [])]):
