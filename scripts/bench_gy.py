@@ -5,9 +5,10 @@ Server, load generator (scripts/gy_load.py, a process of its own) and store shar
 I + 3 U + T with one rating group, on random accounts; every answer is sent after its commit is durable.
 
 With `--store mysql` the store is a server of scripts/mysql of its own, with full durability, on a unix socket
-(`mysql-tls`: over TCP and TLS); its CPU is another column.
+(`mysql-tls`: over TCP and TLS); its CPU is another column. `--compiled` measures the server with compiled hot modules
+as well (scripts/compiled), where there is a compiler.
 
-    scripts/bench gy [--store mysql|mysql-tls|URL] [--depths 1,16,64,256,1024] [--accounts 100000]
+    scripts/bench gy [--store mysql|mysql-tls|URL] [--depths 1,16,64,256,1024] [--accounts 100000] [--compiled]
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import time
 import zlib
 from collections.abc import Iterator
 
-from benching.gy import ONE_TRANSACTION, checked, load, server
+from benching.gy import ONE_TRANSACTION, checked, compiled, load, server
 from benching.places import Place, add_store, place
 from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
 
-BATCHED, BASELINE = "mubss-gy", "mubss-gy, one transaction for each CCR"
+BATCHED, COMPILED, BASELINE = "mubss-gy", "mubss-gy, compiled", "mubss-gy, one transaction for each CCR"
 
 
 def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
@@ -33,14 +34,18 @@ def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
     rate = options.accounts / (time.perf_counter() - started)
     print(f"a store with {options.accounts} subscribers made at {rate:,.0f}/s", file=sys.stderr)
     common = ["--accounts", str(options.accounts), "--seconds", options.seconds, "--warm-up", options.warm_up]
-    kinds = [(BATCHED, {})] if options.no_baseline else [(BATCHED, {}), (BASELINE, ONE_TRANSACTION)]
+    kinds = [(BATCHED, {})]
+    if options.compiled:
+        kinds.append((COMPILED, options.compiled))
+    if not options.no_baseline:
+        kinds.append((BASELINE, ONE_TRANSACTION))
     for table, settings in kinds:
         with server(at.url, settings, at.mysqld) as running:
             for depth in options.depths.split(","):
                 name = f"{depth} in flight"
                 found = load(running, zlib.crc32((table + name).encode()), [*common, "--in-flight", depth])
                 yield Row(table, name, checked(name, found))
-            for offered in options.offered.split(",") if options.offered not in ("", "0") and not settings else ():
+            for offered in options.offered.split(",") if options.offered not in ("", "0") and table != BASELINE else ():
                 name = f"{int(offered):,}/s offered"
                 found = load(running, int(offered), [*common, "--offered", offered, "--in-flight", "16"])
                 yield Row(table, name, checked(name, found))
@@ -57,7 +62,9 @@ def main() -> None:
     parser.add_argument("--seconds", default="8")
     parser.add_argument("--warm-up", default="2", help="seconds")
     parser.add_argument("--no-baseline", action="store_true", help="leave out one transaction per CCR")
+    parser.add_argument("--compiled", action="store_true", help="the server with compiled modules, too")
     options = parser.parse_args()
+    options.compiled = compiled() if options.compiled else {}
     with place(options.store) as at:
         show(measure(at, options), as_json=options.json)
 

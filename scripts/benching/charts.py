@@ -44,12 +44,13 @@ def draw(results: list[Result], folder: Path) -> list[str]:
 
 
 def depths(results: list[Result], folder: Path) -> str:
-    """CCR/s by requests in flight, on both stores, beside one transaction for each CCR and the peer."""
+    """CCR/s by requests in flight, on both stores, plain and compiled, beside one transaction a CCR and the peer."""
     figure, axes = _figure()
     drawn = False
     for store, label in STORE_NAMES.items():
         for table, style, name in (
             ("mubss-gy", "o-", label),
+            ("mubss-gy, compiled", "^-.", f"{label}, compiled"),
             ("mubss-gy, one transaction for each CCR", "o:", f"{label}, one transaction for each CCR"),
         ):
             found = points([_without_offered(one) for one in results if one.bench == "gy"], "gy", store, table, RATE)

@@ -22,6 +22,15 @@ SCRIPTS = Path(__file__).parents[1]
 ONE_TRANSACTION = {"MUBSS_CHARGING__BATCH_LIMIT": "1"}  # for each CCR: what batches are measured against
 
 
+def compiled() -> dict[str, str]:
+    """The environment of a server with compiled modules; empty, and told, where scripts/compiled can't make them."""
+    done = subprocess.run([SCRIPTS / "compiled"], capture_output=True, text=True, check=False)
+    if done.returncode:
+        print(f"nothing compiled: {done.stderr.strip().splitlines()[-1]}", file=sys.stderr)
+        return {}
+    return {"PYTHONPATH": done.stdout.strip(), "PYTHONSAFEPATH": "1"}  # the checkout itself, else, comes first
+
+
 class Running(NamedTuple):
     """A server that runs: its process and, where there is one, mysqld's; its ports."""
 

@@ -39,7 +39,7 @@ class Job(NamedTuple):
 
 # (benchmark, has a store, arguments, those of --quick, which only shows that everything works)
 _BENCHES: tuple[tuple[str, bool, str, str], ...] = (
-    ("gy", True, "--depths 1,8,32,64,256,1024 --offered 1000,2000",
+    ("gy", True, "--compiled --depths 1,8,32,64,256,1024 --offered 1000,2000",
      "--depths 1,8 --offered 100 --accounts 200 --seconds 1 --warm-up 0.2"),
     ("layers", True, "--depths 32,256", "--depths 8 --accounts 200 --seconds 3 --warm-up 0.2"),
     ("growth", True, "", "--accounts 100,200 --sessions 1,2 --groups 1,2 --peers 1,10 --workers 1,2 --seconds 1 "
