@@ -34,7 +34,7 @@ def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
     rate = options.accounts / (time.perf_counter() - started)
     print(f"a store with {options.accounts} subscribers made at {rate:,.0f}/s", file=sys.stderr)
     common = ["--accounts", str(options.accounts), "--seconds", options.seconds, "--warm-up", options.warm_up]
-    kinds = [(BATCHED, {})]
+    kinds: list[tuple[str, dict[str, str]]] = [(BATCHED, {})]
     if options.compiled:
         kinds.append((COMPILED, options.compiled))
     if not options.no_baseline:
