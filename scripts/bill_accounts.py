@@ -16,9 +16,9 @@ from mubss.refdata.live import Refdata
 from mubss.services.billing import period_for
 from mubss.services.cdr_load import Loader, LoadRules
 from mubss.services.cdr_pass import Pass
-from mubss.storage.database import Doc, Store
+from mubss.storage.database import Doc, Session, Store
 
-CYCLE = 3
+CYCLE, OTHER_CYCLE = 3, 28
 _FEW = 20  # accounts that are charged for real
 _CHUNK = 200
 _PREFIXES = 200
@@ -59,6 +59,17 @@ def backdate(store: Store, accounts: list[str], end_s: int) -> None:
     """Has their plan begin before the period that is over at `end_s`: fees are for all of it. Nobody else uses them."""
     found = store.run(lambda session: session.collection("accounts").get_many(accounts))
     _put(store, "accounts", [{**account, "since_s": end_s - 40 * 86_400} for account in found if account])
+
+
+def leave_cycle(store: Store) -> None:
+    """All subscribers of the cycle go to another: its next run is theirs who come after."""
+
+    def work(session: Session) -> None:
+        found = session.collection("subscribers")
+        people = found.find("$.bill_cycle = :cycle").bind("cycle", CYCLE).execute()
+        found.put_many([{**person, "bill_cycle": OTHER_CYCLE} for person in people])
+
+    store.run(work)
 
 
 def _copy(store: Store, accounts: int) -> None:

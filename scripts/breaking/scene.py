@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from bill_accounts import make_cycle
+from bill_accounts import OTHER_CYCLE, leave_cycle, make_cycle
 from breaking.clerk import Clerk
 from breaking.desks import Cycle, Mediation
 from breaking.disk import Disk
@@ -33,7 +33,6 @@ from mysqld.server import ServerFailed
 from ports import free_port
 
 PREPAID, POSTPAID = FIRST + 1_000_000, FIRST + 2_000_000  # who is charged by Gy, and who by CDRs
-OTHER_CYCLE = 28
 RECORDS = 6  # a month's, of each account that is billed
 PART = 8  # accounts that come into the bill cycle together
 LOOK_S = 0.05
@@ -131,13 +130,7 @@ class Scene:
             people.append(NewSubscriber(str(prepaid), f"{prepaid * 1000}", "prepaid", "demo-prepaid", OPENING_MICROS))
             people.append(NewSubscriber(str(postpaid), f"{postpaid * 1000}", "postpaid", PLAN, 0, OTHER_CYCLE))
         create(store, tables, people, int(time.time() * 1000))
-
-        def leave_cycle(session: object) -> None:
-            found = session.collection("subscribers")  # type: ignore[attr-defined]
-            docs = found.scan(limit=100_000)
-            found.put_many([{**doc, "bill_cycle": OTHER_CYCLE} for doc in docs if doc["bill_cycle"]])
-
-        store.run(leave_cycle)
+        leave_cycle(store)
         return store
 
     def _billed(self) -> list[str]:

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bill_accounts import CYCLE, backdate
+from bill_accounts import CYCLE, backdate, leave_cycle
 from cdr_files import FIRST, PLAN, make_store, mixed
 from mubss.cdr.writer import writing
 from mubss.core.activity import DONE, ENDED
@@ -25,13 +25,12 @@ from mubss.services.billing import period_for
 from mubss.services.control import FOLDER
 from mubss.services.lifecycle import NewSubscriber, create
 from mubss.storage import activities, bill_documents, cdr
-from mubss.storage.database import Session, Store
+from mubss.storage.database import Store
 from mubss.storage.subscribers import identities_between
 from soaking.samples import MINUTE_S, Times
 from soaking.verdict import Minute
 
 SCRIPTS = Path(__file__).parents[1]
-OTHER_CYCLE = 28
 FIRST_PREPAID = 1_000_000  # above FIRST: behind all that bill runs will be of
 PREFIXES = 200
 OPENING_MICROS = 10_000_000_000
@@ -201,7 +200,7 @@ class Players:
                     files, bills = len(list(self._folder.glob("invoices/**/*.pdf"))), run * self._amounts.bills
                     if files != bills:
                         raise ValueError(f"{files} PDFs; expected {bills}, one for each bill")
-                self._let_go()
+                leave_cycle(self._store)  # each run is of the same size: what grows is the fault of a program
                 self._pause(started, self._amounts.bill_seconds)
 
     def _add_postpaid(self, run: int, numbers: range) -> None:
@@ -214,16 +213,6 @@ class Players:
         identities = identities_between(self._store, *ends, len(numbers))
         backdate(self._store, [one["account"] for one in identities], end_s)
         self._load("soak-bills", run, len(numbers) * 5, numbers, end_s)
-
-    def _let_go(self) -> None:
-        """All leave the cycle: each run is of the same size, and what grows is the fault of a program."""
-
-        def work(session: Session) -> None:
-            found = session.collection("subscribers")
-            billed = found.find("$.bill_cycle = :cycle").bind("cycle", CYCLE).execute()
-            found.put_many([{**person, "bill_cycle": OTHER_CYCLE} for person in billed])
-
-        self._store.run(work)
 
     def _run_bills(self) -> None:
         tables, now_s = self._refdata.tables, int(time.time())

@@ -53,7 +53,9 @@ def test_each_job_has_a_name_of_its_own(quick: bool) -> None:
 
 def test_jobs_are_chosen_by_benchmark_and_store() -> None:
     assert [job.name for job in jobs(["codec", "gy"], ["mysql"], quick=False)] == ["gy mysql", "codec"]
-    assert jobs(["gy"], ["mysql"], quick=False)[0].told.startswith("scripts/bench gy --store mysql --compiled --depths 1,8")
+    assert jobs(["gy"], ["mysql"], quick=False)[0].told.startswith(
+        "scripts/bench gy --store mysql --compiled --depths 1,8"
+    )
 
 
 @pytest.mark.parametrize(("only", "stores", "said"), [(["gz"], [], "--only: gz"), ([], ["oracle"], "--stores: oracle")])
