@@ -13,7 +13,7 @@ from enum import IntEnum
 from types import FrameType
 
 from mubss.config import GeneralOptions
-from mubss.core.errors import Busy, ConfigError, InputError, LicenceError, MubssError, PortInUse
+from mubss.core.errors import Busy, ConfigError, InputError, LicenceError, MubssError, PortInUse, Stopped
 from mubss.log_writer import LogWriter
 from mubss.storage.database import StoreConflict, StoreUnavailable
 
@@ -66,6 +66,8 @@ def run_main(program: str, work: Callable[[], int | None]) -> int:
     """
     try:
         return work() or ExitCode.OK
+    except Stopped:
+        return ExitCode.OK
     except MubssError as error:
         flush_logs()
         for line in getattr(error, "faults", None) or str(error).splitlines():

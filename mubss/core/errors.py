@@ -46,5 +46,9 @@ class Busy(MubssError):
     """Nothing moved and a repeat is welcome: queues are full, or the store is away."""
 
 
+class Stopped(MubssError):
+    """The process was told to stop before it could begin: no fault."""
+
+
 class LicenceError(MubssError):
     """The licence doesn't allow it, or can't be relied on: the operator, or who issues licences, must act."""

@@ -23,7 +23,7 @@ from mubss.services.audit_chain import seal
 from mubss.services.control import CRM
 from mubss.services.licence_notice import tell
 from mubss.services.licensing import Gate
-from mubss.services.stores import open_made
+from mubss.services.store_wait import open_patiently
 from mubss.storage import rpc_keys
 from mubss.storage.database import StoreError
 
@@ -58,7 +58,7 @@ def serve(config: Config) -> int:
         reload.set()
 
     signal.signal(signal.SIGHUP, on_hangup)
-    with Gate(CRM, config) as gate, closing(open_made(config.store_url)) as store:
+    with Gate(CRM, config) as gate, closing(open_patiently(config.store_url, stopping.wait)) as store:
         office = Office(config, store)
         office.gate = gate
         server = CrmServer(office)

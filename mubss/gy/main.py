@@ -30,7 +30,7 @@ from mubss.gy.workers import Parent, Worker  # noqa: E402
 from mubss.runtime import on_drain, run_main, setup_logging  # noqa: E402
 from mubss.services.control import GY  # noqa: E402
 from mubss.services.licensing import Gate  # noqa: E402
-from mubss.services.stores import open_made  # noqa: E402
+from mubss.services.store_wait import open_patiently  # noqa: E402
 
 log = logging.getLogger("mubss.gy")
 
@@ -87,6 +87,7 @@ def serve_alone(config: Config, running: Running | None) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
     gate = Gate(GY, config)
+    open_patiently(config.store_url, drained.wait).close()  # nobody is let in before there is one
     certificates = load_certificates(config)
     reload_at_sighup(certificates)  # before anybody can ask for it by the control socket
     listeners = None if running else listen(config.gy)
@@ -148,7 +149,7 @@ def serve_with_workers(config: Config, config_file: str | None, running: Running
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
     gate = Gate(GY, config)  # before each worker says what is wrong with it
-    open_made(config.store_url).close()  # or each worker would say what is wrong with it
+    open_patiently(config.store_url, drained.wait).close()  # or each worker would say what is wrong with it
     certificates = load_certificates(config)
     listeners = None if running else listen(config.gy)
     state_id = _state_id(config, running)

@@ -9,7 +9,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from mubss.xdev.api import Doc, How, Inspection, Lock, Read, Session, Store, Write, call_directly
-from mubss.xdev.errors import DuplicateId, NoSuchCollection, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
+from mubss.xdev.errors import (
+    DuplicateId,
+    NoSuchCollection,
+    StoreAway,
+    StoreConflict,
+    StoreError,
+    StoreUnavailable,
+    UnknownCommit,
+)
 from mubss.xdev.store import open_store
 
 __all__ = [
@@ -23,6 +31,7 @@ __all__ = [
     "Schema",
     "Session",
     "Store",
+    "StoreAway",
     "StoreConflict",
     "StoreError",
     "StoreUnavailable",

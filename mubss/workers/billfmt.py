@@ -23,7 +23,7 @@ from mubss.services.depths import of_billfmt
 from mubss.services.formatting import Formatter
 from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
-from mubss.services.stores import open_made
+from mubss.services.store_wait import open_patiently
 from mubss.services.watch import Watch
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
@@ -43,9 +43,10 @@ def cli(config_file: str | None, once: bool) -> None:
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
+        wait = None if once else stopping.wait
         with (
             Gate(BILLFMT, config) as gate,
-            closing(open_made(config.store_url)) as store,
+            closing(open_patiently(config.store_url, wait)) as store,
             closing(Worker(config, store, stopping, gate)) as worker,
             Process(
                 BILLFMT, config, worker.facts, stopping.is_set, watch=watch_of(config, store), has_port=not once

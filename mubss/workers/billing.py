@@ -60,9 +60,10 @@ def cli(
             raise InputError("period: only with --once; a process that goes on bills each as it closes")
         stopping = _drained_by_signal()
         nothing_to_reload()
+        wait = None if once or share else stopping.wait
         with (
             Gate(BILLING, config) as gate,
-            closing(open_pooled(config.store_url, config.billing.store_threads)) as store,
+            closing(open_pooled(config.store_url, config.billing.store_threads, wait)) as store,
         ):
             runs = Runs(config, store, number)
             if share is not None:

@@ -26,7 +26,7 @@ from mubss.services.control import CDR
 from mubss.services.depths import of_cdr
 from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
-from mubss.services.stores import open_made
+from mubss.services.store_wait import open_patiently
 from mubss.services.watch import Watch
 from mubss.storage import cdr as storage
 from mubss.storage.database import Store
@@ -51,7 +51,12 @@ def cli(config_file: str | None, once: bool) -> None:
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
-        with Gate(CDR, config) as gate, closing(open_made(config.store_url)) as store, progress_bar() as progress:
+        wait = None if once else stopping.wait
+        with (
+            Gate(CDR, config) as gate,
+            closing(open_patiently(config.store_url, wait)) as store,
+            progress_bar() as progress,
+        ):
             worker = Worker(config, store, stopping, progress, gate)
             watch = Watch(store, config, worker.depths, records=lambda: metrics.CDR_RECORDS.total)
             with Process(CDR, config, worker.facts, stopping.is_set, watch=watch, has_port=not once) as process:

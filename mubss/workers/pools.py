@@ -9,16 +9,16 @@ from typing import Any, TypeVar
 from gevent.pool import Pool
 from gevent.threadpool import ThreadPool
 
-from mubss.services.stores import open_made
+from mubss.services.store_wait import Wait, open_patiently
 from mubss.storage.database import Store, open_database
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
-def open_pooled(url: str, threads: int) -> Store:
-    """The store; SQLite's work is done by so many native threads, MySQL's waiting by greenlets."""
-    return open_made(url, partial(open_database, offload=offloader(threads)))
+def open_pooled(url: str, threads: int, wait: Wait | None) -> Store:
+    """The store, see `open_patiently`. SQLite's work is done by so many native threads, MySQL's waits by greenlets."""
+    return open_patiently(url, wait, partial(open_database, offload=offloader(threads)))
 
 
 def offloader(threads: int) -> Callable[[Callable[[], Any]], Any]:

@@ -25,7 +25,7 @@ from mubss.services.control import STATS
 from mubss.services.licensing import Gate
 from mubss.services.process import Process, nothing_to_reload
 from mubss.services.stats_pass import Counter
-from mubss.services.stores import open_made
+from mubss.services.store_wait import open_patiently
 from mubss.services.watch import Watch
 from mubss.storage.database import Store
 from mubss.workers.passes import repeat
@@ -45,7 +45,8 @@ def cli(config_file: str | None, once: bool) -> None:
         stopping = threading.Event()
         on_drain(stopping.set)
         nothing_to_reload()
-        with Gate(STATS, config) as gate, closing(open_made(config.store_url)) as store:
+        wait = None if once else stopping.wait
+        with Gate(STATS, config) as gate, closing(open_patiently(config.store_url, wait)) as store:
             worker = Worker(config, store, stopping, gate)
             watch = Watch(store, config, None, documents=lambda: metrics.STATS_DOCUMENTS.total)
             with Process(STATS, config, worker.facts, stopping.is_set, watch=watch, has_port=not once) as process:

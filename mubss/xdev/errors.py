@@ -13,6 +13,10 @@ class StoreUnavailable(StoreError):
     """The store can't be reached, is read-only or has no quorum: nothing was done, try again later."""
 
 
+class StoreAway(StoreUnavailable):
+    """Nobody answers at the store's server, or it takes no writes for now: as it comes back all is well again."""
+
+
 class UnknownCommit(StoreUnavailable):
     """The link broke while COMMIT was under way: it may have happened. Repeat the commands; replays settle it."""
 

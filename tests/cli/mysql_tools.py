@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -34,7 +35,7 @@ class Programs:
         done = subprocess.run(
             [sys.executable, "-m", MODULES[program], *map(str, arguments)],
             cwd=self.folder,
-            env={**without_options(), "MUBSS_STORE__URL": url},
+            env=_environment(url),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -63,6 +64,25 @@ class Programs:
         assert line.startswith(f"{program}: ")
         return line.removeprefix(f"{program}: ")
 
+    def first_line(self, program: str, *arguments: object, url: str = "") -> str:
+        """The first line on stderr of a program, which is told to stop then, and must say nothing more."""
+        command = [sys.executable, "-m", MODULES[program], *map(str, arguments)]
+        environment = _environment(url or self.url)
+        with subprocess.Popen(command, cwd=self.folder, env=environment, stderr=subprocess.PIPE, text=True) as process:
+            assert process.stderr is not None
+            line = process.stderr.readline()
+            process.send_signal(signal.SIGTERM)
+            try:
+                _, rest = process.communicate(timeout=60)
+            finally:
+                process.kill()
+        assert rest == ""
+        return line
+
+    def waits_for(self, program: str, *arguments: object, url: str = "") -> str:
+        """What of the store a program waits for; it must stop when it is told to."""
+        return self.first_line(program, *arguments, url=url).partition("waiting for the store: ")[2].rstrip()
+
     @contextmanager
     def gy(self, *, url: str = "") -> Iterator[DemoServer]:
         """A running mubss-gy, which logs all there is to gy.log."""
@@ -74,6 +94,10 @@ class Programs:
         config.write_text(text)
         with DemoServer(config, log) as server:
             yield server
+
+
+def _environment(url: str) -> dict[str, str]:
+    return {**without_options(), "MUBSS_STORE__URL": url}
 
 
 def make_user(server: Server, name: str, *grants: str, requires: str = "") -> str:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -20,8 +21,10 @@ from mubss.runtime import ExitCode
 from mubss.services import private_ca
 from mubss.services.control import BILLFMT, BILLING, CDR, CRM, GY, PROGRAMS, STATS
 from mubss.services.tokens import make_key
+from mysqld.server import Server
 from otlp import Receiver
 from ports import free_port
+from proxy import Proxy
 
 MODULES: dict[str, list[str]] = {
     GY: ["mubss.gy.main", "--port", "0"],
@@ -117,6 +120,49 @@ def test_a_store_that_is_away_is_told_and_that_it_is_back(place: Shell) -> None:
         beside.commit()
         until(port, "/readyz", is_ready)
         assert values(port)["mubss_store_up"] == 1
+
+
+def test_the_group_waits_for_a_store_that_is_away_at_its_start(
+    place: Shell, mysql: Server, mysql_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after a reboot of everything at once: nobody has to start it again."""
+    monkeypatch.setenv("MUBSS_STORE__URL", mysql_url)
+    place.ok("init", "--demo")
+    gy_port = free_port()
+    with Proxy(mysql.port()) as proxy, ExitStack() as stack:
+        monkeypatch.setenv("MUBSS_STORE__URL", mysql_url.replace(f":{mysql.port()}/", f":{proxy.port}/"))
+        with proxy.away():
+            group = {
+                program: stack.enter_context(running(program, *(["--port", str(gy_port)] if program == GY else [])))
+                for program in PROGRAMS
+            }
+            for process in group.values():
+                assert process.stderr is not None
+                assert "services.store_wait: waiting for the store: 127.0.0.1:" in process.stderr.readline()
+            with pytest.raises(ConnectionRefusedError):  # a peer looks for another server
+                socket.create_connection(("127.0.0.1", gy_port))
+        for program, process in group.items():
+            assert process.stderr is not None
+            assert "the store is there" in process.stderr.readline()
+            until(port_of(program), "/readyz", is_ready)
+        for process in group.values():
+            process.send_signal(signal.SIGTERM)
+        assert [process.wait(WAIT_SECONDS) for process in group.values()] == [0] * len(group)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_waits_for_its_store_stops_when_told_to(
+    place: Shell, program: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MUBSS_STORE__URL", f"mysqlx://mubss:x@127.0.0.1:{free_port()}/mubss")
+    with running(program) as process:
+        assert process.stderr is not None
+        assert "Connection refused" in process.stderr.readline()
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(WAIT_SECONDS) == 0 and process.stderr.read() == ""
+    if program in (CDR, BILLING, BILLFMT, STATS):
+        with running(program, "--once") as process:
+            assert process.wait(WAIT_SECONDS) == ExitCode.STORE_UNAVAILABLE
 
 
 def test_what_once_runs_leaves_the_port_to_who_stays(place: Shell) -> None:

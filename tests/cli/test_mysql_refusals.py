@@ -59,20 +59,26 @@ def answering(hello: bytes | None) -> Iterator[int]:
 
 
 @pytest.mark.parametrize(
-    ("hello", "said"),
+    ("hello", "said", "is_away"),
     [
-        (b"HTTP/1.1 400 Bad Request\r\n\r\n", "this is no MySQL X Protocol server: it sent 'HTTP/1.1 400 Bad Request'"),
-        (b"\x00" * 64, "this is no MySQL X Protocol server"),
-        (b"", "the server closed the connection"),
-        (None, "no answer within 0.3 s"),
+        (
+            b"HTTP/1.1 400 Bad Request\r\n\r\n",
+            "this is no MySQL X Protocol server: it sent 'HTTP/1.1 400 Bad Request'",
+            False,
+        ),
+        (b"\x00" * 64, "this is no MySQL X Protocol server", False),
+        (b"", "the server closed the connection", True),  # as a router does that has nobody behind it
+        (None, "no answer within 0.3 s", True),
     ],
 )
-def test_a_server_that_is_no_mysql(tmp_path: Path, hello: bytes | None, said: str) -> None:
+def test_a_server_that_is_no_mysql(tmp_path: Path, hello: bytes | None, said: str, is_away: bool) -> None:
     programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1/mubss")
     with answering(hello) as port:
         url = f"mysqlx://mubss:hush-hush@127.0.0.1:{port}/mubss?connect-timeout=300"
-        for call in ALL:
+        for call in (INIT, COMMAND) if is_away else ALL:
             assert programs.refusal(*call, url=url, code=AWAY).startswith(f"127.0.0.1:{port}: {said}")
+        if is_away:
+            assert programs.waits_for(*GY, url=url).startswith(f"127.0.0.1:{port}: {said}")
     assert list(tmp_path.iterdir()) == []
 
 
@@ -85,9 +91,11 @@ def test_the_classic_port(programs: Programs, mysql: Server) -> None:
 
 def test_nobody_listens(tmp_path: Path) -> None:
     programs = Programs(tmp_path, "mysqlx://mubss:hush-hush@127.0.0.1:1/mubss")
-    for call in (*ALL, WORKERS):
-        refusal = programs.refusal(*call, code=AWAY)
-        assert refusal == "127.0.0.1:1: can't be connected to: Connection refused"
+    refusal = "127.0.0.1:1: can't be connected to: Connection refused"
+    for call in (INIT, COMMAND):
+        assert programs.refusal(*call, code=AWAY) == refusal
+    for call in (GY, WORKERS):
+        assert programs.waits_for(*call) == refusal
 
 
 def test_a_wrong_password(programs: Programs) -> None:
@@ -157,6 +165,7 @@ def test_a_user_who_may_only_read(programs: Programs, mysql: Server) -> None:
 def test_a_password_that_is_not_quoted_is_not_shown_either(tmp_path: Path, password: str) -> None:
     programs = Programs(tmp_path, "mysqlx://mubss:never-said@127.0.0.1:1/mubss")
     url = f"mysqlx://mubss:{password}@127.0.0.1:1/mubss"
-    for call in (("mubss", "status", "--json"), ("mubss", "config", "show", "--json"), *ALL):
+    for call in (("mubss", "status", "--json"), ("mubss", "config", "show", "--json"), INIT, COMMAND):
         done = programs(*call, url=url)
         assert "hush" not in done.out + done.err
+    assert "hush" not in programs.first_line(*GY, url=url)

@@ -10,7 +10,7 @@ import ssl
 from collections.abc import Sequence
 from typing import Any
 
-from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.errors import StoreAway, StoreUnavailable
 from mubss.xdev.mysql import login, messages
 from mubss.xdev.mysql.address import Address, Host
 from mubss.xdev.mysql.compression import LEAST_OCTETS, Compression, choose
@@ -25,7 +25,7 @@ _READ_OCTETS = 1 << 16
 _MOST_READ_OCTETS = 1 << 22
 
 
-class LinkLost(StoreUnavailable):
+class LinkLost(StoreAway):
     """The connection broke or the answer didn't come in time: what was sent may have been done, or not."""
 
 
@@ -212,9 +212,11 @@ def _reach(host: Host, timeout_s: float) -> socket.socket:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         return sock
     except TimeoutError:
-        raise StoreUnavailable(f"{host}: no connection within {timeout_s:g} s") from None
-    except (OSError, UnicodeError) as error:  # UnicodeError: a name that IDNA can't encode
-        raise StoreUnavailable(f"{host}: can't be connected to: {getattr(error, 'strerror', None) or error}") from None
+        raise StoreAway(f"{host}: no connection within {timeout_s:g} s") from None
+    except OSError as error:
+        raise StoreAway(f"{host}: can't be connected to: {error.strerror or error}") from None
+    except UnicodeError as error:  # a name that IDNA can't encode
+        raise StoreUnavailable(f"{host}: can't be connected to: {error}") from None
 
 
 def _plain_capabilities(message: Any) -> dict[str, Any]:

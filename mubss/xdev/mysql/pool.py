@@ -11,7 +11,7 @@ from typing import NamedTuple
 from weakref import WeakSet
 
 from mubss import metrics
-from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.errors import StoreAway, StoreUnavailable
 from mubss.xdev.mysql import messages, results
 from mubss.xdev.mysql.address import Address, Host
 from mubss.xdev.mysql.errors import store_error
@@ -49,7 +49,7 @@ class Pool:
         self._closed = False
         _POOLS.add(self)
         self._next_try_s = 0.0
-        self._refusal = ""
+        self._refusal: tuple[type[StoreUnavailable], str] = StoreUnavailable, ""
 
     def borrow(self) -> Link:
         """A link to the server that takes writes; StoreUnavailable where there is none, or no place in the pool."""
@@ -136,19 +136,22 @@ class Pool:
     def _connect(self) -> Link:
         """A new link; tries every server once, the known primary first, then by priority."""
         if time.monotonic() < self._next_try_s:
-            raise StoreUnavailable(self._refusal)
-        refusals = []
+            kind, text = self._refusal
+            raise kind(text)
+        refusals: list[StoreUnavailable] = []
         for host in self._candidates():
             try:
                 link = self._connect_to(host)
             except StoreUnavailable as error:
-                refusals.append(str(error))
+                refusals.append(error)
                 continue
             self._open.add(link)
             return link
-        self._refusal = "; ".join(refusals)
+        kind = StoreAway if any(isinstance(error, StoreAway) for error in refusals) else StoreUnavailable
+        text = "; ".join(map(str, refusals))
+        self._refusal = kind, text
         self._next_try_s = time.monotonic() + _PAUSE_S
-        raise StoreUnavailable(self._refusal)
+        raise kind(text)
 
     def _candidates(self) -> list[Host]:
         hosts = random.sample(self.address.hosts, len(self.address.hosts))
@@ -189,16 +192,15 @@ class Pool:
             ]
         )
         facts = read_facts(results.rows(sound(facts_reply, link)))
-        refusal = too_old(facts)
-        if not refusal:
-            consistency = replies.pop()
-            if consistency.error is None or consistency.error.code != _UNKNOWN_VARIABLE:
-                sound(consistency, link)
-            _, members_reply = [sound(reply, link) for reply in replies]
-            members = [Member(*map(str, row)) for row in results.rows(members_reply)]
-            refusal = why_not(facts, members, of_several=len(self.address.hosts) > 1)
-        if refusal:
+        if refusal := too_old(facts):
             raise StoreUnavailable(f"{link.host}: {refusal}")
+        consistency = replies.pop()
+        if consistency.error is None or consistency.error.code != _UNKNOWN_VARIABLE:
+            sound(consistency, link)
+        _, members_reply = [sound(reply, link) for reply in replies]
+        members = [Member(*map(str, row)) for row in results.rows(members_reply)]
+        if refusal := why_not(facts, members, of_several=len(self.address.hosts) > 1):
+            raise StoreAway(f"{link.host}: {refusal}")
         link.max_packet_octets = facts.max_packet_octets
         return members
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import socket
 import ssl
 
-from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.errors import StoreAway, StoreUnavailable
 from mubss.xdev.mysql.address import Address, Host
 
 
@@ -37,13 +37,14 @@ def make_context(address: Address) -> ssl.SSLContext:
 
 
 def secure(sock: socket.socket, host: Host, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """The socket in TLS; StoreUnavailable says what was wrong with the server's certificate."""
+    """The socket in TLS; StoreUnavailable says what is wrong with the server's certificate, StoreAway: it is gone."""
     try:
         return context.wrap_socket(sock, server_hostname=host.name if context.check_hostname else None)
     except ssl.SSLCertVerificationError as error:
         raise StoreUnavailable(f"{host}: its certificate is refused: {error.verify_message}") from None
     except (OSError, ssl.SSLError) as error:
-        raise StoreUnavailable(f"{host}: TLS can't be had: {_why(error)}") from None
+        is_gone = isinstance(error, ConnectionError | TimeoutError | ssl.SSLEOFError)
+        raise (StoreAway if is_gone else StoreUnavailable)(f"{host}: TLS can't be had: {_why(error)}") from None
 
 
 def _no_password() -> str:

@@ -11,7 +11,7 @@ from threading import Thread
 import pytest
 
 from certificates import OVER, Authority
-from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.errors import StoreAway, StoreUnavailable
 from mubss.xdev.mysql.address import Address, Host
 from mubss.xdev.mysql.tls import make_context, secure
 
@@ -118,13 +118,14 @@ def test_the_client_shows_its_certificate(folder: Path) -> None:
     assert certificate["subjectAltName"] == (("DNS", "mubss"),)
 
 
-@pytest.mark.parametrize("sent", [b"HTTP/1.1 400 Bad Request\r\n\r\n", b""])
-def test_a_server_that_speaks_no_tls(sent: bytes) -> None:
+@pytest.mark.parametrize(("sent", "is_gone"), [(b"HTTP/1.1 400 Bad Request\r\n\r\n", False), (b"", True)])
+def test_a_server_that_speaks_no_tls(sent: bytes, is_gone: bool) -> None:
     ours, theirs = socket.socketpair()
     theirs.sendall(sent)
     theirs.shutdown(socket.SHUT_WR)
-    with ours, theirs, pytest.raises(StoreUnavailable, match=r"^db\.example:33060: TLS can't be had: \S"):
+    with ours, theirs, pytest.raises(StoreUnavailable, match=r"^db\.example:33060: TLS can't be had: \S") as caught:
         secure(ours, HOST, make_context(ADDRESS))
+    assert isinstance(caught.value, StoreAway) is is_gone
 
 
 # ── files ──────────────────────────────────────────────────────────────────────────────────────────
