@@ -46,7 +46,7 @@ def run(job: Job, number: int, machine: dict[str, str]) -> Result:
             try:
                 rows = [from_line(line) for line in process.stdout]
             except KeyboardInterrupt:
-                process.send_signal(signal.SIGTERM)  # it stops what it started; SIGINT may be ignored, as in the background
+                process.send_signal(signal.SIGTERM)  # it stops what it started, and never ignores this one
                 process.wait()
                 raise
         if process.returncode or not rows:

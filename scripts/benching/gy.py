@@ -19,7 +19,7 @@ from benching.places import cpu_seconds, family, memory_mb
 from ports import free_port
 
 SCRIPTS = Path(__file__).parents[1]
-# For each CCR: what batches are measured against. It is so slow that at 1,024 in flight all would be answered with 3004.
+# For each CCR: what batches are measured against. So slow that at 1,024 in flight some would be answered with 3004.
 ONE_TRANSACTION = {"MUBSS_CHARGING__BATCH_LIMIT": "1", "MUBSS_GY__DEADLINE_MS": "20000"}
 
 
