@@ -303,15 +303,14 @@ def docs(kind):
 
 def work(session):
     session.begin([])
-    session.collection("t").add_many(docs("a"))  # a statement of many rows that changes pages that are there
-    session.finish([Write("t", docs("b"), How.ADD), Write("t", docs("a"))])
+    session.finish([Write("t", docs("a"), How.ADD), Write("t", docs("a"))])  # pages that were there are changed
 
 store.run(lambda session: session.collection("t").put_many([{"_id": f"{n:04}", "pad": ""} for n in range(4000)]))
 store.run(work)
 """
 
 
-def test_sets_write_no_temporary_files(file: Path, tmp_path: Path) -> None:
+def test_finish_writes_no_temporary_files(file: Path, tmp_path: Path) -> None:
     """Where a file is made and taken away again, its folder has another time of change."""
     folder = tmp_path / "temporary"
     folder.mkdir()

@@ -92,7 +92,6 @@ class Connection:
             if mode != ("wal",):
                 raise StoreUnavailable(f"{self.path}: its file system can't hold a write-ahead log")
         self.execute("PRAGMA synchronous = FULL")
-        self.execute("PRAGMA temp_store = MEMORY")  # what a statement may have to undo: four of ten writes to files
         self.execute("PRAGMA case_sensitive_like = ON")  # as MySQL compares JSON texts
         self.execute(f"PRAGMA cache_size = {-cache_kib}")
         self.execute(f"PRAGMA wal_autocheckpoint = {AUTOCHECKPOINT_PAGES}")
