@@ -33,7 +33,7 @@ def run_once(url: str, folder: Path, options: argparse.Namespace) -> Done:
     if options.window:
         settings["MUBSS_CDR__WINDOW"] = str(options.window)
     done = run_process([sys.executable, "-m", "mubss.workers.cdr_loader", "--once"], settings)
-    if done.code or not re.search(rf"{options.records} records of bench", done.told):
+    if done.code or not re.search(rf"{options.records:,} records of bench", done.told):
         sys.exit(f"bench cdr: mubss-cdr ended with {done.code}:\n{done.told}")
     return done
 

@@ -45,7 +45,8 @@ def reserve(draft: Draft, own: Session | None = None) -> Held:
 
     Usage beyond its own grant may have drawn free units that were promised to another grant; that one is then
     priced. So every session is looked at (in an order that no store changes); there is one nearly always. `own`
-    is the one that may change in place, and whose rates are returned.
+    is the one that may change in place, and whose rates are returned; the others then hold what they held, unless
+    they were promised free units.
     """
     account = draft.account
     sessions = account["sessions"]
@@ -53,6 +54,9 @@ def reserve(draft: Draft, own: Session | None = None) -> Held:
     total = 0
     for key in sorted(sessions) if len(sessions) > 1 else list(sessions):
         session = sessions[key]
+        if own is not None and session is not own and not any(grant["free_units"] for grant in session["grants"]):
+            total += session["reserved_micros"]
+            continue
         micros = 0
         if session["grants"]:
             micros = _reservation(draft, session, held if session is own else Held({}, held.promised))

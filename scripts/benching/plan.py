@@ -48,7 +48,7 @@ _BENCHES: tuple[tuple[str, bool, str, str], ...] = (
     ("codec", False, "", "1"),
     ("rate", False, "", "--seconds 0.02"),
     ("store", True, "", "--seconds 0.05 --accounts 2000"),
-    ("cdr", True, "--runs 1", "--runs 1 --records 500 --accounts 20 --prefixes 100"),
+    ("cdr", True, "--runs 1", "--runs 1 --records 1500 --accounts 20 --prefixes 100"),
     ("billing", True, "--runs 1", "--runs 1 --accounts 30 --records 2"),
     ("crm", True, "--runs 1", "--runs 1 --clients 2 --seconds 0.3 --accounts 20"),
     ("pdf", False, "--engine plutobook,pdfkit", "--engine plutobook,pdfkit --seconds 0.2 --processes 1"),

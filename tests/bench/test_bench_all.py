@@ -160,3 +160,13 @@ def test_an_interrupted_run_says_how_it_goes_on(tmp_path: Path) -> None:
         told = process.stderr.read()
     assert process.returncode == 130
     assert "interrupted; --resume goes on" in told
+
+
+@pytest.mark.parametrize("bench", ["gy", "engine", "store", "cdr", "billing", "crm", "metrics"])
+def test_a_benchmark_runs(tmp_path: Path, bench: str) -> None:
+    """With tiny settings, on the embedded store; those left out take long, or need more than tests have."""
+    command = [sys.executable, str(SCRIPTS / "bench_all.py"), "--quick", "--only", bench, "--stores", "sqlite"]
+    done = subprocess.run(
+        [*command, "--rounds", "1", "--folder", str(tmp_path)], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
