@@ -60,7 +60,11 @@ def depths(results: list[Result], folder: Path) -> str:
     if not drawn:
         return ""
     axes.plot(
-        list(SIGSCALE.rates), list(SIGSCALE.rates.values()), "s--", color="#555555", label=f"{SIGSCALE.name}, no fsync"
+        list(SIGSCALE.rates),
+        list(SIGSCALE.rates.values()),
+        "s--",
+        color="#555555",
+        label=f"{SIGSCALE.name}, no fsync, another machine",
     )
     axes.axhline(ORACLE_RATE_A_CORE * CORES, color="#999999", linestyle="--", label="Oracle ECE, published, 2 cores")
     _scale(axes, "requests in flight", "CCR/s, answered when durable")

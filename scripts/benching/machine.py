@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 def facts() -> dict[str, str]:
     """By what they are called in a report."""
     return {
-        "commit": _said(["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=10"]) or "unknown",
+        "commit": commit(),
         "processor": _first(r"^model name\s*:\s*(.+)$", Path("/proc/cpuinfo").read_text()) or platform.machine(),
         "cores": str(len(os.sched_getaffinity(0))),
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 1024**3:.0f} GiB",
@@ -44,6 +44,13 @@ def facts() -> dict[str, str]:
         "python-diameter": python_diameter.VERSION,
         "wkhtmltopdf": _first(r"(\d[\d.]+)", _said(["wkhtmltopdf", "--version"])) or "none",
     }
+
+
+def commit() -> str:
+    """Which it is, and whether anything but results was changed since."""
+    git = ["git", "-C", str(ROOT)]
+    changed = _said([*git, "status", "--porcelain", "--", ".", ":!docs/benchmarks"])
+    return (_said([*git, "rev-parse", "--short=10", "HEAD"]) or "unknown") + ("-dirty" if changed else "")
 
 
 def built() -> str:

@@ -13,12 +13,12 @@ class Peer(NamedTuple):
     source: str
 
 
-# The same load (I + 3 U + T, one MSCC), its generator on the same two shared cores.
+# The same load (I + 3 U + T, one MSCC), its generator on the same two shared cores; of another machine than ours was.
 SIGSCALE = Peer(
     "SigScale OCS 3.4",
     {1: 3_446, 8: 5_526, 32: 7_956, 128: 8_433},
-    "measured beside its load generator on two shared cores; Erlang, its store in memory: it answers before anything "
-    "is on the disk (no fsync), 207 µs of CPU for a CCR at 32 in flight",
+    "measured beside its load generator on two shared cores of another machine; Erlang, its store in memory: it "
+    "answers before anything is on the disk (no fsync), 207 µs of CPU for a CCR at 32 in flight",
 )
 # 19,700 CCR/s on 31 + 5 cores.
 ORACLE_RATE_A_CORE = 547

@@ -6,6 +6,7 @@ from benching.peers import ORACLE, SIGSCALE
 from benching.plan import NAMES, SCRIPTS
 from benching.raw import Result
 from benching.rows import gather, line, median_table, plain, spread
+from mubss.core.wording import counted
 
 STORE_TITLES = {"": "", "sqlite": "SQLite", "mysql": "MySQL"}
 CHARTS = {  # by the benchmark that they belong to
@@ -58,7 +59,7 @@ def _rounds(results: list[Result]) -> str:
     for one in results:
         counts[one.job] = counts.get(one.job, 0) + 1
     least, most = min(counts.values(), default=0), max(counts.values(), default=0)
-    return f"{most} rounds" if least == most else f"{least} to {most} rounds"
+    return counted(most, "round") if least == most else f"{least} to {most} rounds"
 
 
 def _machines(results: list[Result]) -> list[str]:
