@@ -87,7 +87,7 @@ def test_a_program_is_seen_from_its_start_to_its_end(place: Shell, program: str)
         assert found["mubss_cpu_seconds_total"] > 0
         if program != STATS:  # nothing waits for it
             until(port, "/metrics", lambda answer: "mubss_look_seconds " in answer[1])
-        assert values(port)["mubss_store_up"] == 1
+        until(port, "/metrics", lambda answer: "\nmubss_store_up 1" in answer[1])  # asked by another thread
         own = {one.name for one in metrics.of_program(program)}
         assert {
             line.split()[2].removesuffix("_total") for line in get(port, "/metrics")[1].splitlines() if "TYPE" in line
