@@ -98,7 +98,9 @@ def test_a_server_that_is_read_only(tls_server: Server, tmp_path: Path) -> None:
     programs.ok("init")
     tls_server.sql("SET GLOBAL super_read_only = ON")
     try:
-        for call in ALL:
-            assert programs.refusal(*call, code=AWAY) == f"127.0.0.1:{tls_server.port()}: it is read-only"
+        refusal = f"127.0.0.1:{tls_server.port()}: it is read-only"
+        for call in (INIT, COMMAND):
+            assert programs.refusal(*call, code=AWAY) == refusal
+        assert programs.waits_for(*GY) == refusal  # as a member of a group is until it becomes the primary
     finally:
         tls_server.sql("SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF")
