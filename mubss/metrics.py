@@ -10,7 +10,7 @@ A process shows what is its program's: `mubss_gy_…` is mubss-gy's alone, `mubs
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 Labels = tuple[str, ...]
@@ -65,6 +65,7 @@ class Gauge(Metric):
 
     def __init__(self, name: str, text: str, *labels: str, merged: str = SUM) -> None:
         super().__init__(name, text, *labels)
+        self.measure: Callable[[], dict[Labels, Any]] | None = None  # what is asked for the values when they are read
         self.merged = merged
         if merged != SUM:
             self.values = {}  # a 0 that nobody measured would count as the least
@@ -76,6 +77,11 @@ class Gauge(Metric):
     def set_all(self, values: dict[Labels, int]) -> None:
         """Replaces all values; what isn't among them is gone."""
         self.values = values
+
+    def plain(self) -> list[list[Any]]:
+        if self.measure is not None:
+            self.values = self.measure()
+        return super().plain()
 
     def merge(self, one: Any, other: Any) -> Any:
         if self.merged == SUM:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -14,10 +15,10 @@ from typing import Any
 
 import pytest
 
-from mubss.xdev.api import Read, Session, Write
+from mubss.xdev.api import How, Read, Session, Write
 from mubss.xdev.errors import StoreConflict, StoreError, StoreUnavailable
 from mubss.xdev.sqlite import connection
-from mubss.xdev.sqlite.checkpoint import START_OVER_PAGES, checkpoint, preallocate
+from mubss.xdev.sqlite.checkpoint import START_OVER_PAGES, about_pages, checkpoint, preallocate
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.engine import SqliteStore
 from mubss.xdev.sqlite.turnstile import Turnstile
@@ -333,6 +334,32 @@ def test_the_log_starts_over_and_stays_bounded(store: SqliteStore, file: Path) -
     length, moved = link.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1:]
     assert length == moved < 20
     assert log.stat().st_size == before < 64 << 20
+    link.close()
+
+
+@pytest.mark.parametrize("count", [1, 16, 128])
+def test_how_long_the_log_grows_is_known_well_enough(store: SqliteStore, file: Path, count: int) -> None:
+    """Requests that change an account among 20,000 and add two rows: never many more pages than were reckoned."""
+    store._checkpointing = True  # none beside this one
+    put(store, *({"_id": f"{n:05}", "pad": "x" * 900} for n in range(20_000)))
+    store.run(lambda session: session.create_collection("added"))
+    link = Connection(str(file), busy_timeout_ms=1000, cache_kib=1024)
+    chosen = random.Random(count)
+
+    def length() -> int:
+        return int(link.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()[1])
+
+    def charge(session: Session) -> None:
+        accounts = [{"_id": f"{n:05}", "pad": "y" * 900} for n in chosen.sample(range(20_000), count)]
+        added = [{"_id": f"{chosen.random()}", "pad": "z" * 300} for _ in range(2 * count)]
+        session.begin([])
+        session.finish([Write("t", accounts), Write("added", added, How.ADD)])
+
+    store.run(charge)
+    length()  # all of it is moved: the next one begins the log anew
+    for _ in range(6):
+        store.run(charge)
+    assert 0.2 < length() / (6 * about_pages(3 * count)) < 1.3
     link.close()
 
 

@@ -61,7 +61,9 @@ class Link:
         timeout_s = timeout_s or self._answer_s
         try:
             self._sock.settimeout(timeout_s)
-            self._sock.sendall(octets)
+            sent = self._sock.send(octets)
+            if sent < len(octets):  # rarely; and gevent's sendall asks the kernel for its buffer's size, each time
+                self._sock.sendall(memoryview(octets)[sent:])
             while not replies.complete:
                 data = self._sock.recv(min(max(_READ_OCTETS, self._reader.missing()), _MOST_READ_OCTETS))
                 if not data:

@@ -63,7 +63,6 @@ class Pool:
         except BaseException:
             self._places.release()
             raise
-        self._measure()
         return link
 
     def _wait(self) -> None:
@@ -72,13 +71,6 @@ class Pool:
             raise StoreUnavailable(
                 f"{self._names()}: all {self.address.max_pool_size} connections are in use (max-pool-size)"
             )
-
-    def _measure(self) -> None:
-        """Over all pools of the process: one is for charging, another one for counting."""
-        pools = list(_POOLS)
-        idle = sum(len(pool._idle) for pool in pools)
-        metrics.POOL_CONNECTIONS.set(sum(len(pool._open) for pool in pools) - idle, "used")
-        metrics.POOL_CONNECTIONS.set(idle, "idle")
 
     def give_back(self, link: Link) -> None:
         """Takes a link back. One that broke speaks for the others: they may lead to the server that went away."""
@@ -90,7 +82,6 @@ class Pool:
             link.bid_farewell()
         else:
             self._idle.append(_Idle(link, time.monotonic()))
-        self._measure()
         self._places.release()
 
     def close(self) -> None:
@@ -213,3 +204,13 @@ def sound(reply: Reply, link: Link) -> Reply:
     if reply.error is not None:
         raise StoreUnavailable(str(store_error(reply.error, str(link.host))))
     return reply
+
+
+def _connections() -> dict[tuple[str, ...], int]:
+    """By state, over all pools of the process: one is for charging, another one for counting."""
+    pools = list(_POOLS)
+    idle = sum(len(pool._idle) for pool in pools)
+    return {("used",): sum(len(pool._open) for pool in pools) - idle, ("idle",): idle} if pools else {}
+
+
+metrics.POOL_CONNECTIONS.measure = _connections

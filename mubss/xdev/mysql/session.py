@@ -70,6 +70,7 @@ class MysqlSession:
         """Takes the connection away, without the transaction that was left open."""
         self.rollback()
         self._link = None
+        self._collections.clear()  # each knows its session: without end, only the garbage collector would free them
 
     # ── collections ────────────────────────────────────────────────────────────────────────────────
 

@@ -10,7 +10,7 @@ from weakref import WeakSet
 
 from mubss.xdev.api import Offload, Session
 from mubss.xdev.errors import StoreError, StoreUnavailable
-from mubss.xdev.sqlite.checkpoint import EVERY_ROWS, checkpoint, preallocate, start_native_thread
+from mubss.xdev.sqlite.checkpoint import EVERY_PAGES, about_pages, checkpoint, preallocate, start_native_thread
 from mubss.xdev.sqlite.connection import Connection
 from mubss.xdev.sqlite.session import SqliteSession
 
@@ -37,7 +37,7 @@ class SqliteStore:
         self._idle: deque[Connection] = deque()
         self._open: set[Connection] = set()
         self._closed = False
-        self._written_rows = 0
+        self._written_pages = 0
         self._checkpointing = False
         _stores.add(self)
 
@@ -79,11 +79,11 @@ class SqliteStore:
         finally:
             session.end()
             if not link.broken:
-                self._written_rows += link.written_rows - rows
+                self._written_pages += about_pages(link.written_rows - rows)
             self._give_back(link)
-            if self._written_rows >= EVERY_ROWS and not self._checkpointing and not self._closed:
+            if self._written_pages >= EVERY_PAGES and not self._checkpointing and not self._closed:
                 self._checkpointing = True
-                self._written_rows = 0
+                self._written_pages = 0
                 start_native_thread(self._checkpoint)
 
     def _borrow(self) -> Connection:

@@ -34,6 +34,7 @@ class SqliteSession:
         """Takes the connection away, without the transaction that was left open."""
         self.link.rollback()
         self._link = None
+        self._collections.clear()  # each knows its session: without end, only the garbage collector would free them
 
     def collection(self, name: str) -> SqliteCollection:
         found = self._collections.get(name)

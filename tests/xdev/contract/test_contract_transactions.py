@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 from typing import Any
+from weakref import ReferenceType, ref
 
 import pytest
 from contract_support import Bench
@@ -37,6 +39,22 @@ def test_a_transaction_commits_or_leaves_nothing(bench: Bench) -> None:
     with pytest.raises(Oops):
         bench.store.run(bad)
     assert bench.all() == [{"_id": "a", "n": 1}, {"_id": "b", "n": 1}]
+
+
+def test_a_unit_of_work_leaves_nothing_to_the_garbage_collector(bench: Bench) -> None:
+    """At 2,000 requests/s that came to 20 ms every few seconds."""
+
+    def work(session: Session) -> ReferenceType[Session]:
+        session.collection("t").get_many(["a"])
+        session.begin([Read("t", ["a"])])
+        session.finish([Write("t", [{"_id": "a"}])])
+        return ref(session)
+
+    gc.disable()
+    try:
+        assert bench.store.run(work)() is None
+    finally:
+        gc.enable()
 
 
 def test_transactions_do_not_nest(bench: Bench) -> None:

@@ -135,6 +135,15 @@ def test_a_notice_belongs_to_the_answer_under_way() -> None:
     assert third.error is not None
 
 
+def test_notices_are_known_again_by_their_octets() -> None:
+    """All of them, in any order, also where more come than are remembered."""
+    counts = [*range(1, 1500), *range(1, 1500, 7), 2**40, 2**40]
+    notices = [
+        part for count in counts for part in (affected(count), changed(SessionStateChanged.ROWS_MATCHED, count), DONE)
+    ]
+    assert [reply.affected for reply in taken([Answer.RESULT] * len(counts), notices)] == counts
+
+
 def test_a_notice_may_follow_the_last_answer() -> None:
     assert [contents(reply) for reply in taken([Answer.OK], [OK, warning("late"), affected(1)])] == [NOTHING]
 
