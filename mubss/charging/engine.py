@@ -21,12 +21,14 @@ from mubss.core.errors import Busy
 from mubss.core.model import RequestType, Rules
 from mubss.core.tariff import Tables
 from mubss.core.wording import counted
+from mubss.storage import accounts
 from mubss.storage.database import Store, StoreConflict, StoreError, StoreUnavailable, UnknownCommit
 
 log = logging.getLogger(__name__)
 
 CONFLICT_TRIES = 5
 LANES_SIDE_BY_SIDE = 6
+LEARNT_AT_ONCE = 1_000  # identities: 2 ms
 LOCK_PATIENCE_MS = 50  # for an account that another batch holds; then its orders are set aside
 INITIAL, TERMINATION, EVENT = RequestType.INITIAL, RequestType.TERMINATION, RequestType.EVENT
 
@@ -91,6 +93,17 @@ class Engine:
             raise Busy(f"charging queue: {self.depth} commands wait; a repeat is welcome")
         order.queued_ms = self._clock_ms()
         self._lanes.put(order)
+
+    def learn(self, after: str) -> str:
+        """Remembers the accounts of the identities that follow `after`, so that their first requests needn't look.
+
+        Returns what the next call goes on after; "" where there are no more, or no room. Raises StoreError.
+        """
+        if self._locator.is_full:
+            return ""
+        found = self._store.run(lambda session: accounts.next_identities(session, after, LEARNT_AT_ONCE))
+        self._locator.learn(found)
+        return max(found, default="")
 
     def execute(self, orders: list[Order]) -> list[Order]:
         """Does orders now, in as few transactions as the batch limit allows; each then holds its result or error."""

@@ -52,6 +52,7 @@ log = logging.getLogger(__name__)
 
 JITTER_S = -2, 2  # RFC 3539 §3.4.1: keeps watchdogs from ticking together
 DAY_S = 86_400
+LEARNING_PAUSE_S = 0.01  # between pages of identities: requests come first
 MAX_PENDING_OCTETS = 64 << 20  # of requests under way; 32,768 of the usual size have 24 MB
 
 
@@ -150,7 +151,18 @@ class Server:
         if self._replay is not None:
             self._replay.start()
         self.engine.start()
+        self._timers.append(gevent.spawn(self._learn_identities))
         self.process.start()
+
+    def _learn_identities(self) -> None:
+        """Bit by bit, beside the first requests."""
+        try:
+            after = self.engine.learn("")
+            while after:
+                gevent.sleep(LEARNING_PAUSE_S)
+                after = self.engine.learn(after)
+        except StoreError as error:
+            log.info("identities are looked up when they come, since they couldn't be read: %s", error)
 
     def _make_process(self, config: Config, leader: int) -> Process:
         """What it is to `mubss status` and to monitoring."""

@@ -26,6 +26,11 @@ def find_accounts(session: Session, identities: Sequence[str]) -> dict[str, str]
     return {doc["_id"]: doc["account"] for doc in found if doc is not None}
 
 
+def next_identities(session: Session, after: str, limit: int) -> dict[str, str]:
+    """identity → account id of up to `limit` identities that follow `after`, in their order."""
+    return {doc["_id"]: doc["account"] for doc in session.collection(IDENTITIES).scan(after=after, limit=limit)}
+
+
 def find_records(session: Session, hashes: Sequence[str]) -> dict[str, SessionRecord]:
     """Session hash → what is known of that session, outside an account."""
     found = session.collection(SESSIONS).get_many(hashes)
