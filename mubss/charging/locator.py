@@ -59,8 +59,8 @@ class Locator:
         if others:
             found |= storage.find_accounts(session, list(others))
         if len(self._accounts) + len(found) > self._limit:
-            for identity in list(islice(self._accounts, self._limit // 8)):  # the oldest
-                del self._accounts[identity]
+            for identity in list(islice(self._accounts, self._limit // 8)):  # the oldest; maybe another lane does, too
+                self._accounts.pop(identity, None)
         self._accounts.update(found)
         lost: list[Order] = []
         for order in orders:
@@ -80,5 +80,5 @@ class Locator:
         held = account["identities"]
         stale = [i for i in order.identities if self._accounts.get(i) == account["_id"] and i not in held]
         for identity in stale:
-            del self._accounts[identity]
+            self._accounts.pop(identity, None)
         return not stale

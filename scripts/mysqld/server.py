@@ -30,7 +30,7 @@ from ports import free_port
 
 START_S, STOP_S = 60, 60
 _DURABLE = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--innodb-buffer-pool-size=1G"]
-# With the defaults (100 MB, 10,000 pages/s, 10 %) pages are flushed in bursts: 37 ms at p99 of 2,000 CCR/s, not 5.
+# With the defaults (100 MB, 10,000 pages/s, 10 %) pages are flushed in bursts: 9 to 37 ms at p99 of 2,000 CCR/s, not 5.
 _DURABLE += ["--innodb-redo-log-capacity=1G", "--innodb-max-dirty-pages-pct-lwm=50"]
 _DURABLE += ["--innodb-io-capacity=400", "--innodb-io-capacity-max=2000"]
 # For tests: what a killed process has written is still in the kernel's cache. A power failure would lose it.

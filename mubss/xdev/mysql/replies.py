@@ -42,7 +42,7 @@ _ROWS_AFFECTED = SessionStateChanged.ROWS_AFFECTED
 # What notices of a changed state mean, by their octets: rows affected, or None. The same few come again and again, and
 # to parse two messages for each took 5 % of a busy server's CPU.
 _changes: dict[bytes, int | None] = {}
-_MOST_CHANGES, _SHORT_OCTETS = 1024, 64
+_MOST_CHANGES, _SHORT_OCTETS, _UNKNOWN = 1024, 64, -1
 
 
 class Reply:
@@ -127,21 +127,19 @@ def _error(payload: bytes) -> ServerError:
 def _notice(reply: Reply, payload: bytes) -> None:
     if not payload:  # the server's hello
         return
-    if payload in _changes:
-        affected = _changes[payload]
-        if affected is not None:
-            reply.affected = affected
-        return
-    notice = parsed(Notice, payload)
-    if notice.type == _STATE:
+    affected = _changes.get(payload, _UNKNOWN)
+    if affected == _UNKNOWN:
+        notice = parsed(Notice, payload)
+        if notice.type == _WARNING:
+            reply.warnings.append(_text(parsed(WarningNotice, notice.payload).msg))
+        if notice.type != _STATE:
+            return
         change = parsed(SessionStateChanged, notice.payload)
         affected = change.value[0].v_unsigned_int if change.param == _ROWS_AFFECTED and change.value else None
         if len(payload) <= _SHORT_OCTETS and len(_changes) < _MOST_CHANGES:
             _changes[payload] = affected
-        if affected is not None:
-            reply.affected = affected
-    elif notice.type == _WARNING:
-        reply.warnings.append(_text(parsed(WarningNotice, notice.payload).msg))
+    if affected is not None:
+        reply.affected = affected
 
 
 def _text(value: str | bytes) -> str:
