@@ -43,7 +43,9 @@ def secure(sock: socket.socket, host: Host, context: ssl.SSLContext) -> ssl.SSLS
     except ssl.SSLCertVerificationError as error:
         raise StoreUnavailable(f"{host}: its certificate is refused: {error.verify_message}") from None
     except (OSError, ssl.SSLError) as error:
-        is_gone = isinstance(error, ConnectionError | TimeoutError | ssl.SSLEOFError)
+        # How an end amid the handshake is told depends on the versions of Python and OpenSSL.
+        ends = ConnectionError, TimeoutError, ssl.SSLEOFError, ssl.SSLZeroReturnError
+        is_gone = isinstance(error, ends)
         raise (StoreAway if is_gone else StoreUnavailable)(f"{host}: TLS can't be had: {_why(error)}") from None
 
 
