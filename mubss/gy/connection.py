@@ -9,11 +9,11 @@ import logging
 import time
 from functools import partial
 from struct import pack
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import gevent
 from gevent.event import Event
-from gevent.socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET, socket
+from gevent.socket import SHUT_RDWR, SO_LINGER, SOL_SOCKET
 
 from mubss import metrics
 from mubss.charging.engine import wall_clock_ms
@@ -29,7 +29,7 @@ from mubss.gy.pcap import Ends
 from mubss.gy.peer import Action, Answered, Charge, Claim, Peer, Send, State
 from mubss.gy.profile import Profile
 from mubss.gy.tls_socket import TlsError, TlsSocket
-from mubss.gy.transport import SctpSocket
+from mubss.gy.transport import Stream
 from mubss.storage.database import StoreUnavailable
 
 if TYPE_CHECKING:
@@ -44,8 +44,6 @@ MAX_STATE_IDS = 1000  # nodes behind an agent whose Origin-State-Id is remembere
 MAX_ROUTES = 64  # destinations that are remembered; more are looked up each time
 MAX_ROUTE_FRAME = 8192  # octets of a message whose destination is: its names could be as long
 TURN_NS = 2_000_000  # how long one peer is served before the others have their turn
-
-Stream: TypeAlias = socket | TlsSocket | SctpSocket
 
 
 class Connection:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING
 from mubss.charging.order import Order, Stages
 from mubss.core.model import Result
 from mubss.gy.codec import CcaAnswer, Ccr
-from mubss.gy.connection import Connection, Stream
+from mubss.gy.connection import Connection
 from mubss.gy.peer import Peer
 from mubss.gy.profile import Profile
+from mubss.gy.transport import Stream
 from mubss.services.spans import Child, Spans
 
 if TYPE_CHECKING:

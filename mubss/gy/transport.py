@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import Enum
+from typing import TypeAlias
 
 from gevent.socket import IPPROTO_TCP, TCP_NODELAY, socket
 
@@ -19,6 +20,26 @@ class Transport(Enum):
     TCP = "tcp"
     TLS = "tls"
     SCTP = "sctp"
+
+
+class TcpSocket:
+    """A connected socket whose `sendall` is one `send` nearly always.
+
+    gevent's own asks the kernel for its buffer's size, each time: 1 of the 65 µs of CPU that a CCR takes.
+    """
+
+    def __init__(self, sock: socket) -> None:
+        self._sock = sock
+        self.recv = sock.recv
+        self.shutdown = sock.shutdown
+        self.setsockopt = sock.setsockopt
+        self.close = sock.close
+
+    def sendall(self, data: bytes) -> None:
+        """Waits until the kernel has it all."""
+        sent = self._sock.send(data)
+        if sent < len(data):
+            self._sock.sendall(memoryview(data)[sent:])
 
 
 class SctpSocket:
@@ -44,7 +65,10 @@ class SctpSocket:
             pos = end
 
 
-def prepare(sock: socket, transport: Transport, certificates: Certificates | None) -> socket | TlsSocket | SctpSocket:
+Stream: TypeAlias = TcpSocket | TlsSocket | SctpSocket
+
+
+def prepare(sock: socket, transport: Transport, certificates: Certificates | None) -> Stream:
     """An accepted socket as its connection uses it; nothing is sent yet, and nothing waited for."""
     if transport is Transport.SCTP:
         sock.setsockopt(IPPROTO_SCTP, _SCTP_NODELAY, 1)
@@ -53,7 +77,7 @@ def prepare(sock: socket, transport: Transport, certificates: Certificates | Non
     if transport is Transport.TLS:
         assert certificates is not None, "nobody listens for TLS without"
         return TlsSocket(sock, certificates.context)
-    return sock
+    return TcpSocket(sock)
 
 
 def remote_port(sock: socket) -> int:

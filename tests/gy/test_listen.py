@@ -97,10 +97,20 @@ def test_each_message_is_a_user_message_of_its_own_over_sctp() -> None:
     theirs.close()
 
 
-def test_plain_tcp_is_used_as_it_is() -> None:
-    with green.socket() as sock:
-        assert prepare(sock, Transport.TCP, None) is sock
+def test_plain_tcp_sends_all_of_it_however_little_the_kernel_takes_at_once() -> None:
+    data = bytes(20 << 20)  # more than the buffers on the way hold
+    with green.socket() as door, green.socket() as sock:
+        door.bind(("127.0.0.1", 0))
+        door.listen()
+        sock.connect(door.getsockname())
+        theirs, _ = door.accept()
+        ours = prepare(sock, Transport.TCP, None)
         assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        reader = gevent.spawn(lambda: sum(map(len, iter(lambda: theirs.recv(1 << 20), b""))))
+        ours.sendall(data)
+        ours.shutdown(socket.SHUT_WR)
+        assert reader.get() == len(data)
+        theirs.close()
 
 
 def test_mubss_ccr_over_tls(world: World, tmp_path: Path) -> None:
