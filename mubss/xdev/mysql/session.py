@@ -256,10 +256,10 @@ class MysqlSession:
     ) -> list[Reply]:
         """Prepared statements in one write, all or (in a transaction) none of which count; a reply for each.
 
-        `first` may be BEGIN and `last` COMMIT. Several messages stand in a block: after one that fails none has effect.
+        `first` may be BEGIN and `last` COMMIT. After a message that fails none has effect.
         """
         link = self.link
-        requests: list[Request] = [messages.OPEN_BLOCK, *first]
+        requests: list[Request] = [*first]
         collections = [""] * len(requests)
         places = []
         fresh: list[tuple[int, str, int]] = []
@@ -279,12 +279,12 @@ class MysqlSession:
                 requests.append(messages.statement(step.sql, values))
             else:
                 requests.append(messages.execute(number, step.values, are_json=step.are_json))
-        requests += [*last, messages.CLOSE_BLOCK]
-        replies = self._exchange(requests, commits=bool(last))
+        requests += last
+        replies = self._exchange(requests, in_block=True, commits=bool(last))
         for place, sql, number in fresh:
             if replies[place].error is None:
                 link.prepared[sql] = number
-        self._raise_first(replies, collections, commit_at=len(requests) - 2 if last else -1)
+        self._raise_first(replies, collections, commit_at=len(requests) - 1 if last else -1)
         return [replies[place] for place in places]
 
     def docs(self, sql: str, values: Sequence[Argument | Json], collection: str) -> list[Any]:
@@ -316,14 +316,16 @@ class MysqlSession:
         self._raise_first(replies, [collection] * len(requests))
         return replies
 
-    def _exchange(self, requests: Sequence[Request], *, commits: bool = False, timeout_s: float = 0) -> list[Reply]:
+    def _exchange(
+        self, requests: Sequence[Request], *, in_block: bool = False, commits: bool = False, timeout_s: float = 0
+    ) -> list[Reply]:
         link = self.link
         if self._lost:
             raise StoreError(f"{link.host}: the transaction was ended by an earlier error")
         if link.broken:
             raise StoreUnavailable(f"{link.host}: the connection of this unit of work broke")
         try:
-            return link.exchange(requests, timeout_s)
+            return link.exchange_in_block(requests, timeout_s) if in_block else link.exchange(requests, timeout_s)
         except LinkLost as error:
             if commits:
                 raise UnknownCommit(f"{error}; COMMIT was under way") from None
