@@ -18,6 +18,7 @@ from mubss.core.model import Movement
 
 WAIT_S = 10  # for what must come; only a failing test takes so long
 TABLES = demo_tables()
+LEAST, MOST = BESIDE
 
 
 def order(session: str = "") -> Order:
@@ -102,7 +103,7 @@ def test_few_orders_go_at_once_each_in_a_lane_of_its_own(gate: Gate) -> None:
 
 def test_more_orders_gather_while_a_batch_is_under_way(gate: Gate) -> None:
     begun = begin_alone(gate)
-    waiting = gate.put([order() for _ in range(BESIDE - 1)])
+    waiting = gate.put([order() for _ in range(LEAST - 1)])
     assert gate.is_quiet
     gate.end(begun)
     assert gate.next() == waiting
@@ -110,16 +111,40 @@ def test_more_orders_gather_while_a_batch_is_under_way(gate: Gate) -> None:
 
 def test_a_batch_begins_beside_another_once_enough_wait(gate: Gate) -> None:
     begin_alone(gate)
-    waiting = gate.put([order() for _ in range(BESIDE)])
+    waiting = gate.put([order() for _ in range(LEAST)])
     assert gate.next() == waiting
+
+
+@pytest.mark.parametrize(("in_flight", "enough"), [(LEAST, LEAST), (44, 22), (2 * MOST, MOST), (3 * MOST, MOST)])
+def test_half_of_what_is_in_flight_must_wait(gate: Gate, in_flight: int, enough: int) -> None:
+    gate.lanes.queue.extend(order() for _ in range(in_flight))  # one more, since with each batch it counts one less
+    gate.put([order()])
+    gate.end(gate.next())
+    first = begin_alone(gate)
+    gate.put([order() for _ in range(enough - 1)])
+    assert gate.is_quiet
+    gate.put([order()])
+    assert len(gate.next()) == enough
+    gate.end(first)
+
+
+def test_what_was_in_flight_once_is_forgotten(gate: Gate) -> None:
+    gate.lanes.queue.extend(order() for _ in range(3 * MOST - 1))
+    gate.put([order()])
+    gate.end(gate.next())
+    for _ in range(2 * MOST):
+        gate.end(begin_alone(gate))
+    begin_alone(gate)
+    gate.put([order() for _ in range(LEAST)])
+    assert len(gate.next()) == LEAST
 
 
 def test_the_more_is_under_way_the_more_must_wait(gate: Gate) -> None:
     first = begin_alone(gate)
-    gate.lanes.queue.extend(order() for _ in range(4 * BESIDE - 1))
+    gate.lanes.queue.extend(order() for _ in range(4 * MOST - 1))
     gate.put([order()])
-    assert len(gate.next()) == 4 * BESIDE
-    gate.put([order() for _ in range((4 * BESIDE + len(first)) // 2 - 1)])
+    assert len(gate.next()) == 4 * MOST
+    gate.put([order() for _ in range((4 * MOST + len(first)) // 2 - 1)])
     assert gate.is_quiet
     gate.put([order()])
     assert gate.next()
