@@ -25,6 +25,7 @@ from mubss.charging.outage_record import Entry, decode, encode
 from mubss.charging.outage_waiting import Waiting
 from mubss.core import ledger
 from mubss.core.errors import Busy, LedgerError
+from mubss.core.history import with_last
 from mubss.core.model import Account, Action, Applied, CreditControl, Outcome, RequestType, Result, Rules
 from mubss.core.outage import answered, available_micros, is_granted, with_available
 from mubss.core.rater import wanted
@@ -271,10 +272,10 @@ def _kept(applied: Applied, account: Account, session_hash: str, outcome: Outcom
     after["credit_limit_micros"] = account["credit_limit_micros"]
     for record in applied.records:
         if record["_id"] == session_hash and record["outcomes"] and record["outcomes"][-1][0] == outcome.key:
-            record["outcomes"] = [*record["outcomes"][:-1], outcome.to_list()]
+            record["outcomes"] = with_last(record["outcomes"], outcome)
     session = after["sessions"].get(session_hash)
     if session is not None and session["outcomes"][-1][0] == outcome.key:
         session = session.copy()
-        session["outcomes"] = [*session["outcomes"][:-1], outcome.to_list()]
+        session["outcomes"] = with_last(session["outcomes"], outcome)
         after["sessions"] = {**after["sessions"], session_hash: session}
     return after

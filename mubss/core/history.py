@@ -3,6 +3,9 @@
 A request is known by its CC-Request-Type and -Number together (`CreditControl.key`): clients that give an update the
 number of the initial request mean another request. What was taken is kept as closed ranges of keys [low, high], which
 is one for each type nearly always.
+
+Most answers of a session are the same but for their request. So an outcome that says what the one after it says is
+kept as [key, End-to-End identifier] alone: a session's last eight take 240 octets of its account, not 560.
 """
 
 from __future__ import annotations
@@ -10,9 +13,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from mubss.core.model import CreditControl, Outcome
+from mubss.core.model import CreditControl, Outcome, UnitAnswer
 
 MAX_RANGES = 256  # 6 KB: a client that skips every other number 256 times over
+_SHORT = 2  # elements of an outcome that says what the next one says
 MAX_ANSWERS = 64  # in a session's history: its account stays small however many MSCCs a request has
 
 
@@ -55,10 +59,28 @@ def with_key(seen: list[list[int]], key: int) -> list[list[int]]:
 
 def with_outcome(outcomes: list[list[Any]], outcome: Outcome, limit: int) -> list[list[Any]]:
     """The history with one more outcome, the oldest dropped past `limit` outcomes or MAX_ANSWERS answers."""
-    kept = [*outcomes, outcome.to_list()][-limit:]
-    while len(kept) > 1 and sum(len(stored[3]) for stored in kept) > MAX_ANSWERS:
+    stored = outcome.to_list()
+    kept = outcomes.copy()
+    if kept and kept[-1][_SHORT:] == stored[_SHORT:]:
+        kept[-1] = kept[-1][:_SHORT]
+    kept = [*kept, stored][-limit:]
+    while len(kept) > 1 and sum(len(one[3]) for one in kept if len(one) > _SHORT) > MAX_ANSWERS:
         del kept[0]
     return kept
+
+
+def with_last(outcomes: list[list[Any]], outcome: Outcome) -> list[list[Any]]:
+    """The history whose last outcome is another one."""
+    before = outcomes[:-1]
+    if before and len(before[-1]) == _SHORT:  # it said what the last one said
+        before[-1] = [*before[-1], *outcomes[-1][_SHORT:]]
+    return with_outcome(before, outcome, len(outcomes))
+
+
+def answers_in(outcomes: list[list[Any]]) -> list[UnitAnswer]:
+    """The answers of a history, each once where outcomes in a row say the same."""
+    full = [Outcome.from_list(stored) for stored in outcomes if len(stored) > _SHORT]
+    return [answer for outcome in full for answer in outcome.answers]
 
 
 def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes: list[list[Any]]) -> Repeat | None:
@@ -67,8 +89,10 @@ def find_repeat(command: CreditControl, seen: Sequence[Sequence[int]], outcomes:
     end_to_end = command.end_to_end if command.retransmitted else 0  # 0: nobody's
     if not end_to_end and seen and key > seen[-1][1]:  # the ordinary case: the highest so far
         return None
+    said: list[Any] = []
     for stored in outcomes[::-1]:  # mypyc fails at reversed() of it
+        said = stored[_SHORT:] or said
         if stored[0] == key or (end_to_end and stored[1] == end_to_end and stored[0] >> 32 == command.type):
-            return Repeat(Outcome.from_list(stored))
+            return Repeat(Outcome.from_list([*stored[:_SHORT], *said]))
     taken = find_range(seen, key)
     return None if taken is None else Repeat(None, len(taken) == 2)

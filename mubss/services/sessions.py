@@ -8,8 +8,9 @@ from typing import NamedTuple, cast
 from mubss.charging.engine import Engine
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
+from mubss.core.history import answers_in
 from mubss.core.identity import session_hash
-from mubss.core.model import Account, EndSession, Outcome, RequestType, Session, SessionRecord, Tell
+from mubss.core.model import Account, EndSession, RequestType, Session, SessionRecord, Tell
 from mubss.core.outbox import ABORT, REAUTH, entry_id
 from mubss.services.lifecycle import run
 from mubss.storage import outbox, subscribers
@@ -56,8 +57,8 @@ def find_ended(store: Store, session_id: str) -> Ended | None:
     """A session that has ended, or an event, as long as its record or what its client was told is kept."""
     for key in _keys(session_id):
         record = cast("SessionRecord | None", storage.get(store, key))
-        outcomes = [Outcome.from_list(one) for one in record["outcomes"]] if record else []
-        groups = {answer.rating_group for outcome in outcomes for answer in outcome.answers} - {None}
+        answers = answers_in(record["outcomes"]) if record else []
+        groups = {answer.rating_group for answer in answers} - {None}
         told = outbox.get(store, _outbox_ids(key, sorted(cast("set[int]", groups))))
         if record is None and not told:
             continue

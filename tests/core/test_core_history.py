@@ -10,7 +10,17 @@ from hypothesis import strategies as st
 
 from core_builders import INITIAL, TERMINATE, UPDATE, ccr, demo_tables
 from core_world import stored
-from mubss.core.history import MAX_ANSWERS, MAX_RANGES, Repeat, find_range, find_repeat, with_key, with_outcome
+from mubss.core.history import (
+    MAX_ANSWERS,
+    MAX_RANGES,
+    Repeat,
+    answers_in,
+    find_range,
+    find_repeat,
+    with_key,
+    with_last,
+    with_outcome,
+)
 from mubss.core.identity import ordered_id, sequence_id, session_hash
 from mubss.core.model import CreditControl, Outcome, RequestType, Result, UnitAnswer
 
@@ -127,10 +137,47 @@ def test_the_history_is_bounded_by_answers_too() -> None:
     large = Outcome(_key(1), 0, Result.SUCCESS, [answer] * (MAX_ANSWERS - 1))
     outcomes = with_outcome([_outcome(0).to_list()], large, 8)
     assert [stored_outcome[0] for stored_outcome in outcomes] == [_key(0), _key(1)]
-    outcomes = with_outcome(outcomes, large._replace(key=_key(2)), 8)
+    other = [answer._replace(granted_units=1)] * (MAX_ANSWERS - 1)
+    outcomes = with_outcome(outcomes, large._replace(key=_key(2), answers=other), 8)
     assert [stored_outcome[0] for stored_outcome in outcomes] == [_key(2)]
     huge = large._replace(key=_key(3), answers=[answer] * 4 * MAX_ANSWERS)
     assert len(with_outcome(outcomes, huge, 8)) == 1  # the last is always kept
+
+
+def test_an_outcome_that_says_what_the_next_one_says_is_kept_short() -> None:
+    outcomes: list[list[Any]] = []
+    for number in range(3):
+        outcomes = with_outcome(outcomes, _outcome(number, 10 + number), 8)
+    outcomes = with_outcome(outcomes, _other(3), 8)
+    says = _outcome(2).to_list()[2:]
+    assert outcomes == [[_key(0), 10], [_key(1), 11], [_key(2), 12, *says], _other(3).to_list()]
+    assert answers_in(outcomes) == [*_outcome(2).answers, *_other(3).answers]
+
+
+def _other(number: int, granted_units: int = 9) -> Outcome:
+    [answer] = _outcome(number).answers
+    return _outcome(number)._replace(answers=[answer._replace(granted_units=granted_units)])
+
+
+def _said(outcomes: list[list[Any]]) -> list[Outcome]:
+    """What repeats of all the history's requests would be answered."""
+    seen = [[_key(0), _key(2**32 - 1)]]
+    repeats = [find_repeat(_request(one[0] & 0xFFFFFFFF), seen, stored(outcomes)) for one in outcomes]
+    return [repeat.outcome for repeat in repeats if repeat is not None and repeat.outcome is not None]
+
+
+@given(said=st.lists(st.sampled_from([7, 8]), max_size=12), limit=st.integers(1, 8), last=st.sampled_from([7, 8, 9]))
+def test_whatever_is_kept_short_every_request_of_the_history_gets_its_answer(
+    said: list[int], limit: int, last: int
+) -> None:
+    outcomes: list[list[Any]] = []
+    for number, granted_units in enumerate(said):
+        outcomes = with_outcome(outcomes, _other(number, granted_units), limit)
+    expected = [_other(number, granted_units) for number, granted_units in enumerate(said)][-limit:]
+    assert _said(outcomes) == expected
+    if outcomes:
+        changed = _other(len(said) - 1, last)
+        assert _said(with_last(outcomes, changed)) == [*expected[:-1], changed]
 
 
 def test_ordered_ids_sort_by_time_and_fit_a_mysql_id() -> None:
