@@ -164,10 +164,13 @@ class World:
 
 
 def _reserves(command: Command, before: Account, after: Account) -> bool:
-    """Whether a command looks at the reservations: of events, those alone that move free units."""
+    """Whether a command looks at the reservations: of events, those alone that move free units.
+
+    A change to the plan in force calls off one that waits, and is no change.
+    """
     if isinstance(command, CreditControl):
         return command.type is not RequestType.EVENT or before["counters"] != after["counters"]
-    return isinstance(command, EndSession | SetPlan)
+    return isinstance(command, EndSession) or (isinstance(command, SetPlan) and before["plan"] != after["plan"])
 
 
 def available(account: Account) -> int:
