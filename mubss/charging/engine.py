@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from mubss import metrics
 from mubss.charging.batch import Batch
 from mubss.charging.lanes import Lanes
-from mubss.charging.locator import Locator
+from mubss.charging.locator import MEMO_LIMIT, NEAR_MEMO_LIMIT, Locator
 from mubss.charging.order import Order
 from mubss.charging.outage import Outage
 from mubss.core.errors import Busy
@@ -64,7 +64,7 @@ class Engine:
         self._rules = rules
         self._limits = limits or Limits()
         self._clock_ms = clock_ms
-        self._locator = Locator()
+        self._locator = Locator(MEMO_LIMIT if store.side_by_side else NEAR_MEMO_LIMIT)
         self._store_is_away = False
         self.notes_stages = False  # in orders that have room for them
         self.outage: Outage | None = None  # what serves requests while the store is away

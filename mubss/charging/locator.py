@@ -15,7 +15,9 @@ from mubss.core.model import Account
 from mubss.storage import accounts as storage
 from mubss.storage.database import Session
 
-MEMO_LIMIT = 150_000  # identities: 24 MB
+# Identities that are remembered, in 36 MB; and in 12 MB on the embedded store, where a look-up is no question over a
+# wire: as many as on MySQL would bring 2 % more CCR/s there.
+MEMO_LIMIT, NEAR_MEMO_LIMIT = 150_000, 50_000
 
 
 class Locator:
