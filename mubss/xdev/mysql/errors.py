@@ -9,6 +9,7 @@ from mubss.xdev.errors import (
     InvalidDocument,
     InvalidExpression,
     NoSuchCollection,
+    StoreAway,
     StoreConflict,
     StoreError,
     StoreUnavailable,
@@ -65,6 +66,7 @@ _AWAY = {
     3950: "it is out of memory",
     3955: "the user is locked after too many wrong passwords",
 }
+_PASSES = {1040, 1053, 1203, 3032, 3168}  # of these: what passes without anybody's doing, or is meant to
 _JSON_ERRORS = range(3140, 3159)
 _TOO_MUCH = {1436, 1390, 3170, 1116}  # stack overrun, placeholders, memory of a range, tables
 
@@ -93,7 +95,8 @@ def store_error(error: ServerError, where: str, collection: str = "") -> StoreEr
     if code in CONFLICTS or error.sql_state == "40001":
         return StoreConflict(f"{where}: {CONFLICTS.get(code, 'a conflict')} ({error})")
     if code in _AWAY:
-        return StoreUnavailable(f"{where}: {_AWAY[code]} ({error})")
+        kind = StoreAway if code in _PASSES else StoreUnavailable
+        return kind(f"{where}: {_AWAY[code]} ({error})")
     if code == 1146:
         return NoSuchCollection(f"{collection or text}: there is no such collection at {where}")
     if code == 1049:

@@ -196,7 +196,8 @@ class Link:
                 "; without TLS a server takes SHA256_MEMORY only after one login in TLS since it started: "
                 "ssl-mode=required does that"
             )
-        raise StoreUnavailable(f"{store_error(refusal, str(self.host))}{hint}")
+        told = store_error(refusal, str(self.host))
+        raise (StoreAway if isinstance(told, StoreAway) else StoreUnavailable)(f"{told}{hint}")
 
     def _try_login(self, mechanism: str, address: Address) -> ServerError | None:
         user, password = address.user, address.password

@@ -202,7 +202,8 @@ class Pool:
 def sound(reply: Reply, link: Link) -> Reply:
     """The reply, if it is no error; else StoreUnavailable: a session can't be set up there."""
     if reply.error is not None:
-        raise StoreUnavailable(str(store_error(reply.error, str(link.host))))
+        error = store_error(reply.error, str(link.host))
+        raise error if isinstance(error, StoreUnavailable) else StoreUnavailable(str(error))
     return reply
 
 

@@ -10,6 +10,7 @@ from mubss.xdev.errors import (
     InvalidDocument,
     InvalidExpression,
     NoSuchCollection,
+    StoreAway,
     StoreConflict,
     StoreError,
     StoreUnavailable,
@@ -58,12 +59,12 @@ TABLE: list[tuple[str, str, type[StoreError], bool]] = [
     ("ER_MUST_CHANGE_PASSWORD_LOGIN", "HY000", StoreUnavailable, ENDS),
     ("ER_SECURE_TRANSPORT_REQUIRED", "HY000", StoreUnavailable, ENDS),
     ("ER_HOST_NOT_PRIVILEGED", "HY000", StoreUnavailable, ENDS),
-    ("ER_CON_COUNT_ERROR", "08004", StoreUnavailable, ENDS),
-    ("ER_TOO_MANY_USER_CONNECTIONS", "42000", StoreUnavailable, ENDS),
+    ("ER_CON_COUNT_ERROR", "08004", StoreAway, ENDS),
+    ("ER_TOO_MANY_USER_CONNECTIONS", "42000", StoreAway, ENDS),
     ("ER_USER_LIMIT_REACHED", "42000", StoreUnavailable, ENDS),
-    ("ER_SERVER_SHUTDOWN", "08S01", StoreUnavailable, ENDS),
-    ("ER_SERVER_ISNT_AVAILABLE", "HY000", StoreUnavailable, ENDS),
-    ("ER_SERVER_OFFLINE_MODE", "HY000", StoreUnavailable, ENDS),
+    ("ER_SERVER_SHUTDOWN", "08S01", StoreAway, ENDS),
+    ("ER_SERVER_ISNT_AVAILABLE", "HY000", StoreAway, ENDS),
+    ("ER_SERVER_OFFLINE_MODE", "HY000", StoreAway, ENDS),
     ("ER_SESSION_WAS_KILLED", "HY000", StoreUnavailable, ENDS),
     ("ER_QUERY_INTERRUPTED", "70100", StoreUnavailable, ENDS),
     ("ER_OPTION_PREVENTS_STATEMENT", "HY000", StoreUnavailable, ENDS),
@@ -93,7 +94,7 @@ def test_each_error_is_one_of_the_stores(name: str, state: str, kind: type[Store
     assert type(found) is kind
     assert error.ends_link is ends
     assert "\n" not in str(found)
-    if kind in (StoreError, StoreUnavailable, StoreConflict):
+    if kind in (StoreError, StoreUnavailable, StoreAway, StoreConflict):
         assert str(found).startswith("db:33060/mubss: ")
         assert f"the server's words (error {error.code}, SQLSTATE {state})" in str(found)
 
