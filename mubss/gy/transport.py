@@ -22,7 +22,7 @@ class Transport(Enum):
     SCTP = "sctp"
 
 
-class TcpSocket:
+class PlainSocket:
     """A connected socket whose `sendall` is one `send` nearly always.
 
     gevent's own asks the kernel for its buffer's size, each time: 1 of the 65 µs of CPU that a CCR takes.
@@ -42,30 +42,23 @@ class TcpSocket:
             self._sock.sendall(memoryview(data)[sent:])
 
 
-class SctpSocket:
-    """A connected socket whose `sendall` takes whole messages, many at a time, and sends each by itself.
+class SctpSocket(PlainSocket):
+    """One whose `sendall` takes whole messages, many at a time, and sends each by itself.
 
     Over SCTP each DIAMETER message is a user message. What comes in needs no such care: the Framer cuts it by the
     messages' own lengths.
     """
-
-    def __init__(self, sock: socket) -> None:
-        self._sock = sock
-        self.recv = sock.recv
-        self.shutdown = sock.shutdown
-        self.setsockopt = sock.setsockopt
-        self.close = sock.close
 
     def sendall(self, data: bytes) -> None:
         """Waits until the kernel has all the messages."""
         pos = 0
         while pos < len(data):
             end = pos + int.from_bytes(data[pos + 1 : pos + 4], "big")  # Message Length
-            self._sock.sendall(data[pos:end])
+            super().sendall(data[pos:end])
             pos = end
 
 
-Stream: TypeAlias = TcpSocket | TlsSocket | SctpSocket
+Stream: TypeAlias = PlainSocket | TlsSocket
 
 
 def prepare(sock: socket, transport: Transport, certificates: Certificates | None) -> Stream:
@@ -77,7 +70,7 @@ def prepare(sock: socket, transport: Transport, certificates: Certificates | Non
     if transport is Transport.TLS:
         assert certificates is not None, "nobody listens for TLS without"
         return TlsSocket(sock, certificates.context)
-    return TcpSocket(sock)
+    return PlainSocket(sock)
 
 
 def remote_port(sock: socket) -> int:
