@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 import pytest
 from mysqld_tools import Bench, adds, until
 
-from mubss.xdev.errors import StoreUnavailable
+from mubss.xdev.errors import StoreAway, StoreUnavailable
+from mubss.xdev.mysql import messages
 from mubss.xdev.store import open_store
 from mysqld.server import Server
 
@@ -44,6 +45,33 @@ def test_a_read_only_server_is_unavailable_until_it_can_be_written(bench: Bench,
     finally:
         own.sql("SET GLOBAL super_read_only = OFF", "SET GLOBAL read_only = OFF")
     works_again(bench)
+
+
+@pytest.mark.parametrize(
+    ("setting", "before", "because"),
+    [
+        ("offline_mode = ON", "offline_mode = OFF", "offline"),
+        ("mysqlx_max_connections = 1", "mysqlx_max_connections = 300", "closed the connection"),
+    ],
+)
+def test_a_server_that_takes_nobody_for_now_is_away_and_works_again(
+    own: Server, own_url: str, setting: str, before: str, because: str
+) -> None:
+    """Away is what a program waits for when it starts."""
+    made = Bench(open_store(f"{own_url}?answer-timeout=500&connect-timeout=500"))
+    made.put({"_id": "a"})
+    holder = own.link("root")
+    try:
+        holder.exchange([messages.statement(f"SET GLOBAL {setting}")])
+        newcomer = open_store(f"{own_url}?answer-timeout=500&connect-timeout=500")
+        with pytest.raises(StoreAway, match=because):
+            Bench(newcomer).ids()
+        newcomer.close()
+    finally:
+        holder.exchange([messages.statement(f"SET GLOBAL {before}")])
+        holder.bid_farewell()
+    works_again(made)
+    made.store.close()
 
 
 @pytest.mark.parametrize("end", [Server.stop, Server.kill])
