@@ -73,6 +73,7 @@ def measure(axis: Axis, values: list[int], options: argparse.Namespace) -> Itera
                 stack.close()
                 at = stack.enter_context(place(options.store))
                 make_store(at.url, min(accounts, options.most_accounts)).close()
+                at.settle()
             arguments, settings = arguments_of(axis, value, options.most_in_flight)
             arguments += ["--accounts", str(min(accounts, options.most_accounts))]
             arguments += ["--seconds", str(options.seconds), "--warm-up", options.warm_up]

@@ -6,7 +6,8 @@ I + 3 U + T with one rating group, on random accounts; every answer is sent afte
 
 With `--store mysql` the store is a server of scripts/mysql of its own, with full durability, on a unix socket
 (`mysql-tls`: over TCP and TLS); its CPU is another column. `--compiled` measures the server with compiled hot modules
-as well (scripts/compiled), where there is a compiler.
+as well (scripts/compiled), where there is a compiler. Each kind of server has a store of its own; one that a URL names
+is measured by mubss-gy alone.
 
     scripts/bench gy [--store mysql|mysql-tls|URL] [--depths 1,16,64,256,1024] [--accounts 100000] [--compiled]
 """
@@ -18,35 +19,20 @@ import sys
 import time
 import zlib
 from collections.abc import Iterator
-from typing import cast
 
 from benching.gy import ONE_TRANSACTION, checked, compiled, load, server
-from benching.places import Place, add_store, place
+from benching.places import STORES, Place, add_store, place
 from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
-from mubss.storage.database import Store
-from mubss.xdev.mysql.session import MysqlSession
 
-SETTLED_PAGES = 1_000  # that wait to be written
-SETTLE_SECONDS = 120
 BATCHED, COMPILED, BASELINE = "mubss-gy", "mubss-gy, compiled", "mubss-gy, one transaction for each CCR"
 
 
-def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
-    """The tables of one store."""
-    started = time.perf_counter()
-    store = make_store(at.url, options.accounts)
-    rate = options.accounts / (time.perf_counter() - started)
-    print(f"a store with {options.accounts} subscribers made at {rate:,.0f}/s", file=sys.stderr)
+def measure(table: str, settings: dict[str, str], options: argparse.Namespace) -> Iterator[Row]:
+    """The table of one kind of server, on a store of its own: none finds what another one left."""
     common = ["--accounts", str(options.accounts), "--seconds", options.seconds, "--warm-up", options.warm_up]
-    kinds: list[tuple[str, dict[str, str]]] = [(BATCHED, {})]
-    if options.compiled:
-        kinds.append((COMPILED, options.compiled))
-    if not options.no_baseline:
-        kinds.append((BASELINE, ONE_TRANSACTION))
-    for table, settings in kinds:
-        if at.mysqld:
-            settle(store)
+    with place(options.store) as at:
+        fill(at, options.accounts)
         with server(at.url, settings, at.mysqld) as running:
             for offered in options.offered.split(",") if options.offered not in ("", "0") and table != BASELINE else ():
                 name = f"{int(offered):,}/s offered"
@@ -56,21 +42,26 @@ def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
                 name = f"{depth} in flight"
                 found = load(running, zlib.crc32((table + name).encode()), [*common, "--in-flight", depth])
                 yield Row(table, name, checked(name, found))
-    store.close()
 
 
-def settle(store: Store) -> None:
-    """Waits until MySQL has written nearly all pages of the store just made, or of a minute at full load.
+def fill(at: Place, accounts: int) -> None:
+    """Makes the store."""
+    started = time.perf_counter()
+    make_store(at.url, accounts).close()
+    rate = accounts / (time.perf_counter() - started)
+    print(f"a store with {accounts} subscribers made at {rate:,.0f}/s", file=sys.stderr)
+    at.settle()
 
-    Nobody's day begins with these, and beside that writing 2,000 CCR/s have 9 to 39 ms at p99.
-    """
-    dirty = "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'"
-    until = time.monotonic() + SETTLE_SECONDS
-    while time.monotonic() < until:
-        [(_, pages)] = store.run(lambda session: cast(MysqlSession, session).rows(dirty))
-        if int(pages) < SETTLED_PAGES:
-            break
-        time.sleep(0.5)
+
+def kinds(options: argparse.Namespace) -> Iterator[tuple[str, dict[str, str]]]:
+    """What is measured, and what its server is told; a store that was given can only be filled once."""
+    yield BATCHED, {}
+    if options.store not in STORES:
+        return
+    if options.compiled and (environment := compiled()):
+        yield COMPILED, environment
+    if not options.no_baseline:
+        yield BASELINE, ONE_TRANSACTION
 
 
 def main() -> None:
@@ -86,9 +77,8 @@ def main() -> None:
     parser.add_argument("--no-baseline", action="store_true", help="leave out one transaction per CCR")
     parser.add_argument("--compiled", action="store_true", help="the server with compiled modules, too")
     options = parser.parse_args()
-    options.compiled = compiled() if options.compiled else {}
-    with place(options.store) as at:
-        show(measure(at, options), as_json=options.json)
+    rows = (row for table, settings in kinds(options) for row in measure(table, settings, options))
+    show(rows, as_json=options.json)
 
 
 if __name__ == "__main__":

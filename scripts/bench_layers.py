@@ -46,6 +46,7 @@ def profile(running: Running, at: Place, arguments: list[str], seconds: float) -
 def measure(at: Place, options: argparse.Namespace) -> Iterator[Row]:
     """A table for each depth."""
     make_store(at.url, options.accounts).close()
+    at.settle()
     common = ["--accounts", str(options.accounts), "--seconds", str(options.seconds), "--warm-up", options.warm_up]
     for depth in options.depths.split(","):
         with server(at.url, {}, at.mysqld) as running:

@@ -23,7 +23,7 @@ from statistics import median
 
 from benching.gy import checked, server
 from benching.gy import load as gy_load
-from benching.places import add_store, place
+from benching.places import Place, add_store, place
 from benching.rows import Row, add_json, show
 from gy_reckoning import make_store
 from mubss import metrics
@@ -95,9 +95,10 @@ def counting_us(commands: int) -> float:
     return (each + whole / commands) * 1e6
 
 
-def measure(url: str, options: argparse.Namespace, traces_url: str) -> Iterator[Row]:
+def measure(at: Place, options: argparse.Namespace, traces_url: str) -> Iterator[Row]:
     """A row for each kind in each round, then what counting takes."""
-    make_store(url, options.accounts).close()
+    make_store(at.url, options.accounts).close()
+    at.settle()
     kinds = {
         OFF: {"MUBSS_METRICS__ENABLED": "false"},
         ON: {},
@@ -110,7 +111,7 @@ def measure(url: str, options: argparse.Namespace, traces_url: str) -> Iterator[
     spent_us: dict[str, list[float]] = {kind: [] for kind in kinds}
     for number in range(options.rounds):
         for place_in_round, (kind, settings) in enumerate(kinds.items()):
-            with server(url, settings, []) as running, scraped(running.metrics_port) as sizes:
+            with server(at.url, settings, []) as running, scraped(running.metrics_port) as sizes:
                 found = checked(kind, gy_load(running, 1 + number * len(kinds) + place_in_round, arguments))
             spent_us[kind].append(found["server CPU µs/CCR"])
             figures = {title: found[title] for title in ("CCR/s", "p99 ms", "server CPU µs/CCR")}
@@ -132,7 +133,7 @@ def main() -> None:
     parser.add_argument("--accounts", type=int, default=100_000)
     options = parser.parse_args()
     with place(options.store) as at, receiver() as traces_url:
-        show(measure(at.url, options, traces_url), as_json=options.json)
+        show(measure(at, options, traces_url), as_json=options.json)
 
 
 if __name__ == "__main__":
