@@ -21,6 +21,7 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "Subscribers/UpdateSubscriber": {"subscriber": SUBSCRIBER, "version": 1, "language": "pt-BR"},
     "Subscribers/SearchSubscribers": {"type": "postpaid", "bill_cycle": 3, "page_size": 50},
     "Subscribers/SuspendSubscriber": {"subscriber": SUBSCRIBER, "reason": "phone lost"},
+    "Subscribers/BarSubscriber": {"subscriber": "999700000008", "reason": "case 4711: fraud"},
     "Subscribers/ReactivateSubscriber": {"subscriber": SUBSCRIBER, "reason": "found again"},
     "Subscribers/TerminateSubscriber": {"subscriber": "imsi:999700000000010", "reason": "moved away"},
     "Subscribers/GetHistory": {"subscriber": SUBSCRIBER},

@@ -35,6 +35,7 @@ KINDS = {
     "sessions reauth": WRITES,
     "stats rebuild": NOTES,
     "subscriber add": WRITES,
+    "subscriber bar": WRITES,
     "subscriber bundle": WRITES,
     "subscriber discount": WRITES,
     "subscriber erase": WRITES,

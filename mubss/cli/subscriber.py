@@ -14,7 +14,7 @@ from mubss.cli.desk import Desk, open_desk
 from mubss.cli.output import counted, print_json, print_rows, print_table, say
 from mubss.cli.progress import progress_bar
 from mubss.cli.subscriber_erase import erase_command
-from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
+from mubss.core.model import ACTIVE, BARRED, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED
 from mubss.core.money import parse_amount
 from mubss.core.next_plan import as_of
 from mubss.services import importing, lifecycle
@@ -37,7 +37,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, number, plan, discount, bundle, suspend, reactivate, terminate, erase."""
+    """Subscribers: add, import, show, list, number, plan, discount, bundle, suspend, bar, terminate, erase and more."""
 
 
 @subscriber.command("add")
@@ -194,7 +194,7 @@ def _bundle_text(desk: Desk, bucket: dict[str, Any]) -> str:
 
 
 @subscriber.command("list")
-@click.option("--state", type=click.Choice(STATES), help="Only those in this state; no command sets barred yet.")
+@click.option("--state", type=click.Choice(STATES), help="Only those in this state.")
 @click.option("--plan", help="Only those of this price plan.")
 @click.option("--type", "kind", type=click.Choice([PREPAID, POSTPAID]), help="Only these.")
 @click.option("--bill-cycle", type=int, help="Only those of this bill cycle.")
@@ -356,12 +356,21 @@ def suspend(invocation: Invocation, /, msisdn: str, reason: str) -> None:
     _set_state(invocation, msisdn, SUSPENDED, reason)
 
 
+@subscriber.command("bar")
+@click.argument("msisdn")
+@click.option("--reason", default="", help="Kept with the subscriber.")
+@click.pass_obj
+def bar(invocation: Invocation, /, msisdn: str, reason: str) -> None:
+    """The same for what no payment mends, fraud say: dunning neither suspends it meanwhile nor lifts it."""
+    _set_state(invocation, msisdn, BARRED, reason)
+
+
 @subscriber.command("reactivate")
 @click.argument("msisdn")
 @click.option("--reason", default="", help="Kept with the subscriber.")
 @click.pass_obj
 def reactivate(invocation: Invocation, /, msisdn: str, reason: str) -> None:
-    """Serves a suspended subscriber again."""
+    """Serves a suspended or barred subscriber again."""
     _set_state(invocation, msisdn, ACTIVE, reason)
 
 

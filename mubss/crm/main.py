@@ -58,7 +58,7 @@ def serve(config: Config) -> int:
         reload.set()
 
     signal.signal(signal.SIGHUP, on_hangup)
-    with Gate(CRM, config) as gate, closing(open_patiently(config.store_url, stopping.wait)) as store:
+    with Gate(CRM, config) as gate, closing(open_patiently(CRM, config, stopping.wait)) as store:
         office = Office(config, store)
         office.gate = gate
         server = CrmServer(office)

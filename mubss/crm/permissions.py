@@ -10,6 +10,7 @@ LEAST_ROLE: dict[str, str] = {
     "Subscribers/UpdateSubscriber": AGENT,
     "Subscribers/SearchSubscribers": VIEWER,
     "Subscribers/SuspendSubscriber": AGENT,
+    "Subscribers/BarSubscriber": AGENT,
     "Subscribers/ReactivateSubscriber": AGENT,
     "Subscribers/TerminateSubscriber": SUPERVISOR,
     "Subscribers/GetHistory": VIEWER,

@@ -7,7 +7,7 @@ from typing import Any
 
 from mubss.charging.order import Order
 from mubss.core.errors import InputError
-from mubss.core.model import ACTIVE, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED, Account
+from mubss.core.model import ACTIVE, BARRED, POSTPAID, PREPAID, STATES, SUSPENDED, TERMINATED, Account
 from mubss.core.next_plan import as_of, history_until, plans_of, without
 from mubss.crm import fields
 from mubss.crm.call import Call
@@ -107,8 +107,12 @@ class Subscribers:
         """No more service until it is reactivated."""
         return self._change_state(request, call, SUSPENDED)
 
+    def bar_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
+        """No more service, whatever is paid, until it is reactivated."""
+        return self._change_state(request, call, BARRED)
+
     def reactivate_subscriber(self, request: Any, call: Call) -> pb.Subscriber:
-        """Ends a suspension."""
+        """Ends a suspension, or lifts a bar."""
         return self._change_state(request, call, ACTIVE)
 
     def terminate_subscriber(self, request: Any, call: Call) -> pb.Subscriber:

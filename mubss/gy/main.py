@@ -7,6 +7,7 @@ monkey.patch_all()
 import gc  # noqa: E402
 import logging  # noqa: E402
 import os  # noqa: E402
+import signal  # noqa: E402
 import sys  # noqa: E402
 import time  # noqa: E402
 from dataclasses import replace  # noqa: E402
@@ -87,7 +88,7 @@ def serve_alone(config: Config, running: Running | None) -> int:
     """Accepts and serves in this process."""
     drained = _drained_by_signal()
     gate = Gate(GY, config)
-    open_patiently(config.store_url, drained.wait).close()  # nobody is let in before there is one
+    open_patiently(GY, config, drained.wait).close()  # nobody is let in before there is one
     certificates = load_certificates(config)
     reload_at_sighup(certificates)  # before anybody can ask for it by the control socket
     listeners = None if running else listen(config.gy)
@@ -149,7 +150,7 @@ def serve_with_workers(config: Config, config_file: str | None, running: Running
     """Accepts in this process, serves in others."""
     drained = _drained_by_signal()
     gate = Gate(GY, config)  # before each worker says what is wrong with it
-    open_patiently(config.store_url, drained.wait).close()  # or each worker would say what is wrong with it
+    open_patiently(GY, config, drained.wait).close()  # or each worker would say what is wrong with it
     certificates = load_certificates(config)
     listeners = None if running else listen(config.gy)
     state_id = _state_id(config, running)
@@ -203,6 +204,7 @@ def start(server: Server) -> None:
 
 
 def _drained_by_signal() -> Event:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # nothing is read yet that could be read again; it would end us
     drained = Event()
     hub = gevent.get_hub()
     on_drain(lambda: hub.loop.run_callback_threadsafe(drained.set))

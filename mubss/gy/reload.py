@@ -35,8 +35,7 @@ def reload_at_sighup(certificates: Certificates | None, tell_workers: Callable[[
 
 
 def load_as_worker(config: Config) -> Certificates | None:
-    """Those of a worker, whose parent has checked the files and gets the SIGHUP."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # one for the whole process group would end us
+    """Those of a worker, whose parent has checked the files and gets the SIGHUP; it itself goes on ignoring it."""
     if not config.gy.tls_port:
         return None
     return Certificates(config)

@@ -46,7 +46,7 @@ def cli(config_file: str | None, once: bool) -> None:
         wait = None if once else stopping.wait
         with (
             Gate(BILLFMT, config) as gate,
-            closing(open_patiently(config.store_url, wait)) as store,
+            closing(open_patiently(BILLFMT, config, wait)) as store,
             closing(Worker(config, store, stopping, gate)) as worker,
             Process(
                 BILLFMT, config, worker.facts, stopping.is_set, watch=watch_of(config, store), has_port=not once

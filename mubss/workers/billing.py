@@ -63,7 +63,7 @@ def cli(
         wait = None if once or share else stopping.wait
         with (
             Gate(BILLING, config) as gate,
-            closing(open_pooled(config.store_url, config.billing.store_threads, wait)) as store,
+            closing(open_pooled(config, wait)) as store,
         ):
             runs = Runs(config, store, number)
             if share is not None:

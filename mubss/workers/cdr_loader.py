@@ -54,7 +54,7 @@ def cli(config_file: str | None, once: bool) -> None:
         wait = None if once else stopping.wait
         with (
             Gate(CDR, config) as gate,
-            closing(open_patiently(config.store_url, wait)) as store,
+            closing(open_patiently(CDR, config, wait)) as store,
             progress_bar() as progress,
         ):
             worker = Worker(config, store, stopping, progress, gate)

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 from gevent.pool import Pool
 from gevent.threadpool import ThreadPool
 
+from mubss.config import Config
+from mubss.services.control import BILLING
 from mubss.services.store_wait import Wait, open_patiently
 from mubss.storage.database import Store, open_database
 
@@ -16,9 +18,10 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def open_pooled(url: str, threads: int, wait: Wait | None) -> Store:
-    """The store, see `open_patiently`. SQLite's work is done by so many native threads, MySQL's waits by greenlets."""
-    return open_patiently(url, wait, partial(open_database, offload=offloader(threads)))
+def open_pooled(config: Config, wait: Wait | None) -> Store:
+    """The store of bill runs, see `open_patiently`: native threads work for SQLite, greenlets wait for MySQL."""
+    offload = offloader(config.billing.store_threads)
+    return open_patiently(BILLING, config, wait, partial(open_database, offload=offload))
 
 
 def offloader(threads: int) -> Callable[[Callable[[], Any]], Any]:

@@ -46,7 +46,7 @@ def cli(config_file: str | None, once: bool) -> None:
         on_drain(stopping.set)
         nothing_to_reload()
         wait = None if once else stopping.wait
-        with Gate(STATS, config) as gate, closing(open_patiently(config.store_url, wait)) as store:
+        with Gate(STATS, config) as gate, closing(open_patiently(STATS, config, wait)) as store:
             worker = Worker(config, store, stopping, gate)
             watch = Watch(store, config, None, documents=lambda: metrics.STATS_DOCUMENTS.total)
             with Process(STATS, config, worker.facts, stopping.is_set, watch=watch, has_port=not once) as process:

@@ -186,6 +186,20 @@ def test_a_suspended_account_is_active_again_if_the_operator_wants_it(billed: Wo
     assert not reactivate_if_paid(engine, billed.store, other["account"]), "a clerk suspended it"
 
 
+def test_a_barred_account_stays_so_whatever_is_owed_or_paid(billed: World) -> None:
+    engine, doc = billed.engine(), bill(billed, ONE)
+    set_state(engine, billed.store, doc["msisdn"], "barred", "dunning: or so a clerk wrote")
+    for days in (3, 10, 20):
+        a_pass(billed, days)
+    account: Any = billed.get("accounts", doc["account"])
+    assert ([one["action"] for one in bill(billed, ONE)["dunned"]], account["state"]) == (
+        ["remind", "warn", "suspend"],
+        "barred",
+    )
+    pay(engine, billed.store, ONE, 1_500 * CENT, "a", FIRST.end_s)
+    assert not reactivate_if_paid(engine, billed.store, doc["account"])
+
+
 def test_a_bill_without_its_subscriber_stops_no_other(billed: World) -> None:
     lost = bill(billed, ONE)["account"]
     billed.store.run(lambda session: session.collection("subscribers").remove_many([lost]))

@@ -150,6 +150,7 @@ def people(run: Audited) -> None:
     run("topup", NEW, "0", code=65, count=0)
     run("subscriber suspend", NEW, "--reason", "lost")
     run("subscriber suspend", NEW, count=0)
+    run("subscriber bar", NEW, "--reason", "fraud")
     run("subscriber reactivate", NEW)
     more = run.shell.folder / "bundles.toml"
     plans = data_path("conf/refdata/demo.toml").read_text().replace('"demo-prepaid"', '"other-prepaid"')

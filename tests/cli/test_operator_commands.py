@@ -162,6 +162,9 @@ def test_a_subscriber_s_life(demo_shell: Shell) -> None:
     assert "suspended already" in demo_shell.ok("subscriber", "suspend", "4917012345").out
     assert [one["msisdn"] for one in demo_shell.json("subscriber", "list", "--state", "suspended")] == ["4917012345"]
     assert "active now; was suspended" in demo_shell.ok("subscriber", "reactivate", "4917012345").out
+    assert "barred now; was active" in demo_shell.ok("subscriber", "bar", "4917012345", "--reason", "fraud").out
+    assert [one["msisdn"] for one in demo_shell.json("subscriber", "list", "--state", "barred")] == ["4917012345"]
+    assert "active now; was barred" in demo_shell.ok("subscriber", "reactivate", "4917012345").out
     assert demo_shell.json("subscriber", "terminate", "4917012345")["state"] == "terminated"
     refused = demo_shell("subscriber", "reactivate", "4917012345")
     assert (refused.code, refused.err) == (65, "mubss: state: terminated; a terminated subscriber doesn't come back\n")

@@ -193,6 +193,7 @@ CASES: dict[str, Callable[[CrmWorld], Callable[[], Any]]] = {
     "Subscribers/CreateSubscriber": lambda crm: lambda: person(crm, imsi="999810000000001"),
     "Subscribers/UpdateSubscriber": updated,
     "Subscribers/SuspendSubscriber": state("Suspend"),
+    "Subscribers/BarSubscriber": state("Bar"),
     "Subscribers/ReactivateSubscriber": state("Reactivate"),
     "Subscribers/TerminateSubscriber": state("Terminate"),
     "Subscribers/ChangePlan": planned,

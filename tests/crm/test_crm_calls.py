@@ -32,12 +32,14 @@ def test_a_subscribers_life(crm: CrmWorld) -> None:
     suspended = crm.write("Subscribers/SuspendSubscriber", subscriber=made.msisdn, reason="lost <phone>")
     assert (suspended.state, suspended.state_reason, suspended.version) == ("suspended", "lost <phone>", 2)
     assert crm.write("Subscribers/ReactivateSubscriber", subscriber=made.msisdn).state == "active"
+    barred = crm.write("Subscribers/BarSubscriber", subscriber=made.msisdn, reason="fraud")
+    assert (barred.state, barred.state_reason) == ("barred", "fraud")
     ended = crm.write("Subscribers/TerminateSubscriber", subscriber=made.msisdn, reason="moved")
     assert ended.state == "terminated"
     code, text = refused(lambda: crm.write("Subscribers/ReactivateSubscriber", subscriber=made.msisdn))
     assert code is grpc.StatusCode.FAILED_PRECONDITION and "doesn't come back" in text
     states = [entry.state for entry in crm.call("Subscribers/GetHistory", subscriber=made.msisdn).entries]
-    assert states == ["active", "suspended", "active", "terminated"]
+    assert states == ["active", "suspended", "active", "barred", "terminated"]
 
 
 def test_an_update_needs_the_version_that_was_read(crm: CrmWorld) -> None:

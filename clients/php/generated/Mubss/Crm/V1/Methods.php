@@ -39,6 +39,12 @@ final class Methods
             'stream' => false,
             'repeatable' => true,
         ],
+        'Subscribers/BarSubscriber' => [
+            'request' => ChangeStateRequest::class,
+            'answer' => Subscriber::class,
+            'stream' => false,
+            'repeatable' => true,
+        ],
         'Subscribers/ReactivateSubscriber' => [
             'request' => ChangeStateRequest::class,
             'answer' => Subscriber::class,
