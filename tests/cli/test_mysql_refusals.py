@@ -77,9 +77,10 @@ def test_a_server_that_is_no_mysql(tmp_path: Path, hello: bytes | None, said: st
         url = f"mysqlx://mubss:hush-hush@127.0.0.1:{port}/mubss?connect-timeout=300"
         for call in (INIT, COMMAND) if is_away else ALL:
             assert programs.refusal(*call, url=url, code=AWAY).startswith(f"127.0.0.1:{port}: {said}")
+        assert list(tmp_path.iterdir()) == []
         if is_away:
             assert programs.waits_for(*GY, url=url).startswith(f"127.0.0.1:{port}: {said}")
-    assert list(tmp_path.iterdir()) == []
+            assert list(tmp_path.rglob("*.sock")) == []
 
 
 def test_the_classic_port(programs: Programs, mysql: Server) -> None:
