@@ -33,8 +33,6 @@ _DURABLE = ["--sync-binlog=1", "--innodb-flush-log-at-trx-commit=1", "--innodb-b
 # With the defaults (100 MB, 10,000 pages/s, 10 %) pages are flushed in bursts: 9 to 37 ms at p99 of 2,000 CCR/s, not 5.
 _DURABLE += ["--innodb-redo-log-capacity=1G", "--innodb-max-dirty-pages-pct-lwm=50"]
 _DURABLE += ["--innodb-io-capacity=400", "--innodb-io-capacity-max=2000"]
-# Threads of their own for the redo log are for many cores: without them 15 % less of mysqld's CPU a CCR on two.
-_DURABLE += ["--innodb-log-writer-threads=OFF"]
 _DURABLE += ["--binlog-cache-size=512K"]  # a batch of 30 CCRs is past the default, and goes through a file in /tmp
 # For tests: what a killed process has written is still in the kernel's cache. A power failure would lose it.
 _FAST = ["--sync-binlog=0", "--innodb-flush-log-at-trx-commit=2", "--innodb-buffer-pool-size=128M"]
