@@ -23,8 +23,7 @@ from mysqld.server import Server as MySQL
 TICKS = os.sysconf("SC_CLK_TCK")
 SCRATCH = "/var/tmp"  # on a disk, where /tmp may be memory
 SQLITE, MYSQL, MYSQL_TLS = STORES = "sqlite", "mysql", "mysql-tls"  # of its own; anything else is a URL
-_AT_ONCE = "max_dirty_pages_pct=0", "max_dirty_pages_pct_lwm=0", "io_capacity_max=20000", "io_capacity=20000"
-_USUAL = "io_capacity=400", "io_capacity_max=2000", "max_dirty_pages_pct_lwm=50", "max_dirty_pages_pct=90"
+_AT_ONCE = "max_dirty_pages_pct_lwm=0", "max_dirty_pages_pct=0", "io_capacity_max=20000", "io_capacity=20000"
 _DIRTY = "SHOW GLOBAL STATUS LIKE 'Innodb_buffer_pool_pages_dirty'"
 SETTLED_PAGES, SETTLE_S = 1_000, 120
 
@@ -53,13 +52,16 @@ class Place(NamedTuple):
         """
         if self.mysql is None:
             return
+        names = [setting.partition("=")[0] for setting in _AT_ONCE]
+        usual = [self.mysql.sql(f"SHOW GLOBAL VARIABLES LIKE 'innodb_{name}'")[0][1] for name in names]
         self.mysql.sql(*(f"SET GLOBAL innodb_{setting}" for setting in _AT_ONCE))
         until = time.monotonic() + SETTLE_S
         while int(self.mysql.sql(_DIRTY)[0][1]) >= SETTLED_PAGES:
             if time.monotonic() > until:
                 sys.exit(f"MySQL has {SETTLED_PAGES} pages or more to write after {SETTLE_S} s")
             time.sleep(0.2)
-        self.mysql.sql(*(f"SET GLOBAL innodb_{setting}" for setting in _USUAL))
+        before = reversed(list(zip(names, usual, strict=True)))  # a limit is never below what it limits
+        self.mysql.sql(*(f"SET GLOBAL innodb_{name}={value}" for name, value in before))
 
 
 @contextmanager
