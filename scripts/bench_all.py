@@ -3,7 +3,7 @@
 
 Results are written to raw.jsonl in the folder when each job is done. --resume goes on where a run was cut off, and does
 again what failed; without it the chosen jobs are measured anew, and the results of others stay. --report measures
-nothing. A whole run takes some hours: each round is reckoned to take 45 minutes.
+nothing. A whole run takes some hours: each round is reckoned to take half an hour.
 
     scripts/bench all [--resume] [--only gy,crm] [--stores sqlite,mysql] [--rounds 5] [--quick] [--report]
         [--folder docs/benchmarks]

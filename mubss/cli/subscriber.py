@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+from collections.abc import Callable
 from typing import Any
 
 import click
@@ -37,7 +38,7 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Subscribers: add, import, show, list, number, plan, discount, bundle, suspend, bar, terminate, erase and more."""
+    """Add, import, show, list, number, plan, discount, bundle, suspend, bar, reactivate, terminate, erase subscribers."""
 
 
 @subscriber.command("add")
@@ -347,38 +348,36 @@ def discount(invocation: Invocation, /, msisdn: str, codes: tuple[str, ...], non
             click.echo(f"{doc['msisdn']}'s discounts: {', '.join(account.get('discounts', [])) or 'none'}")
 
 
+def _with_reason(command: Callable[..., None]) -> Callable[..., None]:
+    """Whose state changes, and why."""
+    reason = click.option("--reason", default="", help="Kept with the subscriber.")
+    return click.argument("msisdn")(reason(click.pass_obj(command)))
+
+
 @subscriber.command("suspend")
-@click.argument("msisdn")
-@click.option("--reason", default="", help="Kept with the subscriber.")
-@click.pass_obj
+@_with_reason
 def suspend(invocation: Invocation, /, msisdn: str, reason: str) -> None:
     """Refuses the subscriber's new requests (4010) until reactivated; open sessions' clients are asked to end them."""
     _set_state(invocation, msisdn, SUSPENDED, reason)
 
 
 @subscriber.command("bar")
-@click.argument("msisdn")
-@click.option("--reason", default="", help="Kept with the subscriber.")
-@click.pass_obj
+@_with_reason
 def bar(invocation: Invocation, /, msisdn: str, reason: str) -> None:
-    """The same for what no payment mends, fraud say: dunning neither suspends it meanwhile nor lifts it."""
+    """Refuses new requests, as suspend does, whatever is paid: dunning neither suspends nor frees who is barred."""
     _set_state(invocation, msisdn, BARRED, reason)
 
 
 @subscriber.command("reactivate")
-@click.argument("msisdn")
-@click.option("--reason", default="", help="Kept with the subscriber.")
-@click.pass_obj
+@_with_reason
 def reactivate(invocation: Invocation, /, msisdn: str, reason: str) -> None:
     """Serves a suspended or barred subscriber again."""
     _set_state(invocation, msisdn, ACTIVE, reason)
 
 
 @subscriber.command("terminate")
-@click.argument("msisdn")
-@click.option("--reason", default="", help="Kept with the subscriber.")
 @click.option("--yes", is_flag=True, help="Don't ask.")
-@click.pass_obj
+@_with_reason
 def terminate(invocation: Invocation, /, msisdn: str, reason: str, yes: bool) -> None:
     """Ends the subscriber for good: open sessions are charged until they end, as their clients are asked to."""
     if not yes and sys.stdin.isatty():

@@ -39,7 +39,7 @@ def open_patiently(program: str, config: Config, wait: Wait | None, open_store: 
                 log.warning("waiting for the store: %s", reason)
             tries += 1
             if wait(RETRY_S):
-                raise Stopped("told to stop while it waited for the store") from None
+                raise Stopped("told to stop while it waited for the store")
             try:
                 store = open_made(config.store_url, open_store)
             except StoreAway as error:
