@@ -38,7 +38,10 @@ _SPARE = ("type", "bill_cycle", "language")  # left out where the terminal is to
 
 @click.group("subscriber", cls=Group)
 def subscriber() -> None:
-    """Add, import, show, list, number, plan, discount, bundle, suspend, bar, reactivate, terminate, erase subscribers."""
+    """Subscribers: who they are, what they have, and the state they are in.
+
+    Suspended ones are served again once they are reactivated, barred ones too; terminated ones never.
+    """
 
 
 @subscriber.command("add")
